@@ -1,0 +1,3 @@
+//! dsnd
+pub mod address;
+pub mod status;

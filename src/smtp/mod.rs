@@ -1,0 +1,88 @@
+//! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
+//!
+//! The state machine ([`session`]) and its parts ([`command`], [`reply`], [`data`]) are pure; [`listener`]
+//! moves bytes between sockets and sessions. What arrives goes to a [`Sink`], which decides about recipients
+//! and takes messages; this module knows nothing of reports.
+
+pub mod command;
+pub mod data;
+pub mod listener;
+pub mod reply;
+pub mod session;
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use crate::address::{ForwardPath, ReversePath};
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Number of the connection since the process started; the same in every log line about it.
+    pub connection: u64,
+    /// The remote address.
+    pub address: SocketAddr,
+}
+
+/// One accepted `RCPT TO`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvelopeRecipient {
+    /// The forward-path.
+    pub forward_path: ForwardPath,
+    /// ORCPT, decoded from xtext, with its type: `rfc822;user@example.com` (RFC 3461 §4.2).
+    pub original_recipient: Option<String>,
+}
+
+/// What the SMTP dialogue said about a message (RFC 5321 §2.3.1).
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The connection it came over.
+    pub peer: Peer,
+    /// The name the client gave in EHLO or HELO.
+    pub helo: String,
+    /// MAIL FROM.
+    pub reverse_path: ReversePath,
+    /// ENVID, decoded from xtext (RFC 3461 §4.4).
+    pub envelope_id: Option<String>,
+    /// Every accepted RCPT TO, at least one.
+    pub recipients: Vec<EnvelopeRecipient>,
+    /// The message holds line ends other than CRLF, which only `smtp.bare_newline = "accept"` lets in.
+    pub bare_newlines: bool,
+}
+
+/// What a [`Sink`] says to a `RCPT TO`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecipientVerdict {
+    /// `250 2.1.5`.
+    Accept,
+    /// The domain is ours, the local part is not: `550 5.1.1`.
+    NoSuchMailbox,
+    /// The domain is not ours: `550 5.7.1`, no relaying.
+    NotOurs,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Committed and synced: `250 2.6.0` (contract 1).
+    Committed {
+        /// The number it is stored under, for the reply and the log.
+        id: i64,
+        /// It had been stored before; nothing was changed.
+        duplicate: bool,
+    },
+    /// It cannot be taken now and nothing was kept: `451 4.3.0`.
+    TryLater,
+}
+
+/// Takes what arrives. The listener calls it from many sessions at once.
+pub trait Sink: Send + Sync + 'static {
+    /// Decides about one recipient, before any message data is read. Must not block.
+    fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict;
+
+    /// Takes one message; `message` is dot-decoded, with line ends as they came.
+    ///
+    /// Returns only when the message is durable, or when nothing of it is kept. The future may be dropped
+    /// when the process is going down; then nothing was acknowledged.
+    fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> impl Future<Output = Delivery> + Send;
+}
