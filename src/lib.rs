@@ -1,3 +1,8 @@
 //! dsnd
+#![forbid(unsafe_code)]
 pub mod address;
 pub mod status;
+pub mod classify;
+pub mod report;
+pub mod returnpath;
+pub mod policy;

@@ -1,0 +1,291 @@
+//! What a report says about one recipient, brought into the order in which it is believed.
+
+use std::ops::Range;
+
+use crate::report::{Action, RecipientFields, Report};
+use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
+
+/// Longest text of one source that rules are run over, in bytes; what a host says fits many times over.
+pub const MAX_EVIDENCE: usize = 8 * 1024;
+
+/// Where a piece of evidence stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceField {
+    /// The Action field (RFC 3464 §2.3.3).
+    Action,
+    /// The Status field (RFC 3464 §2.3.4).
+    Status,
+    /// The Diagnostic-Code field (RFC 3464 §2.3.6).
+    DiagnosticCode,
+    /// An extension field that carries a diagnostic, such as X-Supplementary-Info.
+    Extension,
+    /// The text meant for people.
+    Text,
+    /// There was nothing to go by.
+    Nothing,
+}
+
+impl EvidenceField {
+    /// The word used in output and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Status => "status",
+            Self::DiagnosticCode => "diagnostic_code",
+            Self::Extension => "extension",
+            Self::Text => "text",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// One text that may decide, with white space and the repeated codes of a multi-line reply folded away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it stands.
+    pub field: EvidenceField,
+    /// The folded text, at most [`MAX_EVIDENCE`] bytes.
+    pub text: String,
+    /// The reply code the remote host gave, if the text shows one.
+    pub reply_code: Option<ReplyCode>,
+    /// The enhanced status code in the text.
+    pub status: Option<EnhancedStatusCode>,
+    /// Where the two codes stand in `text`, for showing them.
+    pub codes: Option<Range<usize>>,
+}
+
+/// Everything that decides about one recipient.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The Action field.
+    pub action: Option<Action>,
+    /// The Status field.
+    pub status: Option<EnhancedStatusCode>,
+    /// The reporting MTA says until when it will go on trying.
+    pub will_retry: bool,
+    /// Texts, the most trusted first.
+    pub sources: Vec<Source>,
+    /// Lower-cased names of the hosts that speak: Remote-MTA, Reporting-MTA, the recipient's domain.
+    pub hosts: Vec<String>,
+}
+
+impl Source {
+    /// Folds a text and reads its codes.
+    #[must_use]
+    pub fn new(field: EvidenceField, text: &str) -> Self {
+        let text = fold_reply(cut(text, MAX_EVIDENCE));
+        let reply = match ReplyCode::prefix(&text) {
+            Some(code) if code.get() >= 400 => Some((code, 0..3)),
+            _ => ReplyCode::find_failure(&text),
+        };
+        // A code right behind the reply code belongs to it; one elsewhere is still better than none.
+        let status = reply
+            .as_ref()
+            .and_then(|(_, range)| {
+                let rest = &text[range.end..];
+                let skipped = rest.len() - rest.trim_start_matches([' ', '-', '#', '(', '[', '<']).len();
+                let (code, length) = EnhancedStatusCode::prefix(&rest[skipped..])?;
+                let start = range.end + skipped;
+                Some((code, start..start + length))
+            })
+            .or_else(|| EnhancedStatusCode::find_all(&text).find(|(code, _)| code.class != StatusClass::Success));
+        let codes = match (&reply, &status) {
+            (Some((_, reply)), Some((_, status))) if reply.end <= status.start && status.start - reply.end <= 3 => {
+                Some(reply.start..status.end)
+            }
+            (_, Some((_, status))) => Some(status.clone()),
+            (Some((_, reply)), None) => Some(reply.clone()),
+            (None, None) => None,
+        };
+        Self {
+            field,
+            reply_code: reply.map(|(code, _)| code),
+            status: status.map(|(code, _)| code),
+            codes,
+            text,
+        }
+    }
+}
+
+impl Evidence {
+    /// Gathers what a report says about one of its recipients.
+    #[must_use]
+    pub fn gather(report: &Report, fields: &RecipientFields) -> Self {
+        let mut sources = Vec::new();
+        if let Some(diagnostic) = &fields.diagnostic_code {
+            sources.push(Source::new(EvidenceField::DiagnosticCode, &diagnostic.text));
+        }
+        for field in &fields.extensions {
+            if carries_diagnostic(&field.name) {
+                sources.push(Source::new(EvidenceField::Extension, &field.value));
+            }
+        }
+        if let Some(text) = prose_about(report, fields) {
+            sources.push(Source::new(EvidenceField::Text, &text));
+        }
+        let mta_hosts = [&fields.remote_mta, &report.message.reporting_mta]
+            .into_iter()
+            .flatten()
+            .filter_map(|mta| mta.value.split_whitespace().next())
+            .map(|host| host.trim_end_matches('.').to_lowercase());
+        let domain = [&fields.final_recipient, &fields.original_recipient]
+            .into_iter()
+            .flatten()
+            .find_map(|address| Some(address.mailbox()?.domain_key()));
+        Self {
+            action: fields.action,
+            status: fields.status,
+            will_retry: fields.will_retry_until.is_some(),
+            hosts: mta_hosts.chain(domain).filter(|host| !host.is_empty()).collect(),
+            sources: sources.into_iter().filter(|source| !source.text.is_empty()).collect(),
+        }
+    }
+}
+
+/// Extension fields known to carry what the remote host said.
+fn carries_diagnostic(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["x-supplementary-info", "x-diagnostic", "x-error", "x-reason", "x-smtp-reply", "x-remote-reply"]
+        .iter()
+        .any(|known| name.starts_with(known))
+}
+
+/// The part of the human-readable text that is about this recipient.
+///
+/// With one recipient all of it is; with several, the paragraphs that name this one, without the lines that
+/// name another. The text of a report is the MTA's boilerplate around the host's own words, so it is asked
+/// last.
+fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
+    if report.text.trim().is_empty() {
+        return None;
+    }
+    if report.recipients.len() == 1 {
+        return Some(report.text.clone());
+    }
+    let addresses: Vec<String> = [&fields.original_recipient, &fields.final_recipient]
+        .into_iter()
+        .flatten()
+        .map(|address| address.value.trim_matches(['<', '>']).to_lowercase())
+        .filter(|address| address.contains('@'))
+        .collect();
+    if addresses.is_empty() {
+        return None;
+    }
+    let mut about = String::new();
+    let mut ours = false;
+    for line in report.text.lines().take(2_000) {
+        let lower = line.to_lowercase();
+        if lower.contains('@') {
+            if addresses.iter().any(|address| lower.contains(address.as_str())) {
+                ours = true;
+            } else if lower.trim_start().starts_with(['<', '(']) || lower.trim_end().ends_with(':') || names_first(&lower) {
+                ours = false;
+            }
+        } else if line.trim().is_empty() {
+            ours = false;
+        }
+        if ours && about.len() < MAX_EVIDENCE {
+            about.push_str(line);
+            about.push('\n');
+        }
+    }
+    (!about.is_empty()).then_some(about)
+}
+
+/// A line that begins with an address begins another recipient's paragraph.
+fn names_first(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|word| word.contains('@'))
+}
+
+/// Cuts at a character boundary.
+pub(crate) fn cut(text: &str, length: usize) -> &str {
+    &text[..text.floor_char_boundary(length)]
+}
+
+/// Makes one line of a reply: white space runs become one space, and the code that every further line of a
+/// multi-line reply repeats (`550-5.1.1 …`, RFC 5321 §4.2.1) is taken out.
+fn fold_reply(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut first: Option<(String, Option<EnhancedStatusCode>)> = None;
+    let mut skip_status: Option<EnhancedStatusCode> = None;
+    for word in text.split_whitespace() {
+        let bytes = word.as_bytes();
+        let starts_with_code = bytes.len() >= 3 && bytes[..3].iter().all(u8::is_ascii_digit);
+        let mut word = word;
+        if starts_with_code && (bytes.len() == 3 || bytes[3] == b'-') {
+            match &first {
+                None => {
+                    let rest = word[3..].trim_start_matches('-');
+                    first = Some((word[..3].to_owned(), EnhancedStatusCode::prefix(rest).map(|(code, _)| code)));
+                }
+                Some((code, status)) if *code == word[..3] && bytes.len() > 3 => {
+                    word = word[4..].trim_start_matches('-');
+                    if let Some((found, length)) = EnhancedStatusCode::prefix(word)
+                        && (status.is_none() || *status == Some(found))
+                    {
+                        word = &word[length..];
+                    }
+                }
+                Some((code, status)) if *code == word => {
+                    // "550 5.1.1" again, as separate words, on the last line of the reply.
+                    skip_status = *status;
+                    if status.is_some() {
+                        continue;
+                    }
+                }
+                Some(_) => {}
+            }
+        } else if let Some((_, status @ None)) = &mut first {
+            *status = EnhancedStatusCode::prefix(word).map(|(code, _)| code);
+        } else if let Some(expected) = skip_status.take()
+            && EnhancedStatusCode::prefix(word) == Some((expected, word.len()))
+        {
+            continue;
+        }
+        if word.is_empty() {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_multi_line_reply_becomes_one_line() {
+        for (reply, folded) in [
+            ("550-5.1.1 The mailbox\n    550-5.1.1 does not exist 550 5.1.1 here", "550-5.1.1 The mailbox does not exist here"),
+            ("550-No such user 550-really 550 gone", "550-No such user really 550 gone"),
+            ("452  4.2.2   over\r\n\tquota", "452 4.2.2 over quota"),
+            ("", ""),
+        ] {
+            assert_eq!(fold_reply(reply), folded);
+        }
+    }
+
+    #[test]
+    fn the_code_beside_the_reply_is_the_one_that_counts() {
+        let source = Source::new(EvidenceField::DiagnosticCode, "host mx[10.5.1.1] said: 550 5.7.606 see 5.1.1 in the manual");
+        assert_eq!(source.status.unwrap().to_string(), "5.7.606");
+        assert_eq!(source.reply_code.unwrap().get(), 550);
+        assert_eq!(&source.text[source.codes.unwrap()], "550 5.7.606");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_can_be_evidence(text in "\\PC*") {
+            let source = Source::new(EvidenceField::Text, &text);
+            if let Some(range) = source.codes {
+                proptest::prop_assert!(source.text.get(range).is_some());
+            }
+        }
+    }
+}

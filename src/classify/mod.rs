@@ -1,0 +1,288 @@
+//! Decides what a report means: evidence in, [`Classification`] out. Pure.
+//!
+//! The order of evidence: the Action first; then the more precise of the codes; then what the text says
+//! about that code (rules, [`rules`]); then the registry ([`registry`]); without any code the reply code,
+//! then the text. Every result names the rule, the field and the text that decided (contract 6).
+
+mod class;
+pub mod evidence;
+pub mod registry;
+pub mod rules;
+
+pub use class::{BounceType, Category, Class, Decision, Severity};
+use evidence::{Evidence, EvidenceField, Source};
+use registry::Registry;
+use rules::{Context, Rules};
+
+use crate::report::{Action, RecipientFields, Report};
+use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
+
+/// Longest evidence text in a result, in bytes.
+const MAX_SHOWN: usize = 200;
+
+/// What we conclude about one recipient, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classification {
+    /// Our conclusion.
+    pub class: Class,
+    /// The subject of the code that decided.
+    pub category: Category,
+    /// The operator's word.
+    pub bounce_type: BounceType,
+    /// What it does.
+    pub decision: Decision,
+    /// The rule that decided: `iana.5.1.1`, `action.delayed`, `reply.552` or a rule file's id.
+    pub rule: String,
+    /// The field the deciding text stands in.
+    pub evidence_field: EvidenceField,
+    /// The deciding text.
+    pub evidence: String,
+    /// The code that decided, which may differ from the Status field.
+    pub effective_status: Option<EnhancedStatusCode>,
+    /// The reply code the remote host gave.
+    pub reply_code: Option<ReplyCode>,
+}
+
+/// Registry and rules, ready to use. Build once, share.
+#[derive(Debug)]
+pub struct Classifier {
+    registry: Registry,
+    rules: Rules,
+}
+
+/// A registry or rule file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifierError {
+    /// The table of status codes.
+    #[error(transparent)]
+    Registry(#[from] registry::RegistryError),
+    /// A rule file.
+    #[error(transparent)]
+    Rules(#[from] rules::RuleError),
+}
+
+/// The codes that count, and where they stand.
+#[derive(Debug, Clone)]
+struct Codes {
+    status: Option<EnhancedStatusCode>,
+    reply_code: Option<ReplyCode>,
+    field: EvidenceField,
+    shown: String,
+}
+
+impl Classifier {
+    /// The embedded registry and rules.
+    ///
+    /// # Errors
+    /// [`ClassifierError`] when an embedded file is broken, which the tests keep from happening.
+    pub fn embedded() -> Result<Self, ClassifierError> {
+        Ok(Self { registry: Registry::embedded()?, rules: Rules::embedded()? })
+    }
+
+    /// The table of registered codes.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Classifies one recipient of a report.
+    #[must_use]
+    pub fn classify(&self, report: &Report, fields: &RecipientFields) -> Classification {
+        self.decide(&Evidence::gather(report, fields))
+    }
+
+    /// Classifies gathered evidence.
+    #[must_use]
+    pub fn decide(&self, evidence: &Evidence) -> Classification {
+        let codes = effective_codes(evidence);
+        if let Some(result) = self.by_action(evidence, &codes) {
+            return result;
+        }
+        let severity = severity_of(&codes);
+        let context = Context {
+            status: codes.status,
+            reply_code: codes.reply_code,
+            hosts: &evidence.hosts,
+            action: evidence.action.filter(|action| *action != Action::Delayed),
+        };
+        for source in deciding_sources(evidence, codes.status) {
+            if let Some(found) = self.rules.find(&source.text, context) {
+                return result(
+                    found.rule.class,
+                    found.rule.severity.unwrap_or(severity),
+                    found.rule.id.clone(),
+                    source.field,
+                    &excerpt(source, found.start, found.end),
+                    &codes,
+                );
+            }
+        }
+        self.by_code(&codes, severity)
+    }
+
+    /// Order of evidence 1: the Action.
+    fn by_action(&self, evidence: &Evidence, codes: &Codes) -> Option<Classification> {
+        let success = evidence.status.is_some_and(|code| code.class == StatusClass::Success);
+        let waiting = evidence.status.is_some_and(|code| code.class == StatusClass::PersistentTransient);
+        let (class, shown) = match evidence.action {
+            Some(action @ (Action::Delivered | Action::Relayed | Action::Expanded)) => (Class::Delivered, action.as_str()),
+            Some(Action::Delayed) => {
+                let context = Context {
+                    status: codes.status,
+                    reply_code: codes.reply_code,
+                    hosts: &evidence.hosts,
+                    action: Some(Action::Delayed),
+                };
+                // Some MTAs call their last report "delayed": the text says that they gave up.
+                let given_up = evidence.sources.iter().find_map(|source| Some((source, self.rules.find(&source.text, context)?)));
+                if let Some((source, found)) = given_up {
+                    let severity = found.rule.severity.unwrap_or(Severity::Transient);
+                    let shown = excerpt(source, found.start, found.end);
+                    return Some(result(found.rule.class, severity, found.rule.id.clone(), source.field, &shown, codes));
+                }
+                (Class::Delayed, Action::Delayed.as_str())
+            }
+            None if success => (Class::Delivered, "2.x.x without an action"),
+            None if waiting && evidence.will_retry => (Class::Delayed, "4.x.x and Will-Retry-Until"),
+            Some(Action::Failed) | None => return None,
+        };
+        let rule = format!("action.{}", class.as_str());
+        Some(result(class, Severity::Transient, rule, EvidenceField::Action, shown, codes))
+    }
+
+    /// Order of evidence 2, 4 and 5: the code, the reply code, or nothing.
+    fn by_code(&self, codes: &Codes, severity: Severity) -> Classification {
+        if let Some(status) = codes.status {
+            let by_reply = codes.reply_code.and_then(class_of_reply);
+            if let (true, Some(class), Some(reply)) = (status.is_vague(), by_reply, codes.reply_code) {
+                return result(class, severity, format!("reply.{reply}"), codes.field, &codes.shown, codes);
+            }
+            let lookup = self.registry.lookup(status);
+            let class = lookup.entry.class(status.class);
+            return result(class, severity, format!("iana.{}", lookup.found), codes.field, &codes.shown, codes);
+        }
+        if let Some(reply) = codes.reply_code {
+            let class = class_of_reply(reply).unwrap_or(Class::Undetermined);
+            return result(class, severity, format!("reply.{reply}"), codes.field, &codes.shown, codes);
+        }
+        result(Class::Undetermined, Severity::Transient, "none".to_owned(), EvidenceField::Nothing, "", codes)
+    }
+}
+
+/// Order of evidence 2: the more precise code wins, and a transient reply is believed whatever the Status says.
+fn effective_codes(evidence: &Evidence) -> Codes {
+    let reported = evidence.status.filter(|code| code.class != StatusClass::Success || evidence.action != Some(Action::Failed));
+    let mut codes = Codes {
+        status: reported,
+        reply_code: None,
+        field: if reported.is_some() { EvidenceField::Status } else { EvidenceField::Nothing },
+        shown: reported.map(|code| code.to_string()).unwrap_or_default(),
+    };
+    let Some(source) = deciding_sources(evidence, reported).find(|source| source.status.is_some() || source.reply_code.is_some())
+    else {
+        return codes;
+    };
+    codes.reply_code = source.reply_code;
+    let shown = source.codes.clone().map(|range| source.text[range].to_owned()).unwrap_or_default();
+    if let Some(said) = source.status
+        && reported.is_none_or(|reported| said.precision() >= reported.precision())
+    {
+        (codes.status, codes.field, codes.shown) = (Some(said), source.field, shown.clone());
+    }
+    let said_transient = source.status.is_some_and(|code| code.class == StatusClass::PersistentTransient)
+        || source.reply_code.is_some_and(|code| code.class() == Some(StatusClass::PersistentTransient));
+    let said_permanent = source.reply_code.is_some_and(|code| code.class() == Some(StatusClass::Permanent));
+    if let Some(status) = &mut codes.status {
+        if said_transient && status.class == StatusClass::Permanent {
+            status.class = StatusClass::PersistentTransient;
+            (codes.field, codes.shown) = (source.field, shown);
+        } else if said_permanent && !said_transient && status.is_vague() && status.class == StatusClass::PersistentTransient {
+            status.class = StatusClass::Permanent;
+            (codes.field, codes.shown) = (source.field, shown);
+        }
+    } else {
+        (codes.field, codes.shown) = (source.field, shown);
+    }
+    codes
+}
+
+/// The texts that may decide. Prose is the MTA's boilerplate around the host's words: it is asked only where
+/// no diagnostic speaks, or where the code says nothing.
+fn deciding_sources(evidence: &Evidence, status: Option<EnhancedStatusCode>) -> impl Iterator<Item = &Source> {
+    let vague = status.is_none_or(EnhancedStatusCode::is_vague);
+    let diagnosed = evidence.sources.iter().any(|source| source.field != EvidenceField::Text);
+    evidence.sources.iter().filter(move |source| source.field != EvidenceField::Text || vague || !diagnosed)
+}
+
+/// Permanent unless a code says otherwise; a failure without any code has only its text.
+fn severity_of(codes: &Codes) -> Severity {
+    let class = codes.status.map(|code| code.class).or_else(|| codes.reply_code.and_then(ReplyCode::class));
+    class.map_or(Severity::Permanent, registry::severity)
+}
+
+/// What a bare reply code means (RFC 5321 §4.2.2–4.2.3). 550 and 554 are used for everything: they mean nothing.
+const fn class_of_reply(reply: ReplyCode) -> Option<Class> {
+    Some(match reply.get() {
+        421 => Class::RateLimited,
+        431 | 452 | 455 => Class::RemoteSystem,
+        552 | 422 => Class::MailboxFull,
+        551 => Class::RecipientMoved,
+        521 | 556 => Class::DomainInvalid, // RFC 7504 §3, RFC 7505 §4.1
+        525 | 530 | 533..=535 | 538 => Class::SenderAuth, // answers to a login: our own account (RFC 5248 §2.4)
+        500..=504 | 555 => Class::ProtocolError,
+        _ => return None,
+    })
+}
+
+fn result(
+    class: Class,
+    severity: Severity,
+    rule: String,
+    evidence_field: EvidenceField,
+    shown: &str,
+    codes: &Codes,
+) -> Classification {
+    Classification {
+        class,
+        category: codes.status.map_or_else(|| category_of(class), |code| Category::of_subject(code.subject)),
+        bounce_type: class.bounce_type(severity),
+        decision: class.decision(severity),
+        rule,
+        evidence_field,
+        evidence: evidence::cut(shown, MAX_SHOWN).to_owned(),
+        effective_status: codes.status,
+        reply_code: codes.reply_code,
+    }
+}
+
+/// The category of a class where no code names one.
+const fn category_of(class: Class) -> Category {
+    match class {
+        Class::RecipientUnknown | Class::RecipientMoved | Class::DomainInvalid => Category::Addressing,
+        Class::RecipientInactive | Class::MailboxFull => Category::Mailbox,
+        Class::MessageTooLarge | Class::RemoteSystem => Category::System,
+        Class::HostUnreachable | Class::BadConnection | Class::Routing | Class::Expired => Category::Network,
+        Class::ProtocolError => Category::Protocol,
+        Class::ContentRejected | Class::Virus | Class::SpamContent => Category::Content,
+        Class::SenderBlocked
+        | Class::SenderAuth
+        | Class::RecipientRestricted
+        | Class::Policy
+        | Class::RateLimited
+        | Class::Greylisted
+        | Class::RelayDenied
+        | Class::Complaint => Category::Policy,
+        Class::Undetermined | Class::AutoReply | Class::Challenge | Class::Delayed | Class::Delivered => Category::Other,
+    }
+}
+
+/// The deciding words, with the codes before them where they are near.
+fn excerpt(source: &Source, start: usize, end: usize) -> String {
+    match &source.codes {
+        Some(codes) if codes.end <= start && start - codes.end <= 80 => source.text[codes.start..end].to_owned(),
+        _ => source.text[start..end].to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The threshold and term rules, one a test.
+
+use super::*;
+
+const DAY: i64 = 86_400;
+
+fn at(day: i64) -> Timestamp {
+    Timestamp::from_second(day * DAY + 3_600).unwrap()
+}
+
+fn days_left(change: &Change, now: Timestamp) -> Option<i64> {
+    match change {
+        Change::Suppress(entry) => entry.expires_at.map(|end| (end.as_second() - now.as_second()) / DAY),
+        other => panic!("no suppression: {other:?}"),
+    }
+}
+
+fn soft(history: &History, day: i64) -> Change {
+    Policy::default().apply(Class::Expired, Decision::Count, history, at(day))
+}
+
+fn full(history: &History, day: i64) -> Change {
+    Policy::default().apply(Class::MailboxFull, Decision::Count, history, at(day))
+}
+
+fn counted(days: &[i64]) -> History {
+    History { standing: None, counted_days: days.to_vec() }
+}
+
+fn standing(reason: Reason, until: Option<i64>) -> Standing {
+    Standing { reason, expires_at: until.map(at), recheckable: false, soft_term_days: 0 }
+}
+
+#[test]
+fn a_hard_bounce_suppresses_at_once_for_half_a_year() {
+    let change = Policy::default().apply(Class::RecipientUnknown, Decision::Suppress, &History::default(), at(100));
+    assert_eq!(days_left(&change, at(100)), Some(180));
+}
+
+#[test]
+fn a_dead_host_suppresses_for_a_month_and_may_be_rechecked() {
+    let change = Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &History::default(), at(100));
+    assert_eq!(days_left(&change, at(100)), Some(30));
+    assert!(matches!(change, Change::Suppress(Entry { recheckable: true, .. })));
+}
+
+#[test]
+fn a_complaint_suppresses_for_ever() {
+    let change = Policy::default().apply(Class::Complaint, Decision::Complaint, &History::default(), at(100));
+    assert_eq!(days_left(&change, at(100)), None);
+}
+
+#[test]
+fn three_soft_days_in_thirty_suppress_and_two_do_not() {
+    assert_eq!(soft(&counted(&[]), 100), Change::Count(CounterKind::Soft));
+    assert_eq!(soft(&counted(&[99]), 100), Change::Count(CounterKind::Soft));
+    assert_eq!(days_left(&soft(&counted(&[80, 99]), 100), at(100)), Some(30));
+    assert_eq!(soft(&counted(&[60, 99]), 100), Change::Count(CounterKind::Soft), "60 lies outside the window");
+    assert_eq!(soft(&counted(&[70, 99]), 100), Change::Count(CounterKind::Soft), "70 is the 31st day back");
+    assert!(matches!(soft(&counted(&[71, 99]), 100), Change::Suppress(_)), "71 is the 30th");
+}
+
+#[test]
+fn one_count_a_day() {
+    assert_eq!(soft(&counted(&[100, 100, 99]), 100), Change::Count(CounterKind::Soft));
+}
+
+#[test]
+fn a_full_mailbox_gets_a_month() {
+    assert_eq!(full(&counted(&[96, 97, 98, 99]), 100), Change::Count(CounterKind::MailboxFull), "five days, but only five");
+    assert!(matches!(full(&counted(&[70, 80, 90, 95]), 100), Change::Suppress(_)));
+    assert_eq!(full(&counted(&[70, 80, 90]), 100), Change::Count(CounterKind::MailboxFull), "four");
+    assert_eq!(full(&counted(&[5, 80, 90, 95]), 100), Change::Count(CounterKind::MailboxFull), "5 is forgotten");
+}
+
+#[test]
+fn the_soft_term_doubles_on_each_return_up_to_half_a_year() {
+    let mut terms = Vec::new();
+    let mut term = 0;
+    for _ in 0..5 {
+        let history = History {
+            standing: (term > 0).then(|| Standing { soft_term_days: term, ..standing(Reason::Soft, Some(50)) }),
+            counted_days: vec![98, 99],
+        };
+        let Change::Suppress(entry) = soft(&history, 100) else { panic!() };
+        term = entry.soft_term_days;
+        terms.push(term);
+    }
+    assert_eq!(terms, [30, 60, 120, 180, 180]);
+}
+
+#[test]
+fn nothing_is_shortened_and_the_weightier_reason_stays() {
+    let policy = Policy::default();
+    let hard = |standing| {
+        let history = History { standing: Some(standing), counted_days: vec![] };
+        policy.apply(Class::RecipientUnknown, Decision::Suppress, &history, at(100))
+    };
+    assert_eq!(hard(standing(Reason::Complaint, None)), Change::Seen);
+    assert_eq!(hard(standing(Reason::Manual, None)), Change::Seen);
+    assert_eq!(days_left(&hard(standing(Reason::Hard, Some(400))), at(100)), Some(300));
+    assert_eq!(days_left(&hard(standing(Reason::Soft, Some(110))), at(100)), Some(180));
+    assert_eq!(days_left(&hard(standing(Reason::Manual, Some(90))), at(100)), Some(180), "that one has run out");
+}
+
+#[test]
+fn a_soft_bounce_of_a_suppressed_address_is_only_seen() {
+    let history = History { standing: Some(standing(Reason::Hard, Some(200))), counted_days: vec![98, 99] };
+    assert_eq!(soft(&history, 100), Change::Seen);
+}
+
+#[test]
+fn a_mailbox_that_is_gone_is_not_recheckable_because_its_host_was_unreachable_too() {
+    let gone = History { standing: Some(standing(Reason::Hard, Some(280))), counted_days: vec![] };
+    let change = Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &gone, at(100));
+    assert!(matches!(change, Change::Suppress(Entry { recheckable: false, .. })));
+}
+
+#[test]
+fn a_delivery_clears_and_our_own_faults_do_nothing() {
+    let apply = |class, decision| Policy::default().apply(class, decision, &History::default(), at(100));
+    assert_eq!(apply(Class::Delivered, Decision::Ignore), Change::Clear);
+    assert_eq!(apply(Class::SenderBlocked, Decision::Sender), Change::None);
+    assert_eq!(apply(Class::Routing, Decision::Host), Change::None);
+    assert_eq!(apply(Class::Delayed, Decision::Ignore), Change::None);
+}
