@@ -6,3 +6,4 @@ pub mod classify;
 pub mod report;
 pub mod returnpath;
 pub mod policy;
+pub mod store;

@@ -1,0 +1,264 @@
+//! What every engine must do. An engine calls [`check`] with a way to make an empty store.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::classify::evidence::EvidenceField;
+use crate::classify::{BounceType, Category, Class, Classification, Severity};
+use crate::policy::Reason;
+use crate::returnpath::Trust;
+
+const DAY: i64 = 86_400;
+
+/// Runs the whole suite, each part on a store of its own.
+pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F) {
+    a_hard_bounce_suppresses(&make().await).await;
+    the_same_message_counts_once(&make().await).await;
+    soft_bounces_count_by_day(&make().await).await;
+    the_soft_term_doubles(&make().await).await;
+    what_is_unproven_changes_nothing(&make().await).await;
+    a_delivery_clears_the_counters(&make().await).await;
+    people_add_and_remove(&make().await).await;
+    what_is_not_understood_is_kept(&make().await).await;
+    raw_bytes_are_pruned(&make().await).await;
+    lists_are_filtered_and_paged(&make().await).await;
+    many_writers_at_once_lose_nothing(make().await).await;
+}
+
+fn at(day: i64) -> Timestamp {
+    Timestamp::from_second(20_000 * DAY + day * DAY + 60).unwrap()
+}
+
+fn event(address: &str, class: Class, severity: Severity) -> NewEvent {
+    NewEvent {
+        key: [0; 32],
+        trust: Trust::Proven,
+        applies: true,
+        stream: ANY_STREAM,
+        recipient: address.to_owned(),
+        recipient_key: crate::address::comparison_form(address),
+        original_recipient: None,
+        final_recipient: Some(address.to_owned()),
+        action: Some("failed"),
+        status: Some("5.0.0".to_owned()),
+        diagnostic_type: Some("smtp".to_owned()),
+        diagnostic_code: Some("550 5.1.1 gone".to_owned()),
+        remote_mta: Some("mx.example.org".to_owned()),
+        last_attempt_date: None,
+        classification: Classification {
+            class,
+            category: Category::Addressing,
+            bounce_type: BounceType::Hard,
+            decision: class.decision(severity),
+            rule: "iana.5.1.1".to_owned(),
+            evidence_field: EvidenceField::DiagnosticCode,
+            evidence: "550 5.1.1".to_owned(),
+            effective_status: "5.1.1".parse().ok(),
+            reply_code: crate::status::ReplyCode::new(550),
+        },
+    }
+}
+
+/// A message of its own number, taken on a day, with events.
+fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMessage {
+    for (index, event) in events.iter_mut().enumerate() {
+        event.key[0] = number;
+        event.key[1] = index as u8;
+    }
+    NewMessage {
+        digest: [number; 32],
+        received_at: at(day),
+        peer: "192.0.2.1:25".to_owned(),
+        helo: "mx.example.org".to_owned(),
+        reverse_path: String::new(),
+        recipients: vec!["bounces@example.com".to_owned()],
+        envelope_id: None,
+        kind: "dsn",
+        message_id: Some(format!("{number}@example.org")),
+        sender: None,
+        subject: Some("Undeliverable".to_owned()),
+        reporting_mta: Some("mx.example.org".to_owned()),
+        original_envelope_id: None,
+        arrival_date: Some(at(day)),
+        original_message_id: None,
+        original_from: None,
+        original_to: vec!["dead@example.org".to_owned()],
+        original_subject: None,
+        defects: vec![],
+        size: 5,
+        raw: zstd::encode_all(&b"hello"[..], 1).unwrap(),
+        events,
+    }
+}
+
+fn hard(address: &str) -> Vec<NewEvent> {
+    vec![event(address, Class::RecipientUnknown, Severity::Permanent)]
+}
+
+fn soft(address: &str) -> Vec<NewEvent> {
+    vec![event(address, Class::Expired, Severity::Transient)]
+}
+
+async fn a_hard_bounce_suppresses(store: &impl Store) {
+    let recorded = store.record(message(1, 0, hard("Dead@Example.org"))).await.unwrap();
+    assert_eq!(recorded.changes, [EventChange::Suppressed]);
+    let entry = store.suppression("dead@example.org", at(1)).await.unwrap().expect("suppressed");
+    assert_eq!((entry.reason, entry.count), (Reason::Hard, 1));
+    assert_eq!(entry.class.as_deref(), Some("recipient_unknown"));
+    assert_eq!(entry.status.as_deref(), Some("5.1.1"));
+    assert_eq!(entry.evidence.as_deref(), Some("550 5.1.1"));
+    assert_eq!(entry.bounce, Some(recorded.id));
+    assert!(store.suppression("alive@example.org", at(1)).await.unwrap().is_none());
+    assert!(store.suppression("dead@example.org", at(181)).await.unwrap().is_none(), "its term is over");
+    let bounce = store.bounce(recorded.id).await.unwrap().unwrap();
+    assert_eq!(bounce.recipients.len(), 1);
+    assert_eq!(bounce.recipients[0].change, "suppressed");
+    assert_eq!(store.raw(recorded.id).await.unwrap().unwrap(), b"hello");
+}
+
+async fn the_same_message_counts_once(store: &impl Store) {
+    let first = store.record(message(1, 0, soft("a@example.org"))).await.unwrap();
+    let second = store.record(message(1, 5, soft("a@example.org"))).await.unwrap();
+    assert!(!first.duplicate && second.duplicate);
+    assert_eq!(first.id, second.id);
+    let bounce = store.bounce(first.id).await.unwrap().unwrap();
+    assert_eq!((bounce.copies, bounce.recipients.len()), (2, 1));
+}
+
+async fn soft_bounces_count_by_day(store: &impl Store) {
+    for (number, day, change) in [
+        (1, 0, EventChange::Counted),
+        (2, 0, EventChange::Counted),
+        (3, 1, EventChange::Counted),
+        (4, 2, EventChange::Suppressed),
+        (5, 3, EventChange::Seen),
+    ] {
+        let recorded = store.record(message(number, day, soft("a@example.org"))).await.unwrap();
+        assert_eq!(recorded.changes, [change], "message {number} on day {day}");
+    }
+    let entry = store.suppression("a@example.org", at(4)).await.unwrap().unwrap();
+    assert_eq!((entry.reason, entry.count), (Reason::Soft, 2));
+    assert_eq!(entry.expires_at, Some(at(32)));
+}
+
+async fn the_soft_term_doubles(store: &impl Store) {
+    let mut number = 0;
+    let mut day = 0;
+    for term in [30, 60, 120, 180, 180] {
+        for _ in 0..3 {
+            number += 1;
+            day += 1;
+            store.record(message(number, day, soft("a@example.org"))).await.unwrap();
+        }
+        let entry = store.suppression("a@example.org", at(day)).await.unwrap().expect("suppressed");
+        assert_eq!(entry.expires_at, Some(at(day + term)));
+        assert_eq!(entry.count, 1, "a new term counts anew");
+        day += term;
+        assert!(store.suppression("a@example.org", at(day)).await.unwrap().is_none());
+    }
+}
+
+async fn what_is_unproven_changes_nothing(store: &impl Store) {
+    let mut events = hard("a@example.org");
+    events[0].applies = false;
+    events[0].trust = Trust::Unsigned;
+    let recorded = store.record(message(1, 0, events)).await.unwrap();
+    assert_eq!(recorded.changes, [EventChange::Quarantined]);
+    assert!(store.suppression("a@example.org", at(0)).await.unwrap().is_none());
+    assert_eq!(store.bounce(recorded.id).await.unwrap().unwrap().recipients[0].trust, "unsigned");
+}
+
+async fn a_delivery_clears_the_counters(store: &impl Store) {
+    store.record(message(1, 0, soft("a@example.org"))).await.unwrap();
+    store.record(message(2, 1, soft("a@example.org"))).await.unwrap();
+    let delivered = vec![event("a@example.org", Class::Delivered, Severity::Transient)];
+    assert_eq!(store.record(message(3, 1, delivered)).await.unwrap().changes, [EventChange::Cleared]);
+    assert_eq!(store.record(message(4, 2, soft("a@example.org"))).await.unwrap().changes, [EventChange::Counted]);
+}
+
+async fn people_add_and_remove(store: &impl Store) {
+    let entry = ManualEntry {
+        address: "A@example.org".to_owned(),
+        address_key: "a@example.org".to_owned(),
+        now: at(0),
+        expires_at: None,
+        note: Some("asked by phone".to_owned()),
+    };
+    store.add(entry).await.unwrap();
+    let found = store.suppression("a@example.org", at(9_000)).await.unwrap().expect("for ever");
+    assert_eq!((found.reason, found.note.as_deref()), (Reason::Manual, Some("asked by phone")));
+    assert_eq!(store.record(message(1, 1, hard("a@example.org"))).await.unwrap().changes, [EventChange::Seen]);
+    assert!(store.remove("a@example.org").await.unwrap());
+    assert!(!store.remove("a@example.org").await.unwrap());
+    assert!(store.suppression("a@example.org", at(1)).await.unwrap().is_none());
+}
+
+async fn what_is_not_understood_is_kept(store: &impl Store) {
+    let mut odd = message(1, 0, vec![]);
+    odd.kind = "unrecognized";
+    odd.defects = vec!["mime: nothing in it".to_owned()];
+    let recorded = store.record(odd).await.unwrap();
+    let filter = BounceFilter { kind: Some("unrecognized".to_owned()), limit: 10, ..BounceFilter::default() };
+    let listed = store.bounces(&filter).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].id, &listed[0].defects[..]), (recorded.id, &["mime: nothing in it".to_owned()][..]));
+}
+
+async fn raw_bytes_are_pruned(store: &impl Store) {
+    let old = store.record(message(1, 0, hard("a@example.org"))).await.unwrap();
+    let new = store.record(message(2, 9, hard("b@example.org"))).await.unwrap();
+    assert_eq!(store.prune_raw(at(5), 10).await.unwrap(), 1);
+    assert_eq!(store.prune_raw(at(5), 10).await.unwrap(), 0);
+    assert!(store.raw(old.id).await.unwrap().is_none());
+    assert!(store.raw(new.id).await.unwrap().is_some());
+    assert!(!store.bounce(old.id).await.unwrap().unwrap().raw_kept);
+    assert!(store.suppression("a@example.org", at(9)).await.unwrap().is_some(), "the entry stays");
+}
+
+async fn lists_are_filtered_and_paged(store: &impl Store) {
+    for (number, address) in [(1, "c@one.example"), (2, "a@one.example"), (3, "b@two.example"), (4, "x@notone.example")] {
+        store.record(message(number, 0, hard(address))).await.unwrap();
+    }
+    let all = SuppressionFilter { active_at: Some(at(1)), domain: None, reason: None, after: None, limit: 3 };
+    let keys = |list: Vec<Suppression>| list.into_iter().map(|entry| entry.address_key).collect::<Vec<_>>();
+    let page = keys(store.suppressions(&all).await.unwrap());
+    assert_eq!(page, ["a@one.example", "b@two.example", "c@one.example"]);
+    let rest = SuppressionFilter { after: page.last().cloned(), ..all.clone() };
+    assert_eq!(keys(store.suppressions(&rest).await.unwrap()), ["x@notone.example"]);
+    let domain = SuppressionFilter { domain: Some("one.example".to_owned()), ..all.clone() };
+    assert_eq!(keys(store.suppressions(&domain).await.unwrap()), ["a@one.example", "c@one.example"]);
+    let reason = SuppressionFilter { reason: Some(Reason::Soft), ..all.clone() };
+    assert!(store.suppressions(&reason).await.unwrap().is_empty());
+    let over = SuppressionFilter { active_at: Some(at(400)), ..all.clone() };
+    assert!(store.suppressions(&over).await.unwrap().is_empty());
+    let ids = |filter: BounceFilter| async move {
+        store.bounces(&filter).await.unwrap().into_iter().map(|bounce| bounce.id).collect::<Vec<_>>()
+    };
+    let newest = ids(BounceFilter { limit: 2, ..BounceFilter::default() }).await;
+    assert_eq!(newest.len(), 2);
+    assert!(newest[0] > newest[1]);
+    let older = ids(BounceFilter { limit: 9, before: newest.last().copied(), ..BounceFilter::default() }).await;
+    assert_eq!(older.len(), 2);
+    let about = BounceFilter { recipient_key: Some("b@two.example".to_owned()), limit: 9, ..BounceFilter::default() };
+    assert_eq!(ids(about).await.len(), 1);
+    let class = BounceFilter { class: Some("mailbox_full".to_owned()), limit: 9, ..BounceFilter::default() };
+    assert!(ids(class).await.is_empty());
+}
+
+async fn many_writers_at_once_lose_nothing(store: impl Store) {
+    let store = std::sync::Arc::new(store);
+    let tasks: Vec<_> = (0..100u8)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.record(message(number, 0, hard(&format!("u{number}@example.org")))).await })
+        })
+        .collect();
+    let mut ids = std::collections::HashSet::new();
+    for task in tasks {
+        let recorded = task.await.unwrap().unwrap();
+        assert!(!recorded.duplicate);
+        assert!(ids.insert(recorded.id), "every message has a number of its own");
+    }
+    let filter = SuppressionFilter { active_at: Some(at(0)), domain: None, reason: None, after: None, limit: 1_000 };
+    assert_eq!(store.suppressions(&filter).await.unwrap().len(), 100);
+}

@@ -1,0 +1,103 @@
+//! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
+
+mod open;
+mod read;
+mod record;
+mod writer;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqlitePool;
+
+use super::{
+    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Store, StoreError, Suppression, SuppressionFilter,
+};
+use crate::policy::Policy;
+pub use open::{Access, SCHEMA};
+use writer::Writer;
+
+/// A suppression store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: Option<Writer>,
+}
+
+impl SqliteStore {
+    /// Opens a database file; [`Access::Serve`] creates it with mode 0600 and brings its schema up to date.
+    ///
+    /// `busy_timeout` is how long a write waits for a lock that another process holds.
+    ///
+    /// # Errors
+    /// [`StoreError`], naming the file and what is wrong with it.
+    pub async fn open(
+        path: &Path,
+        access: Access,
+        policy: Policy,
+        busy_timeout: std::time::Duration,
+    ) -> Result<Self, StoreError> {
+        let options = open::prepare(path, access, busy_timeout).await?;
+        let readers = open::readers(&options);
+        let writer = (access != Access::Read).then(|| Writer::start(&options, policy));
+        Ok(Self { readers, writer })
+    }
+
+    /// Lets the writer finish what it has, then closes the file, which folds the write-ahead log into it.
+    pub async fn close(self) {
+        self.readers.close().await;
+        if let Some(writer) = self.writer {
+            writer.close().await;
+        }
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_ref().ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))
+    }
+}
+
+impl Store for SqliteStore {
+    async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
+        self.writer()?.record(message).await
+    }
+
+    async fn suppression(&self, address_key: &str, now: Timestamp) -> Result<Option<Suppression>, StoreError> {
+        read::suppression(&self.readers, address_key, now).await
+    }
+
+    async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
+        read::suppressions(&self.readers, filter).await
+    }
+
+    async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
+        self.writer()?.add(entry).await
+    }
+
+    async fn remove(&self, address_key: &str) -> Result<bool, StoreError> {
+        self.writer()?.remove(address_key.to_owned()).await
+    }
+
+    async fn bounces(&self, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
+        read::bounces(&self.readers, filter).await
+    }
+
+    async fn bounce(&self, id: i64) -> Result<Option<Bounce>, StoreError> {
+        read::bounce(&self.readers, id).await
+    }
+
+    async fn raw(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        read::raw(&self.readers, id).await
+    }
+
+    async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.writer()?.prune_raw(before, limit).await
+    }
+}
+
+/// A time as the database holds it: UTC, whole seconds, so that text order is time order.
+fn written(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Opening a database file: who may, with which schema, and whose file it is.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+
+use super::super::StoreError;
+
+/// The schema this program writes; `PRAGMA user_version` of a database it made.
+pub const SCHEMA: i64 = 1;
+
+/// `PRAGMA application_id` of our databases: "dsnd".
+const APPLICATION_ID: i64 = 0x6473_6e64;
+
+/// Every schema step, in order; each sets `PRAGMA user_version` to its number.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../migrations/0001_initial.sql"))];
+
+/// How many readers may be at work at once.
+const READERS: u32 = 4;
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The daemon: creates the file and migrates it.
+    Serve,
+    /// A command that changes an existing database.
+    Write,
+    /// A command that only reads one.
+    Read,
+}
+
+/// Makes sure that there is a database of ours with our schema; returns how to connect to it.
+pub(super) async fn prepare(
+    path: &Path,
+    access: Access,
+    busy_timeout: Duration,
+) -> Result<SqliteConnectOptions, StoreError> {
+    let open_error = |cause: String| StoreError::Open { path: path.to_owned(), cause };
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(open_error("it is a directory".to_owned())),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if access != Access::Serve {
+                return Err(StoreError::Missing(path.to_owned()));
+            }
+            // Made here and not by SQLite, so that nobody else can read it from the first moment on.
+            std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|error| open_error(error.to_string()))?;
+        }
+        Err(error) => return Err(open_error(error.to_string())),
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .busy_timeout(busy_timeout)
+        .foreign_keys(true)
+        .disable_statement_logging();
+    let mut connection = connect(path, &options).await?;
+    let checked = check(path, access, &mut connection).await;
+    let checked = match checked {
+        Ok(true) => migrate(path, &options).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let _ = connection.close().await;
+    checked.map(|()| options)
+}
+
+/// The connections of readers: they cannot write, and need no lock to start.
+pub(super) fn readers(options: &SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .min_connections(0)
+        .acquire_timeout(Duration::from_secs(30))
+        .connect_lazy_with(options.clone().pragma("query_only", "on"))
+}
+
+/// The connection of the writer.
+pub(super) fn writer_options(options: &SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .clone()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "1000")
+}
+
+async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    options.connect().await.map_err(|error| StoreError::Open { path: path.to_owned(), cause: error.to_string() })
+}
+
+/// Whose file is it, and which schema has it? True when it has to be migrated.
+async fn check(path: &Path, access: Access, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let not_ours = |cause: String| StoreError::NotOurs { path: path.to_owned(), cause };
+    let number = |result: Result<i64, sqlx::Error>| {
+        result.map_err(|error| match super::writer::unavailable(&error) {
+            Some(cause) => StoreError::Unavailable(cause),
+            None => not_ours(error.to_string()),
+        })
+    };
+    let application: i64 = number(sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await)?;
+    let found: i64 = number(sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await)?;
+    let tables: i64 = number(sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await)?;
+    let empty = tables == 0 && found == 0;
+    if application != APPLICATION_ID && !empty {
+        return Err(not_ours("it belongs to another program".to_owned()));
+    }
+    if found > SCHEMA {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: SCHEMA });
+    }
+    if found == SCHEMA {
+        return Ok(false);
+    }
+    match access {
+        Access::Serve => Ok(true),
+        Access::Write | Access::Read if empty => Err(StoreError::Missing(path.to_owned())),
+        Access::Write | Access::Read => Err(StoreError::Older { path: path.to_owned(), found, known: SCHEMA }),
+    }
+}
+
+async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), StoreError> {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(version, name, sql)| {
+            Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    let mut connection = connect(path, &writer_options(options)).await?;
+    let result = Migrator::with_migrations(migrations).run(&mut connection).await;
+    let _ = connection.close().await;
+    result.map_err(|error| StoreError::Open { path: path.to_owned(), cause: format!("bringing the schema up to date: {error}") })
+}

@@ -1,0 +1,228 @@
+//! What is asked: by readers, who never wait for the writer.
+
+use std::io::Read;
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use super::super::{ANY_STREAM, Bounce, BounceEvent, BounceFilter, StoreError, Suppression, SuppressionFilter};
+use super::writer::unavailable;
+use super::written;
+use crate::policy::Reason;
+
+/// Largest message that is unpacked again, in bytes; the receiver takes none as large.
+const MAX_UNPACKED: u64 = 1 << 30;
+
+/// Every column of a message but its raw bytes.
+macro_rules! message_columns {
+    () => {
+        "SELECT id, received_at, copies, peer, helo, reverse_path, recipients, kind, message_id, sender, subject,
+                reporting_mta, original_envelope_id, arrival_date, original_message_id, original_from, original_to,
+                original_subject, defects, size, raw IS NOT NULL AS raw_kept
+         FROM messages "
+    };
+}
+
+/// The entry that suppresses an address now.
+pub(super) async fn suppression(
+    pool: &SqlitePool,
+    address_key: &str,
+    now: Timestamp,
+) -> Result<Option<Suppression>, StoreError> {
+    let row = sqlx::query(
+        "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
+         WHERE address_key = ?1 AND suppressions.stream = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+    )
+    .bind(address_key)
+    .bind(ANY_STREAM)
+    .bind(written(now))
+    .fetch_optional(pool)
+    .await
+    .map_err(failed)?;
+    row.as_ref().map(to_suppression).transpose()
+}
+
+/// Entries by address.
+pub(super) async fn suppressions(pool: &SqlitePool, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
+         WHERE (?1 IS NULL OR expires_at IS NULL OR expires_at > ?1)
+           AND (?2 IS NULL OR (address_key LIKE '%@%' AND substr(address_key, -length(?2) - 1) = '@' || ?2))
+           AND (?3 IS NULL OR reason = ?3)
+           AND (?4 IS NULL OR address_key > ?4)
+         ORDER BY address_key LIMIT ?5",
+    )
+    .bind(filter.active_at.map(written))
+    .bind(&filter.domain)
+    .bind(filter.reason.map(Reason::as_str))
+    .bind(&filter.after)
+    .bind(filter.limit)
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(to_suppression).collect()
+}
+
+/// Messages with their events, the newest first.
+pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
+    let rows = sqlx::query(
+        concat!(
+            message_columns!(),
+            "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key = ?1))
+               AND (?2 IS NULL OR id IN (SELECT message FROM events WHERE class = ?2))
+               AND (?3 IS NULL OR kind = ?3)
+               AND (?4 IS NULL OR id < ?4)
+             ORDER BY id DESC LIMIT ?5"
+        ),
+    )
+    .bind(&filter.recipient_key)
+    .bind(&filter.class)
+    .bind(&filter.kind)
+    .bind(filter.before)
+    .bind(filter.limit)
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    let mut bounces = Vec::with_capacity(rows.len());
+    for row in &rows {
+        bounces.push(with_events(pool, row).await?);
+    }
+    Ok(bounces)
+}
+
+/// One message with its events.
+pub(super) async fn bounce(pool: &SqlitePool, id: i64) -> Result<Option<Bounce>, StoreError> {
+    let row = sqlx::query(concat!(message_columns!(), "WHERE id = ?1"))
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    match row {
+        Some(row) => with_events(pool, &row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The message as it was received.
+pub(super) async fn raw(pool: &SqlitePool, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+    let packed: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT raw FROM messages WHERE id = ?1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    let Some(packed) = packed.flatten() else { return Ok(None) };
+    let mut decoder = zstd::stream::read::Decoder::new(&packed[..])
+        .map_err(|error| StoreError::Corrupt { what: format!("message {id}: {error}") })?;
+    let mut bytes = Vec::new();
+    decoder
+        .by_ref()
+        .take(MAX_UNPACKED)
+        .read_to_end(&mut bytes)
+        .map_err(|error| StoreError::Corrupt { what: format!("message {id}: {error}") })?;
+    Ok(Some(bytes))
+}
+
+fn failed(error: sqlx::Error) -> StoreError {
+    match unavailable(&error) {
+        Some(cause) => StoreError::Unavailable(cause),
+        None => StoreError::Sql(error),
+    }
+}
+
+fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {
+    let reason: String = row.try_get("reason")?;
+    Ok(Suppression {
+        address: row.try_get("address")?,
+        address_key: row.try_get("address_key")?,
+        stream: row.try_get("stream")?,
+        reason: Reason::from_name(&reason)
+            .ok_or_else(|| StoreError::Corrupt { what: format!("reason {reason:?} of a suppression") })?,
+        class: row.try_get("class")?,
+        status: row.try_get("status")?,
+        rule: row.try_get("rule")?,
+        evidence: row.try_get("evidence")?,
+        note: row.try_get("note")?,
+        first_seen: time(row, "first_seen")?,
+        last_seen: time(row, "last_seen")?,
+        count: row.try_get("count")?,
+        expires_at: maybe_time(row, "expires_at")?,
+        recheckable: row.try_get("recheckable")?,
+        origin: row.try_get("origin")?,
+        bounce: row.try_get("bounce")?,
+    })
+}
+
+async fn with_events(pool: &SqlitePool, row: &SqliteRow) -> Result<Bounce, StoreError> {
+    let id: i64 = row.try_get("id")?;
+    let events = sqlx::query("SELECT * FROM events WHERE message = ?1 ORDER BY id")
+        .bind(id)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+    Ok(Bounce {
+        id,
+        received_at: time(row, "received_at")?,
+        copies: row.try_get("copies")?,
+        peer: row.try_get("peer")?,
+        helo: row.try_get("helo")?,
+        reverse_path: row.try_get("reverse_path")?,
+        return_paths: list(row, "recipients")?,
+        kind: row.try_get("kind")?,
+        message_id: row.try_get("message_id")?,
+        sender: row.try_get("sender")?,
+        subject: row.try_get("subject")?,
+        reporting_mta: row.try_get("reporting_mta")?,
+        original_envelope_id: row.try_get("original_envelope_id")?,
+        arrival_date: maybe_time(row, "arrival_date")?,
+        original_message_id: row.try_get("original_message_id")?,
+        original_from: row.try_get("original_from")?,
+        original_to: list(row, "original_to")?,
+        original_subject: row.try_get("original_subject")?,
+        defects: list(row, "defects")?,
+        size: row.try_get("size")?,
+        raw_kept: row.try_get("raw_kept")?,
+        recipients: events.iter().map(to_event).collect::<Result<_, _>>()?,
+    })
+}
+
+fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
+    Ok(BounceEvent {
+        event: row.try_get("id")?,
+        stream: row.try_get("stream")?,
+        trust: row.try_get("trust")?,
+        recipient: row.try_get("recipient")?,
+        original_recipient: row.try_get("original_recipient")?,
+        final_recipient: row.try_get("final_recipient")?,
+        action: row.try_get("action")?,
+        status: row.try_get("status")?,
+        effective_status: row.try_get("effective_status")?,
+        reply_code: row.try_get("reply_code")?,
+        diagnostic_type: row.try_get("diagnostic_type")?,
+        diagnostic_code: row.try_get("diagnostic_code")?,
+        remote_mta: row.try_get("remote_mta")?,
+        last_attempt_date: maybe_time(row, "last_attempt_date")?,
+        bounce_type: row.try_get("bounce_type")?,
+        category: row.try_get("category")?,
+        class: row.try_get("class")?,
+        decision: row.try_get("decision")?,
+        rule: row.try_get("rule")?,
+        evidence_field: row.try_get("evidence_field")?,
+        evidence: row.try_get("evidence")?,
+        change: row.try_get("change")?,
+    })
+}
+
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+    maybe_time(row, column)?.ok_or_else(|| StoreError::Corrupt { what: format!("{column} is empty") })
+}
+
+fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })).transpose()
+}
+
+fn list(row: &SqliteRow, column: &str) -> Result<Vec<String>, StoreError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no list") })
+}

@@ -1,0 +1,236 @@
+//! The one writer: jobs come in over a queue and are committed in groups, one sync for many (contract 7).
+
+use std::pin::Pin;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::super::{ManualEntry, NewMessage, Recorded, StoreError};
+use super::{open, record};
+use crate::policy::Policy;
+
+/// Jobs that may wait before those who bring more have to.
+const QUEUE: usize = 512;
+
+/// Most jobs in one transaction.
+const GROUP: usize = 256;
+
+/// Most events in one transaction, so that a group of huge reports does not hold it for long.
+const GROUP_EVENTS: usize = 4_096;
+
+/// What a job does inside the transaction.
+type Operation<R> =
+    Box<dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Policy) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send>;
+
+type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
+
+/// A job: its work, its result until the commit, and who waits for it.
+struct Task<R> {
+    events: usize,
+    operation: Option<Operation<R>>,
+    result: Option<Result<R, StoreError>>,
+    done: Option<oneshot::Sender<Result<R, StoreError>>>,
+}
+
+/// A job without the type of its result.
+trait Job: Send {
+    /// How many rows it writes, roughly.
+    fn events(&self) -> usize;
+    /// Does the work. An error that waiting may mend comes back; any other becomes the job's result, and the
+    /// answer is then `Ok(false)`: undo what it wrote.
+    fn run<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+        policy: &'c Policy,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
+    /// The transaction is durable: hand out the result.
+    fn committed(&mut self);
+    /// Nothing of the transaction is kept.
+    fn failed(&mut self, cause: &str);
+}
+
+impl<R: Send + 'static> Job for Task<R> {
+    fn events(&self) -> usize {
+        self.events
+    }
+
+    fn run<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+        policy: &'c Policy,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
+        Box::pin(async move {
+            let Some(operation) = self.operation.take() else { return Ok(false) };
+            match operation(connection, policy).await {
+                Err(error) if unavailable(&error).is_some() => Err(error),
+                result => {
+                    let keep = result.is_ok();
+                    self.result = Some(result.map_err(StoreError::from));
+                    Ok(keep)
+                }
+            }
+        })
+    }
+
+    // Whoever asked may have gone; then there is nobody to tell.
+    fn committed(&mut self) {
+        if let (Some(done), Some(result)) = (self.done.take(), self.result.take()) {
+            let _ = done.send(result);
+        }
+    }
+
+    fn failed(&mut self, cause: &str) {
+        if let Some(done) = self.done.take() {
+            let _ = done.send(Err(StoreError::Unavailable(cause.to_owned())));
+        }
+    }
+}
+
+/// The way to the writer's task.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    task: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the task; it connects when the first job comes.
+    pub(super) fn start(options: &SqliteConnectOptions, policy: Policy) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(run(open::writer_options(options), policy, jobs));
+        Self { queue, task }
+    }
+
+    pub(super) async fn close(self) {
+        drop(self.queue);
+        let _ = self.task.await;
+    }
+
+    pub(super) async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
+        let events = 1 + message.events.len();
+        self.send(events, Box::new(move |connection, policy| Box::pin(record::record(connection, policy, message)))).await
+    }
+
+    pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
+        self.send(1, Box::new(move |connection, _| Box::pin(record::add(connection, entry)))).await
+    }
+
+    pub(super) async fn remove(&self, address_key: String) -> Result<bool, StoreError> {
+        self.send(1, Box::new(move |connection, _| Box::pin(record::remove(connection, address_key)))).await
+    }
+
+    pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.send(1, Box::new(move |connection, _| Box::pin(record::prune_raw(connection, before, limit)))).await
+    }
+
+    async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
+        let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
+        let (done, result) = oneshot::channel();
+        let task = Task { events, operation: Some(operation), result: None, done: Some(done) };
+        self.queue.send(Box::new(task)).await.map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+}
+
+async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    let mut connection: Option<SqliteConnection> = None;
+    let mut group = Vec::with_capacity(GROUP);
+    while let Some(first) = jobs.recv().await {
+        let mut events = first.events();
+        group.push(first);
+        while group.len() < GROUP
+            && events < GROUP_EVENTS
+            && let Ok(next) = jobs.try_recv()
+        {
+            events += next.events();
+            group.push(next);
+        }
+        let open = match connection.take() {
+            Some(open) => Ok(open),
+            None => options.connect().await,
+        };
+        match open {
+            Ok(mut open) => {
+                if commit_group(&mut open, &policy, &mut group).await {
+                    connection = Some(open);
+                } else {
+                    // A fresh connection next time: whatever state this one is in goes with it.
+                    let _ = open.close_hard().await;
+                }
+            }
+            Err(error) => {
+                let cause = error.to_string();
+                tracing::error!(error = %cause, "cannot open the database; asking senders to come back later");
+                fail_all(&mut group, &cause);
+            }
+        }
+    }
+    if let Some(open) = connection {
+        let _ = open.close().await;
+    }
+}
+
+/// Runs a group in one transaction and answers everybody in it. False when the connection should go.
+async fn commit_group(connection: &mut SqliteConnection, policy: &Policy, group: &mut Vec<Box<dyn Job>>) -> bool {
+    let started = std::time::Instant::now();
+    let jobs = group.len();
+    if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
+        let cause = error.to_string();
+        tracing::warn!(error = %cause, jobs, "the database is not to be had; asking senders to come back later");
+        fail_all(group, &cause);
+        return unavailable(&error).is_some();
+    }
+    match run_group(connection, policy, group).await {
+        Ok(()) => {
+            group.drain(..).for_each(|mut job| job.committed());
+            tracing::debug!(jobs, micros = started.elapsed().as_micros(), "committed");
+            true
+        }
+        Err(error) => {
+            let cause = error.to_string();
+            tracing::error!(error = %cause, jobs, "the database did not take a group; asking senders to come back later");
+            // SQLite may have rolled back by itself, as it does when the disk is full.
+            let _ = connection.execute("ROLLBACK").await;
+            fail_all(group, &cause);
+            false
+        }
+    }
+}
+
+/// Every job in a savepoint of its own, so that one that cannot be written undoes itself alone.
+async fn run_group(
+    connection: &mut SqliteConnection,
+    policy: &Policy,
+    group: &mut [Box<dyn Job>],
+) -> Result<(), sqlx::Error> {
+    for job in group {
+        connection.execute("SAVEPOINT job").await?;
+        if !job.run(connection, policy).await? {
+            connection.execute("ROLLBACK TO job").await?;
+        }
+        connection.execute("RELEASE job").await?;
+    }
+    connection.execute("COMMIT").await?;
+    Ok(())
+}
+
+fn fail_all(group: &mut Vec<Box<dyn Job>>, cause: &str) {
+    group.drain(..).for_each(|mut job| job.failed(cause));
+}
+
+/// The cause, when an error is one that time may mend: locked, full, read-only, I/O.
+pub(super) fn unavailable(error: &sqlx::Error) -> Option<String> {
+    const MAY_PASS: [u32; 8] = [5, 6, 7, 8, 10, 13, 14, 15]; // BUSY LOCKED NOMEM READONLY IOERR FULL CANTOPEN PROTOCOL
+    match error {
+        sqlx::Error::Database(cause) => {
+            let code: u32 = cause.code()?.parse().ok()?;
+            MAY_PASS.contains(&(code & 0xff)).then(|| cause.message().to_owned())
+        }
+        sqlx::Error::Io(cause) => Some(cause.to_string()),
+        sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => Some(error.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,321 @@
+//! What goes into a store and what comes out.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::classify::Classification;
+use crate::policy::Reason;
+use crate::returnpath::Trust;
+
+/// A message on its way into the store.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// SHA-256 of the message without its trace header fields; the same message is recorded once.
+    pub digest: [u8; 32],
+    /// When it was taken.
+    pub received_at: Timestamp,
+    /// Address and port of the client.
+    pub peer: String,
+    /// Its EHLO name.
+    pub helo: String,
+    /// MAIL FROM, empty for `<>`.
+    pub reverse_path: String,
+    /// RCPT TO, each.
+    pub recipients: Vec<String>,
+    /// ENVID of the bounce itself.
+    pub envelope_id: Option<String>,
+    /// What it is: `dsn`, `feedback`, …
+    pub kind: &'static str,
+    /// Message-ID.
+    pub message_id: Option<String>,
+    /// From.
+    pub sender: Option<String>,
+    /// Subject.
+    pub subject: Option<String>,
+    /// Reporting-MTA.
+    pub reporting_mta: Option<String>,
+    /// Original-Envelope-Id.
+    pub original_envelope_id: Option<String>,
+    /// Arrival-Date.
+    pub arrival_date: Option<Timestamp>,
+    /// Message-ID of the returned message.
+    pub original_message_id: Option<String>,
+    /// From of the returned message.
+    pub original_from: Option<String>,
+    /// To and Cc of the returned message.
+    pub original_to: Vec<String>,
+    /// Subject of the returned message.
+    pub original_subject: Option<String>,
+    /// What could not be read.
+    pub defects: Vec<String>,
+    /// Octets as received.
+    pub size: u64,
+    /// The message, zstd-compressed.
+    pub raw: Vec<u8>,
+    /// One a recipient.
+    pub events: Vec<NewEvent>,
+}
+
+/// What a report says about one recipient, on its way into the store.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Unique over all time.
+    pub key: [u8; 32],
+    /// How far the report is believed.
+    pub trust: Trust,
+    /// Whether its decision is applied to the list.
+    pub applies: bool,
+    /// The sending stream.
+    pub stream: i64,
+    /// The address the sender used.
+    pub recipient: String,
+    /// Its comparison form.
+    pub recipient_key: String,
+    /// Original-Recipient.
+    pub original_recipient: Option<String>,
+    /// Final-Recipient.
+    pub final_recipient: Option<String>,
+    /// Action.
+    pub action: Option<&'static str>,
+    /// Status as reported.
+    pub status: Option<String>,
+    /// Type of the Diagnostic-Code.
+    pub diagnostic_type: Option<String>,
+    /// Diagnostic-Code.
+    pub diagnostic_code: Option<String>,
+    /// Remote-MTA.
+    pub remote_mta: Option<String>,
+    /// Last-Attempt-Date.
+    pub last_attempt_date: Option<Timestamp>,
+    /// Our conclusion.
+    pub classification: Classification,
+}
+
+/// What became of a message in [`super::Store::record`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The message's number.
+    pub id: i64,
+    /// It had been there; nothing was changed.
+    pub duplicate: bool,
+    /// What each event did, in the order of the events; empty for a duplicate.
+    pub changes: Vec<EventChange>,
+}
+
+/// What an event did to the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventChange {
+    /// Its address is suppressed now, by this event.
+    Suppressed,
+    /// The day was counted.
+    Counted,
+    /// The address was suppressed already.
+    Seen,
+    /// Counters were cleared.
+    Cleared,
+    /// Unproven: recorded only.
+    Quarantined,
+    /// Nothing.
+    None,
+}
+
+impl EventChange {
+    /// The word used in output and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suppressed => "suppressed",
+            Self::Counted => "counted",
+            Self::Seen => "seen",
+            Self::Cleared => "cleared",
+            Self::Quarantined => "quarantined",
+            Self::None => "none",
+        }
+    }
+}
+
+/// An entry made by a person.
+#[derive(Debug, Clone)]
+pub struct ManualEntry {
+    /// The address as written.
+    pub address: String,
+    /// Its comparison form.
+    pub address_key: String,
+    /// When.
+    pub now: Timestamp,
+    /// Until when; `None` for ever.
+    pub expires_at: Option<Timestamp>,
+    /// Why, in the person's words.
+    pub note: Option<String>,
+}
+
+/// An entry on the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Suppression {
+    /// The address as last written.
+    pub address: String,
+    /// The comparison form.
+    #[serde(skip)]
+    pub address_key: String,
+    /// The stream, 0 for every one.
+    pub stream: i64,
+    /// Why.
+    #[serde(serialize_with = "reason_word")]
+    pub reason: Reason,
+    /// Precisely why, for entries made by bounces.
+    pub class: Option<String>,
+    /// The enhanced status code that decided.
+    pub status: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// The text that decided.
+    pub evidence: Option<String>,
+    /// A person's words.
+    pub note: Option<String>,
+    /// First event under this entry.
+    pub first_seen: Timestamp,
+    /// Last event.
+    pub last_seen: Timestamp,
+    /// How many events.
+    pub count: i64,
+    /// Until when; `None` for ever.
+    pub expires_at: Option<Timestamp>,
+    /// A recovered host may release it.
+    pub recheckable: bool,
+    /// What made it: `bounce`, `cli`.
+    pub origin: String,
+    /// The message behind it, for `dsnd bounces show`.
+    pub bounce: Option<i64>,
+}
+
+fn reason_word<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.as_str())
+}
+
+/// Which entries to list.
+#[derive(Debug, Clone)]
+pub struct SuppressionFilter {
+    /// Entries that suppress at this moment; `None` lists those that have run out too.
+    pub active_at: Option<Timestamp>,
+    /// Only this domain (A-labels, lower case).
+    pub domain: Option<String>,
+    /// Only this reason.
+    pub reason: Option<Reason>,
+    /// Only addresses (comparison form) after this one: the last of the page before.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, Default)]
+pub struct BounceFilter {
+    /// Only those with an event about this address (comparison form).
+    pub recipient_key: Option<String>,
+    /// Only those with an event of this class.
+    pub class: Option<String>,
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only ids below this one: the last of the page before.
+    pub before: Option<i64>,
+    /// At most so many messages.
+    pub limit: u32,
+}
+
+/// A recorded message with its events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bounce {
+    /// The message's number.
+    pub id: i64,
+    /// When it was taken.
+    pub received_at: Timestamp,
+    /// How often the same message came.
+    pub copies: i64,
+    /// Address and port of the client.
+    pub peer: String,
+    /// Its EHLO name.
+    pub helo: String,
+    /// MAIL FROM, empty for `<>`.
+    pub reverse_path: String,
+    /// RCPT TO.
+    pub return_paths: Vec<String>,
+    /// What it is.
+    pub kind: String,
+    /// Message-ID of the report.
+    pub message_id: Option<String>,
+    /// From of the report.
+    pub sender: Option<String>,
+    /// Subject of the report.
+    pub subject: Option<String>,
+    /// Reporting-MTA.
+    pub reporting_mta: Option<String>,
+    /// Original-Envelope-Id.
+    pub original_envelope_id: Option<String>,
+    /// Arrival-Date.
+    pub arrival_date: Option<Timestamp>,
+    /// Message-ID of the returned message.
+    pub original_message_id: Option<String>,
+    /// From of the returned message.
+    pub original_from: Option<String>,
+    /// To and Cc of the returned message.
+    pub original_to: Vec<String>,
+    /// Subject of the returned message.
+    pub original_subject: Option<String>,
+    /// What could not be read.
+    pub defects: Vec<String>,
+    /// Octets as received.
+    pub size: i64,
+    /// Whether the raw message is still kept.
+    pub raw_kept: bool,
+    /// One a recipient.
+    pub recipients: Vec<BounceEvent>,
+}
+
+/// A recorded event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BounceEvent {
+    /// The event's number.
+    pub event: i64,
+    /// The sending stream.
+    pub stream: i64,
+    /// How far the report is believed.
+    pub trust: String,
+    /// The address the sender used.
+    pub recipient: String,
+    /// Original-Recipient.
+    pub original_recipient: Option<String>,
+    /// Final-Recipient.
+    pub final_recipient: Option<String>,
+    /// Action.
+    pub action: Option<String>,
+    /// Status as reported.
+    pub status: Option<String>,
+    /// The code that decided.
+    pub effective_status: Option<String>,
+    /// The reply code.
+    pub reply_code: Option<i64>,
+    /// Type of the Diagnostic-Code.
+    pub diagnostic_type: Option<String>,
+    /// Diagnostic-Code.
+    pub diagnostic_code: Option<String>,
+    /// Remote-MTA.
+    pub remote_mta: Option<String>,
+    /// Last-Attempt-Date.
+    pub last_attempt_date: Option<Timestamp>,
+    /// hard, soft or none.
+    pub bounce_type: String,
+    /// Subject of the code.
+    pub category: String,
+    /// Our conclusion.
+    pub class: String,
+    /// What it does.
+    pub decision: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// The field that decided.
+    pub evidence_field: String,
+    /// The text that decided.
+    pub evidence: String,
+    /// What it did to the list.
+    pub change: String,
+}
