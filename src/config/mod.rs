@@ -1,0 +1,340 @@
+//! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
+
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reader::Reader;
+pub use reader::Problem;
+
+use crate::policy::Policy;
+use crate::returnpath::{LocalPartPattern, ReturnPaths};
+use crate::smtp::settings::{BareNewline, Settings};
+
+/// Where a configuration is looked for when none is named.
+const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from; `None` for the built-in defaults.
+    pub file: Option<PathBuf>,
+    /// Addresses to listen on, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// The SMTP service.
+    pub smtp: Settings,
+    /// Domains whose bounces come here.
+    pub domains: Vec<String>,
+    /// Which forward-paths are taken.
+    pub return_paths: ReturnPaths,
+    /// Whether unsigned reports change the list.
+    pub trust_unsigned: bool,
+    /// The database.
+    pub store: StoreConfig,
+    /// Thresholds and terms.
+    pub policy: Policy,
+    /// Logging.
+    pub log: LogConfig,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// How long a write waits for a lock.
+    pub busy_timeout: Duration,
+    /// How many days raw messages are kept.
+    pub raw_days: u32,
+    /// How many recipients of one report are recorded.
+    pub max_recipients: usize,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Local parts are masked: `u***@example.com`.
+    pub mask_addresses: bool,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; in colours on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {cause}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// Something in it is wrong; all of it is listed.
+    #[error("{}", list(.0))]
+    Wrong(Vec<Problem>),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads the named file, or the first that exists of the usual places, or the built-in defaults; the
+    /// environment's `DSND_…` variables override keys.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with every problem at once.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = match named {
+            Some(path) => Some(path.to_owned()),
+            None => PLACES.iter().map(PathBuf::from).find(|path| path.exists()),
+        };
+        let text = match &file {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|cause| ConfigError::Read { path: path.clone(), cause })?,
+            None => String::new(),
+        };
+        let name = file.as_ref().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let config = Self::parse(&name, &text, environment)?;
+        Ok(Self { file, ..config })
+    }
+
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`], with every problem at once.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(name, text, environment);
+        let listen = listen(&mut reader);
+        let smtp = smtp(&mut reader);
+        let (domains, return_paths) = return_paths(&mut reader);
+        let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
+        let store = store(&mut reader);
+        let policy = policy(&mut reader, name);
+        let log = log(&mut reader);
+        let problems = reader.finish();
+        if !problems.is_empty() {
+            return Err(ConfigError::Wrong(problems));
+        }
+        Ok(Self { file: None, listen, smtp, domains, return_paths, trust_unsigned, store, policy, log })
+    }
+}
+
+fn listen(reader: &mut Reader) -> Vec<SocketAddr> {
+    let default = vec![SocketAddr::from(([127, 0, 0, 1], 2525))];
+    let Some((at, texts)) = reader.texts("smtp.listen") else { return default };
+    let mut addresses = Vec::new();
+    for text in &texts {
+        match text.parse() {
+            Ok(address) if addresses.contains(&address) => reader.wrong(&at, format!("{text:?} stands twice")),
+            Ok(address) => addresses.push(address),
+            Err(_) => reader.wrong(&at, format!("{text:?} is no address with a port, such as \"127.0.0.1:25\" or \"[::]:25\"")),
+        }
+    }
+    if texts.is_empty() {
+        reader.wrong(&at, "name at least one address to listen on");
+    }
+    addresses
+}
+
+fn smtp(reader: &mut Reader) -> Settings {
+    let default = Settings::default();
+    let seconds = |value: Duration| value.as_secs();
+    Settings {
+        hostname: hostname(reader),
+        max_message_size: size(reader.integer("smtp.max_message_size", default.max_message_size as u64, 65_536..=1 << 30)),
+        bare_newline: reader.choice(
+            "smtp.bare_newline",
+            default.bare_newline,
+            &[("accept", BareNewline::Accept), ("reject", BareNewline::Reject)],
+        ),
+        // RFC 5321 §4.5.3.1.8: fewer than 100 is not allowed to a public server; operators behind their own MTA may.
+        max_recipients: size(reader.integer("smtp.max_recipients", default.max_recipients as u64, 1..=10_000)),
+        max_connections: size(reader.integer("smtp.max_connections", default.max_connections as u64, 1..=100_000)),
+        max_bad_commands: small(reader.integer("smtp.max_bad_commands", default.max_bad_commands.into(), 1..=1_000)),
+        idle_timeout: secs(reader.integer("smtp.idle_timeout", seconds(default.idle_timeout), 1..=3_600)),
+        message_timeout: secs(reader.integer("smtp.message_timeout", seconds(default.message_timeout), 1..=86_400)),
+        write_timeout: secs(reader.integer("smtp.write_timeout", seconds(default.write_timeout), 1..=3_600)),
+        shutdown_grace: secs(reader.integer("smtp.shutdown_grace", seconds(default.shutdown_grace), 0..=600)),
+    }
+}
+
+fn hostname(reader: &mut Reader) -> String {
+    let system = || {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|name| name.trim().to_owned())
+            .ok()
+            .filter(|name| is_hostname(name))
+            .unwrap_or_else(|| "localhost".to_owned())
+    };
+    match reader.text("smtp.hostname") {
+        None => system(),
+        Some((_, name)) if name.is_empty() => system(),
+        Some((_, name)) if is_hostname(&name) => name,
+        Some((at, name)) => {
+            reader.wrong(&at, format!("{name:?} is no host name, such as \"bounces.example.com\""));
+            name
+        }
+    }
+}
+
+fn is_hostname(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+fn return_paths(reader: &mut Reader) -> (Vec<String>, ReturnPaths) {
+    let mut domains = vec!["localhost".to_owned()];
+    if let Some((at, texts)) = reader.texts("return_path.domains") {
+        if texts.is_empty() {
+            reader.wrong(&at, "name at least one domain, or no bounce can come in");
+        }
+        for text in &texts {
+            if crate::address::Mailbox::new("postmaster", text).is_err() {
+                reader.wrong(&at, format!("{text:?} is no domain, such as \"bounces.example.com\""));
+            }
+        }
+        domains = texts;
+    }
+    let mut patterns: Vec<LocalPartPattern> = "*".parse().into_iter().collect();
+    if let Some((at, texts)) = reader.texts("return_path.local_parts") {
+        if texts.is_empty() {
+            reader.wrong(&at, "name at least one local part, or \"*\" for all");
+        }
+        patterns.clear();
+        for text in &texts {
+            match text.parse() {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => reader.wrong(&at, error.to_string()),
+            }
+        }
+    }
+    let paths = ReturnPaths::new(&domains, patterns);
+    (domains, paths)
+}
+
+/// Unsigned reports may be believed unasked only where no stranger can send one.
+fn trust_unsigned(reader: &mut Reader, name: &str, listen: &[SocketAddr]) -> bool {
+    if let Some((_, value)) = reader.boolean("return_path.trust_unsigned") {
+        return value;
+    }
+    let private = listen.iter().all(|address| address.ip().is_loopback());
+    if !private {
+        let what = "set it when listening beyond this machine: true lets every report change the list, \
+                    whoever sent it; false records reports and suppresses nothing";
+        reader.impossible(name, "return_path.trust_unsigned", what.to_owned());
+    }
+    private
+}
+
+fn store(reader: &mut Reader) -> StoreConfig {
+    let path = match reader.text("store.path") {
+        None => PathBuf::from("dsnd.db"),
+        Some((at, text)) if text.is_empty() => {
+            reader.wrong(&at, "name a file, such as \"/var/lib/dsnd/dsnd.db\"");
+            PathBuf::new()
+        }
+        Some((_, text)) => PathBuf::from(text),
+    };
+    StoreConfig {
+        path,
+        busy_timeout: secs(reader.integer("store.busy_timeout", 5, 1..=60)),
+        raw_days: small(reader.integer("store.raw_days", 14, 0..=3_650)),
+        max_recipients: size(reader.integer("store.max_recipients", 1_000, 1..=100_000)),
+    }
+}
+
+fn policy(reader: &mut Reader, name: &str) -> Policy {
+    let default = Policy::default();
+    let mut days = |key, default: u32| small(reader.integer(key, default.into(), 1..=36_500));
+    let policy = Policy {
+        hard_days: days("policy.hard_days", default.hard_days),
+        recheckable_days: days("policy.recheckable_days", default.recheckable_days),
+        soft_count: days("policy.soft_count", default.soft_count),
+        soft_window_days: days("policy.soft_window_days", default.soft_window_days),
+        soft_days: days("policy.soft_days", default.soft_days),
+        soft_max_days: days("policy.soft_max_days", default.soft_max_days),
+        mailbox_full_count: days("policy.mailbox_full_count", default.mailbox_full_count),
+        mailbox_full_span_days: days("policy.mailbox_full_span_days", default.mailbox_full_span_days),
+        mailbox_full_window_days: days("policy.mailbox_full_window_days", default.mailbox_full_window_days),
+    };
+    let mut impossible = |key: &'static str, what: String| reader.impossible(name, key, what);
+    if policy.soft_count > policy.soft_window_days {
+        impossible("policy.soft_count", format!("{} different days never lie within soft_window_days = {}", policy.soft_count, policy.soft_window_days));
+    }
+    if policy.soft_max_days < policy.soft_days {
+        impossible("policy.soft_max_days", format!("{} is less than soft_days = {}", policy.soft_max_days, policy.soft_days));
+    }
+    let window = policy.mailbox_full_window_days;
+    if policy.mailbox_full_span_days >= window || policy.mailbox_full_count > window {
+        impossible(
+            "policy.mailbox_full_window_days",
+            format!("{window} days never hold mailbox_full_count = {} days that span mailbox_full_span_days = {}", policy.mailbox_full_count, policy.mailbox_full_span_days),
+        );
+    }
+    policy
+}
+
+fn log(reader: &mut Reader) -> LogConfig {
+    LogConfig {
+        level: reader.choice(
+            "log.level",
+            LogLevel::Info,
+            &[
+                ("error", LogLevel::Error),
+                ("warn", LogLevel::Warn),
+                ("info", LogLevel::Info),
+                ("debug", LogLevel::Debug),
+                ("trace", LogLevel::Trace),
+            ],
+        ),
+        format: reader.choice("log.format", LogFormat::Text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+        mask_addresses: reader.choice("log.addresses", false, &[("full", false), ("masked", true)]),
+    }
+}
+
+const fn secs(value: u64) -> Duration {
+    Duration::from_secs(value)
+}
+
+/// Ranges above keep every number within what these hold.
+fn small(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! Reads keys out of a TOML text and the environment, and collects every problem on the way.
+//!
+//! Serde would stop at the first wrong key. An operator wants all of them at once, each with its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use toml::de::{DeTable, DeValue};
+
+/// Prefix of environment variables that override keys: `DSND_STORE_PATH` is `store.path`.
+const PREFIX: &str = "DSND_";
+
+/// Variables that mean something else than a key.
+const NOT_KEYS: &[&str] = &["DSND_CONFIG"];
+
+/// Something wrong in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// File and line, or the environment variable.
+    pub place: String,
+    /// The key, `section.name`; empty where the text itself is no TOML.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            write!(f, "{}: {}", self.place, self.what)
+        } else {
+            write!(f, "{}: {}: {}", self.place, self.key, self.what)
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Value {
+    Text(String),
+    Integer(i128),
+    Bool(bool),
+    List(Vec<Value>),
+    Other(&'static str),
+}
+
+impl Value {
+    const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Bool(_) => "a boolean",
+            Self::List(_) => "a list",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Found {
+    place: String,
+    value: Value,
+    from_environment: bool,
+}
+
+/// Keys with their places; taken one by one, so that what is left over is unknown.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    found: BTreeMap<String, Found>,
+    known: Vec<&'static str>,
+    places: BTreeMap<&'static str, String>,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    /// Takes a TOML text, named for its messages, and environment variables over it.
+    pub(super) fn new(file: &str, text: &str, environment: impl Iterator<Item = (String, String)>) -> Self {
+        let mut reader = Self::default();
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            reader.problem(format!("{file}:{line}"), "", error.message().lines().collect::<Vec<_>>().join(" "));
+        }
+        for (section, content) in table.get_ref() {
+            let line = line_of(text, section.span().start);
+            match content.get_ref() {
+                DeValue::Table(keys) => {
+                    for (key, value) in keys {
+                        let place = format!("{file}:{}", line_of(text, key.span().start));
+                        let found = Found { place, value: to_value(value.get_ref()), from_environment: false };
+                        reader.found.insert(format!("{}.{}", section.get_ref(), key.get_ref()), found);
+                    }
+                }
+                _ => {
+                    let name = section.get_ref().to_string();
+                    reader.problem(format!("{file}:{line}"), &name, "keys stand in sections, such as [smtp]".to_owned());
+                }
+            }
+        }
+        for (name, value) in environment {
+            if let Some(key) = name.strip_prefix(PREFIX)
+                && !NOT_KEYS.contains(&name.as_str())
+            {
+                let found = Found { place: name.clone(), value: Value::Text(value), from_environment: true };
+                reader.found.insert(key.to_lowercase(), found);
+            }
+        }
+        reader
+    }
+
+    /// Notes a problem with a key that was taken.
+    pub(super) fn wrong(&mut self, at: &Place, what: impl Into<String>) {
+        self.problem(at.place.clone(), at.key, what.into());
+    }
+
+    /// Notes that keys contradict each other, at the place of one of them.
+    pub(super) fn impossible(&mut self, file: &str, key: &'static str, what: String) {
+        let place = self.places.get(key).cloned().unwrap_or_else(|| file.to_owned());
+        self.problem(place, key, what);
+    }
+
+    fn problem(&mut self, place: String, key: &str, what: String) {
+        self.problems.push(Problem { place, key: key.to_owned(), what });
+    }
+
+    /// Every problem, with the keys that nobody asked for, in the order of their places.
+    pub(super) fn finish(mut self) -> Vec<Problem> {
+        for (key, found) in std::mem::take(&mut self.found) {
+            let (key, what) = if found.from_environment {
+                (String::new(), "no key of that name; variables are DSND_SECTION_KEY, such as DSND_STORE_PATH".to_owned())
+            } else {
+                let what = self.suggest(&key);
+                (key, what)
+            };
+            self.problem(found.place, &key, what);
+        }
+        self.problems.sort_by_cached_key(|problem| {
+            let (file, line) = problem.place.rsplit_once(':').unwrap_or((&problem.place, "0"));
+            (file.to_owned(), line.parse::<usize>().unwrap_or(0), problem.key.clone())
+        });
+        self.problems
+    }
+
+    /// Every key that was asked for.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
+    fn suggest(&self, key: &str) -> String {
+        let nearest = self
+            .known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(known, key), known))
+            .filter(|(likeness, _)| *likeness > 0.85)
+            .max_by(|left, right| left.0.total_cmp(&right.0));
+        match nearest {
+            Some((_, known)) => format!("unknown key; did you mean {known}?"),
+            None => "unknown key; config/dsnd.toml shows them all".to_owned(),
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<(Place, Value)> {
+        self.known.push(key);
+        let by_name = self.found.remove(key);
+        let by_variable = self.found.remove(&key.replace('.', "_"));
+        let found = by_variable.or(by_name)?;
+        self.places.insert(key, found.place.clone());
+        Some((Place { place: found.place, key }, found.value))
+    }
+
+    /// A string.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
+        match self.take(key)? {
+            (at, Value::Text(text)) => Some((at, text)),
+            (at, other) => self.mistyped(&at, &other, "a string"),
+        }
+    }
+
+    /// A list of strings; in the environment, separated by commas.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<(Place, Vec<String>)> {
+        match self.take(key)? {
+            (at, Value::Text(text)) if at.place.starts_with(PREFIX) => {
+                let items = text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty());
+                Some((at, items.collect()))
+            }
+            (at, Value::List(items)) => {
+                let mut texts = Vec::new();
+                for item in items {
+                    match item {
+                        Value::Text(text) => texts.push(text),
+                        other => return self.mistyped(&at, &other, "a list of strings"),
+                    }
+                }
+                Some((at, texts))
+            }
+            (at, other) => self.mistyped(&at, &other, "a list of strings"),
+        }
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<(Place, bool)> {
+        match self.take(key)? {
+            (at, Value::Bool(value)) => Some((at, value)),
+            (at, Value::Text(text)) if at.place.starts_with(PREFIX) && matches!(text.as_str(), "true" | "false") => {
+                Some((at, text == "true"))
+            }
+            (at, other) => self.mistyped(&at, &other, "true or false"),
+        }
+    }
+
+    /// A whole number within a range, or the default.
+    pub(super) fn integer(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        let Some((at, value)) = self.take(key) else { return default };
+        let number = match &value {
+            Value::Integer(number) => Some(*number),
+            Value::Text(text) if at.place.starts_with(PREFIX) => text.trim().replace('_', "").parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) => match u64::try_from(number) {
+                Ok(number) if range.contains(&number) => number,
+                _ => {
+                    self.wrong(&at, format!("{number} is out of range; {} to {} is possible", range.start(), range.end()));
+                    default
+                }
+            },
+            None => {
+                let _: Option<()> = self.mistyped(&at, &value, "an integer");
+                default
+            }
+        }
+    }
+
+    /// One of a few words, or the default.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&str, T)]) -> T {
+        let Some((at, text)) = self.text(key) else { return default };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+                self.wrong(&at, format!("{text:?} is not one of {}", words.join(", ")));
+                default
+            }
+        }
+    }
+
+    fn mistyped<T>(&mut self, at: &Place, value: &Value, wanted: &str) -> Option<T> {
+        self.wrong(at, format!("this must be {wanted}, not {}", value.type_name()));
+        None
+    }
+}
+
+/// Where a key was found.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    place: String,
+    key: &'static str,
+}
+
+fn to_value(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) => match i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Other("a number too large"),
+        },
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Array(items) => Value::List(items.iter().map(|item| to_value(item.get_ref())).collect()),
+        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Value::Other("a date"),
+        DeValue::Table(_) => Value::Other("a table"),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}

@@ -1,0 +1,107 @@
+//! What is accepted, what is refused, and how it is said.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse("t.toml", text, std::iter::empty())
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match parse(text) {
+        Err(ConfigError::Wrong(problems)) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("accepted: {other:?}"),
+    }
+}
+
+#[test]
+fn the_file_that_explains_every_key_holds_the_defaults() {
+    let text = include_str!("../../config/dsnd.toml");
+    let (shown, built_in) = (parse(text).unwrap(), parse("").unwrap());
+    assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
+    let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
+    let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader), store(&mut reader));
+    let _ = (policy(&mut reader, ""), log(&mut reader), trust_unsigned(&mut reader, "", &[]));
+    for key in reader.known() {
+        let (section, name) = key.split_once('.').unwrap();
+        let after = text.split_once(&format!("[{section}]")).unwrap().1;
+        let body = after.split("\n[").next().unwrap();
+        assert!(body.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))), "{key} is not explained");
+    }
+}
+
+#[test]
+fn everything_wrong_is_named_at_once_with_its_line() {
+    let said = problems(
+        "[smtp]\nlisten = [\"nowhere\"]\nmax_recipient = 5\nmax_connections = \"many\"\nidle_timeout = 0\n\n[store]\npath = \"\"\n[log]\nlevel = \"loud\"\n[nonsense]\nx = 1\n",
+    );
+    assert_eq!(
+        said,
+        [
+            "t.toml:2: smtp.listen: \"nowhere\" is no address with a port, such as \"127.0.0.1:25\" or \"[::]:25\"",
+            "t.toml:3: smtp.max_recipient: unknown key; did you mean smtp.max_recipients?",
+            "t.toml:4: smtp.max_connections: this must be an integer, not a string",
+            "t.toml:5: smtp.idle_timeout: 0 is out of range; 1 to 3600 is possible",
+            "t.toml:8: store.path: name a file, such as \"/var/lib/dsnd/dsnd.db\"",
+            "t.toml:10: log.level: \"loud\" is not one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+            "t.toml:12: nonsense.x: unknown key; config/dsnd.toml shows them all",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_named_with_its_line() {
+    let said = problems("[smtp]\nlisten = [\n[store]\npath = \"x\"\n");
+    assert!(said[0].starts_with("t.toml:"), "{said:?}");
+    assert!(problems("listen = 1\n")[0].contains("sections"));
+    assert!(!problems("[smtp]\nmax_recipients = 1\nmax_recipients = 2\n").is_empty(), "a key twice");
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    assert!(problems("[policy]\nsoft_count = 40\n")[0].starts_with("t.toml:2: policy.soft_count"));
+    assert!(problems("[policy]\nsoft_days = 200\n")[0].contains("soft_max_days"));
+    assert!(problems("[policy]\nmailbox_full_span_days = 90\n")[0].contains("mailbox_full_window_days"));
+}
+
+#[test]
+fn beyond_this_machine_the_operator_must_say_what_unsigned_reports_may_do() {
+    assert!(parse("").unwrap().trust_unsigned);
+    let public = "[smtp]\nlisten = [\"0.0.0.0:25\"]\n";
+    assert!(problems(public)[0].contains("trust_unsigned"));
+    for value in [true, false] {
+        let text = format!("{public}[return_path]\ntrust_unsigned = {value}\n");
+        assert_eq!(parse(&text).unwrap().trust_unsigned, value);
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let variables = [
+        ("DSND_STORE_PATH", "/elsewhere.db"),
+        ("DSND_SMTP_LISTEN", "127.0.0.1:1, [::1]:2"),
+        ("DSND_SMTP_MAX_RECIPIENTS", "7"),
+        ("DSND_RETURN_PATH_TRUST_UNSIGNED", "false"),
+        ("DSND_CONFIG", "ignored"),
+        ("PATH", "/bin"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::parse("t.toml", "[store]\npath = \"here.db\"\n", variables.into_iter()).unwrap();
+    assert_eq!(config.store.path, PathBuf::from("/elsewhere.db"));
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.smtp.max_recipients, 7);
+    assert!(!config.trust_unsigned);
+    for (name, value) in [("DSND_STORE_PAHT", "x"), ("DSND_SMTP_MAX_RECIPIENTS", "few")] {
+        let variable = std::iter::once((name.to_owned(), value.to_owned()));
+        let error = Config::parse("t.toml", "", variable).unwrap_err().to_string();
+        assert!(error.starts_with(name), "{error}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_accepted_or_refused(text in "(\\[(smtp|store|log)\\]\n)?([a-z_]{1,12} ?= ?\\PC{0,20}\n){0,5}") {
+        if let Err(error) = parse(&text) {
+            proptest::prop_assert!(error.to_string().contains("t.toml"));
+        }
+    }
+}
