@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::connection::{Connection, turn_away};
-use super::session::Session;
+use super::session::replies;
 use super::settings::Settings;
 use super::{Peer, Sink};
 
@@ -72,14 +72,26 @@ impl<K: Sink> Server<K> {
     /// When the listener has no local address: it is no listening socket.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         info!(address = %listener.local_addr()?, "accepting SMTP connections");
+        let sessions = self.accept_all(|| listener.accept()).await;
+        drop(listener);
+        self.wind_down(sessions).await;
+        Ok(())
+    }
+
+    /// Runs a session on everything that `accept` gives, until the shutdown; the sessions that still run then.
+    async fn accept_all<F, A>(&self, mut accept: F) -> JoinSet<()>
+    where
+        F: FnMut() -> A,
+        A: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
+    {
         let mut sessions = JoinSet::new();
         let mut pause = PAUSE;
         loop {
             tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => break,
+                () = self.shutdown.cancelled() => return sessions,
                 Some(ended) = sessions.join_next() => log_panic(ended),
-                accepted = listener.accept() => match accepted {
+                accepted = accept() => match accepted {
                     Ok((stream, address)) => {
                         pause = PAUSE;
                         self.admit(&mut sessions, stream, address);
@@ -93,9 +105,6 @@ impl<K: Sink> Server<K> {
                 },
             }
         }
-        drop(listener);
-        self.wind_down(sessions).await;
-        Ok(())
     }
 
     fn admit(&self, sessions: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
@@ -118,7 +127,7 @@ impl<K: Sink> Server<K> {
             sessions.spawn(
                 async move {
                     let _place = place;
-                    let _ = turn_away(stream, &Session::too_many_connections(), limit).await;
+                    let _ = turn_away(stream, &replies::too_many_connections(), limit).await;
                 }
                 .instrument(span),
             );
@@ -153,5 +162,53 @@ fn log_panic(ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         error!(%error, "an SMTP session panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::address::ForwardPath;
+    use crate::smtp::{Delivery, Envelope, RecipientVerdict};
+
+    struct Nothing;
+
+    impl Sink for Nothing {
+        fn check_recipient(&self, _: &ForwardPath) -> RecipientVerdict {
+            RecipientVerdict::NotOurs
+        }
+
+        async fn deliver(&self, _: Envelope, _: Vec<u8>) -> Delivery {
+            Delivery::TryLater
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failing_accept_is_tried_again_with_pauses() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let server = Server::new(Arc::new(Nothing), Settings::default(), shutdown.clone());
+        let mut failures = 3;
+        let started = std::time::Instant::now();
+        let accepting = server.accept_all(|| {
+            let fails = failures > 0;
+            failures -= i32::from(fails);
+            let listener = &listener;
+            async move {
+                if fails { Err(io::Error::other("too many open files")) } else { listener.accept().await }
+            }
+        });
+        let greeted = async {
+            let mut greeting = [0; 4];
+            client.read_exact(&mut greeting).await.unwrap();
+            shutdown.cancel();
+            greeting
+        };
+        let (sessions, greeting) = tokio::join!(accepting, greeted);
+        assert_eq!((&greeting, sessions.len()), (b"220 ", 1));
+        assert!(started.elapsed() >= PAUSE * 7, "50, 100 and 200 ms: {:?}", started.elapsed());
     }
 }

@@ -1,6 +1,6 @@
 //! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
 //!
-//! The state machine ([`session`]) and its parts ([`line`], [`command`], [`reply`], [`data`]) are pure;
+//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
 //! [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams. What arrives goes to
 //! a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
 

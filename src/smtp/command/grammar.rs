@@ -6,6 +6,7 @@
 //!   too, and reads `@#123` as an IPv4 address: a line with one of these three characters is not shown to it.
 //! - It takes an empty local part (`<@example.com>`), and `<a@b:c>` or a bare `<a@IPv6:::1>` for a host: a mailbox counts
 //!   only with a host name or an address literal.
+//! - It takes `@a::` for a source route, and refuses `@a:` without a dot: source routes are ours.
 //! - It has SEND, SOML, SAML, TURN and LHLO, which are not offered: they are the table's in [`super::Command::parse`].
 
 use samotop_core::smtp::command::{SmtpCommand, SmtpHelo, SmtpMail, SmtpRcpt};
@@ -36,8 +37,10 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Command, CommandError>> {
         SmtpCommand::Mail(SmtpMail::Mail(path, parameters)) => {
             let reverse_path = match path {
                 SmtpPath::Null => ReversePath::Null,
-                SmtpPath::Mailbox { name, host, .. } => ReversePath::Mailbox(mailbox(&name, host)?),
-                SmtpPath::Postmaster => return None,
+                SmtpPath::Mailbox { name, host, relays } if relays.is_empty() => {
+                    ReversePath::Mailbox(mailbox(&name, host)?)
+                }
+                SmtpPath::Mailbox { .. } | SmtpPath::Postmaster => return None,
             };
             let parameters = MailParameters::parse(words(&parameters));
             Some(parameters.map(|parameters| Command::Mail(reverse_path, parameters)))
@@ -45,8 +48,10 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Command, CommandError>> {
         SmtpCommand::Rcpt(SmtpRcpt(path, parameters)) => {
             let forward_path = match path {
                 SmtpPath::Postmaster => ForwardPath::Postmaster,
-                SmtpPath::Mailbox { name, host, .. } => ForwardPath::Mailbox(mailbox(&name, host)?),
-                SmtpPath::Null => return None,
+                SmtpPath::Mailbox { name, host, relays } if relays.is_empty() => {
+                    ForwardPath::Mailbox(mailbox(&name, host)?)
+                }
+                SmtpPath::Mailbox { .. } | SmtpPath::Null => return None,
             };
             let parameters = RcptParameters::parse(words(&parameters));
             Some(parameters.map(|parameters| Command::Rcpt(forward_path, parameters)))

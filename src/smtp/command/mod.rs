@@ -1,13 +1,13 @@
 //! One command line → [`Command`] (RFC 5321 §4.1.1).
 //!
-//! Two readers share the work. samotop's grammar ([`grammar`]) is asked first for every command that it knows, and
+//! Two readers share the work. samotop's grammar (`grammar.rs`) is asked first for every command that it knows, and
 //! its answer counts where it is known to be right. It refuses much of what the field sends, and mangles some of what it
-//! takes; [`path`], [`parameters`] and the table in [`Command::parse`] read that. Who reads what:
+//! takes; `path.rs`, `parameters.rs` and the table in [`Command::parse`] read that. Who reads what:
 //!
 //! | command | the grammar's, unless | then ours |
 //! | --- | --- | --- |
 //! | EHLO, HELO | `_`, UTF-8, `[IPv6:…]`, `a:b`, odd names | any word is a name: it is logged, nothing depends on it |
-//! | MAIL, RCPT | white space around the path, quotes, UTF-8 domains, IPv6, no brackets, no mailbox, `;` `.` `@` `:` in a parameter | [`path`] and [`parameters`] |
+//! | MAIL, RCPT | white space around the path, quotes, source routes, UTF-8 domains, IPv6, no brackets, no mailbox, `;` `.` `@` `:` in a parameter | `path.rs` and `parameters.rs` |
 //! | VRFY, EXPN | an address as argument, none at all | the argument is not used |
 //! | DATA, RSET, QUIT, NOOP, HELP | `DATA x`, `HELP MAIL FROM:` | arguments are an error, or not used |
 //! | STARTTLS, BDAT and whatever else is not offered | always: it has no such rule | recognised by name |

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::address::Mailbox;
-use crate::smtp::settings::MAX_COMMAND_LINE;
 
 fn parse(line: &str) -> Result<Command, CommandError> {
     Command::parse(line.as_bytes())
@@ -282,11 +281,11 @@ fn the_grammar_reads_the_plain_forms() {
     }
 }
 
-/// Lines on which a careless grammar would go back and forth.
+/// Lines on which a careless grammar would go back and forth. They are far longer than the listener lets through, so that
+/// anything but linear time shows: a quadratic reader would need some 10^9 steps for each.
 #[test]
 fn hostile_lines_are_read_in_time_linear_in_their_length() {
     let started = Instant::now();
-    let room = MAX_COMMAND_LINE - 2;
     for start in
         ["EHLO ", "MAIL FROM:", "MAIL FROM:<", "MAIL FROM:<>", "RCPT TO:<", "NOOP ", "HELP ", "VRFY ", ""]
     {
@@ -294,13 +293,12 @@ fn hostile_lines_are_read_in_time_linear_in_their_length() {
             "@a,", "@a:", "@", "<", ">", "\"", "\\", "\"a", " \"a\"", "a.", ".", " ", " a", ":", "[", "(",
             "=", "+", "ü", "#1", "IPv6:", "\\x{", "@a,@b:",
         ] {
-            let line = format!("{start}{}", piece.repeat((room - start.len()) / piece.len()));
+            let line = format!("{start}{}", piece.repeat(40_000 / piece.len()));
             let _ = parse(&line);
             let _ = parse(&format!("{}>", line.trim_end()));
         }
     }
-    // Over 400 lines; a quadratic reader would need some 4 million steps for each.
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 /// Lines built of what the grammars know.

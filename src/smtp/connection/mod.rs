@@ -14,7 +14,7 @@ use tracing::{Instrument, debug, info_span};
 use super::data::DataDecoder;
 use super::line::{Line, LineReader};
 use super::reply::Reply;
-use super::session::{Next, Received, Session};
+use super::session::{Next, Received, Session, replies};
 use super::settings::Settings;
 use super::{Peer, Sink};
 
@@ -96,8 +96,8 @@ where
         self.say(&self.session.greeting());
         let ended = self.dialogue().await?;
         match ended {
-            Ended::Idle => self.say(&Session::idle()),
-            Ended::ShutDown => self.say(&Session::shutting_down()),
+            Ended::Idle => self.say(&replies::idle()),
+            Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
             Ended::Closed => {}
         }
@@ -185,7 +185,7 @@ where
             Received::Deliver(envelope, octets) => {
                 self.flush().await?;
                 let span = info_span!("message", message = self.messages, octets = octets.len());
-                Session::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
+                replies::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
             }
         };
         debug!(%reply, "message");

@@ -1,6 +1,8 @@
 //! The state machine of one SMTP session (RFC 5321 §3, §4.1.4), without I/O: a line goes in, replies come out, and
 //! what is to be done next.
 
+pub(super) mod replies;
+
 use std::sync::Arc;
 
 use tracing::debug;
@@ -10,7 +12,7 @@ use super::data::Message;
 use super::line::Line;
 use super::reply::Reply;
 use super::settings::{BareNewline, Settings};
-use super::{Delivery, Envelope, EnvelopeRecipient, Peer, RecipientVerdict};
+use super::{Envelope, EnvelopeRecipient, Peer, RecipientVerdict};
 use crate::address::{ForwardPath, ReversePath};
 
 /// What the connection does after the replies are written.
@@ -36,7 +38,7 @@ pub struct Step {
 /// The session's answer to a message.
 #[derive(Debug)]
 pub enum Received {
-    /// It goes to the sink, and the sink's answer to [`Session::delivered`].
+    /// It goes to the sink, and the sink's answer decides about the reply.
     Deliver(Envelope, Vec<u8>),
     /// It is not taken; nothing of it is kept.
     Refused(Reply),
@@ -81,7 +83,7 @@ impl Session {
         let (verb, outcome) = match line {
             Line::Complete(line) => match Command::parse(&line) {
                 Ok(command) => (command.verb(), self.command(command, check_recipient)),
-                Err(error) => ("", self.refuse(error)),
+                Err(error) => ("", Outcome::Bad(replies::not_a_command(error))),
             },
             Line::TooLong => ("", Outcome::Bad(Reply::new(500, 5, 2, "Line too long"))),
             Line::BareNewline => {
@@ -113,7 +115,7 @@ impl Session {
         let transaction =
             self.transaction.take().expect("a message comes only after DATA was answered with 354");
         match message {
-            Message::TooBig => Received::Refused(too_big()),
+            Message::TooBig => Received::Refused(replies::too_big()),
             Message::Complete { bare_newlines: true, .. }
                 if self.settings.bare_newline == BareNewline::Reject =>
             {
@@ -133,37 +135,6 @@ impl Session {
         }
     }
 
-    /// The reply to what the sink made of a message.
-    #[must_use]
-    pub fn delivered(delivery: Delivery) -> Reply {
-        match delivery {
-            Delivery::Committed { id, duplicate: false } => Reply::new(250, 6, 0, format!("Stored as {id}")),
-            Delivery::Committed { id, duplicate: true } => {
-                Reply::new(250, 6, 0, format!("Duplicate, already stored as {id}"))
-            }
-            // RFC 5321 §6.1: the client keeps the message and tries again
-            Delivery::TryLater => Reply::new(451, 3, 0, "Cannot store the message now, try again later"),
-        }
-    }
-
-    /// What is said to a client that waited too long.
-    #[must_use]
-    pub fn idle() -> Reply {
-        Reply::new(421, 4, 2, "Timeout, closing connection") // RFC 5321 §4.5.3.2
-    }
-
-    /// What is said when the service goes down (RFC 5321 §3.8).
-    #[must_use]
-    pub fn shutting_down() -> Reply {
-        Reply::new(421, 3, 2, "Service shutting down, closing connection")
-    }
-
-    /// What is said instead of a greeting when all connections are taken.
-    #[must_use]
-    pub fn too_many_connections() -> Reply {
-        Reply::new(421, 3, 2, "Too many connections, try again later")
-    }
-
     fn command(
         &mut self,
         command: Command,
@@ -172,7 +143,7 @@ impl Session {
         match command {
             Command::Ehlo(name) => {
                 self.hello(name);
-                Outcome::Done(self.extensions(), Next::Command)
+                Outcome::Done(replies::extensions(&self.settings), Next::Command)
             }
             Command::Helo(name) => {
                 self.hello(name);
@@ -194,26 +165,9 @@ impl Session {
             // BDAT, too: the octets of a chunk would follow, but a client that was not offered CHUNKING
             // sends none (RFC 3030 §2), and one that does runs into the limit of bad commands.
             Command::Expn | Command::StartTls | Command::Bdat { .. } => {
-                self.refuse(CommandError::NotImplemented)
+                Outcome::Bad(replies::not_a_command(CommandError::NotImplemented))
             }
         }
-    }
-
-    /// The reply to a line that is no command.
-    fn refuse(&mut self, error: CommandError) -> Outcome {
-        Outcome::Bad(match error {
-            CommandError::Unrecognized => Reply::new(500, 5, 2, "Command not recognized"),
-            CommandError::ControlCharacter => Reply::new(500, 5, 2, "Control character in a command"),
-            CommandError::NotImplemented => Reply::new(502, 5, 1, "Command not implemented"),
-            // RFC 2034 §4: no enhanced status code in a reply to EHLO or HELO
-            CommandError::NoName => Reply::plain(501, "Syntax: EHLO name"),
-            CommandError::Syntax(syntax) => Reply::new(501, 5, 4, format!("Syntax: {syntax}")),
-            CommandError::ReversePath => Reply::new(501, 1, 7, "Bad sender address syntax"),
-            CommandError::ForwardPath => Reply::new(501, 1, 3, "Bad recipient address syntax"),
-            // RFC 5321 §4.1.1.11
-            CommandError::UnknownParameter => Reply::new(555, 5, 4, "Parameter not recognized"),
-            CommandError::BadParameter(name) => Reply::new(501, 5, 4, format!("Bad value for {name}")),
-        })
     }
 
     /// RFC 5321 §4.1.4: EHLO and HELO clear the transaction.
@@ -227,16 +181,6 @@ impl Session {
         self.mail_refused = false;
     }
 
-    fn extensions(&self) -> Reply {
-        Reply::plain(250, self.settings.hostname.clone())
-            .line("PIPELINING") // RFC 2920
-            .line(format!("SIZE {}", self.settings.max_message_size)) // RFC 1870
-            .line("8BITMIME") // RFC 6152
-            .line("SMTPUTF8") // RFC 6531
-            .line("ENHANCEDSTATUSCODES") // RFC 2034
-            .line("DSN") // RFC 3461
-    }
-
     fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Outcome {
         if self.helo.is_none() {
             self.mail_refused = true;
@@ -248,7 +192,7 @@ impl Session {
         let cap = u64::try_from(self.settings.max_message_size).unwrap_or(u64::MAX);
         if parameters.size.is_some_and(|size| size > cap) {
             self.mail_refused = true;
-            return ok(too_big()); // RFC 1870 §6.1
+            return ok(replies::too_big()); // RFC 1870 §6.1
         }
         self.mail_refused = false;
         self.transaction = Some(Transaction {
@@ -314,10 +258,6 @@ enum Outcome {
 
 const fn ok(reply: Reply) -> Outcome {
     Outcome::Done(reply, Next::Command)
-}
-
-fn too_big() -> Reply {
-    Reply::new(552, 3, 4, "Message too big") // RFC 1870 §6.1
 }
 
 #[cfg(test)]
