@@ -1,6 +1,7 @@
 //! dsnd
 #![forbid(unsafe_code)]
 pub mod address;
+pub mod smtp;
 pub mod status;
 pub mod classify;
 pub mod report;

@@ -1,14 +1,17 @@
 //! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
 //!
-//! The state machine ([`session`]) and its parts ([`command`], [`reply`], [`data`]) are pure; [`listener`]
-//! moves bytes between sockets and sessions. What arrives goes to a [`Sink`], which decides about recipients
-//! and takes messages; this module knows nothing of reports.
+//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
+//! [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams. What arrives goes to
+//! a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
 
 pub mod command;
+pub mod connection;
 pub mod data;
+pub mod line;
 pub mod listener;
 pub mod reply;
 pub mod session;
+pub mod settings;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,0 +1,257 @@
+//! One connection: moves bytes between a stream and a [`Session`].
+//!
+//! Generic over the stream, so that it serves whatever carries SMTP.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span};
+
+use super::data::DataDecoder;
+use super::line::{Line, LineReader};
+use super::reply::Reply;
+use super::session::{Next, Received, Session, replies};
+use super::settings::Settings;
+use super::{Peer, Sink};
+
+/// The read buffer while commands are awaited: what an idle connection holds.
+const COMMAND_BUFFER: usize = 4 * 1024;
+
+/// The read buffer while a message comes in.
+const DATA_BUFFER: usize = 32 * 1024;
+
+/// Replies that are kept back for one write; beyond this they go out before more is read.
+const MAX_UNSENT: usize = 16 * 1024;
+
+/// How long, and how much, is read and dropped after the last reply: a socket that is closed with unread
+/// input resets the connection, and the reply is lost.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_OCTETS: u64 = 1024 * 1024;
+
+/// Why a dialogue ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The session said so: QUIT, or too many bad commands.
+    Closed,
+    /// The client went away without QUIT.
+    ClientLeft,
+    /// The client took too long.
+    Idle,
+    /// The service goes down.
+    ShutDown,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection<T, K> {
+    stream: T,
+    session: Session,
+    lines: LineReader,
+    settings: Arc<Settings>,
+    sink: Arc<K>,
+    shutdown: CancellationToken,
+    input: Box<[u8]>,
+    /// The part of `input` that is filled and not yet looked at.
+    unread: std::ops::Range<usize>,
+    output: Vec<u8>,
+    messages: u64,
+}
+
+impl<T, K> Connection<T, K>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+    K: Sink,
+{
+    /// A connection whose greeting is not sent yet.
+    pub fn new(
+        stream: T,
+        peer: Peer,
+        sink: Arc<K>,
+        settings: Arc<Settings>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            stream,
+            session: Session::new(Arc::clone(&settings), peer),
+            lines: LineReader::new(),
+            settings,
+            sink,
+            shutdown,
+            input: Box::default(),
+            unread: 0..0,
+            output: Vec::new(),
+            messages: 0,
+        }
+    }
+
+    /// Runs the dialogue from the greeting to the end.
+    ///
+    /// # Errors
+    /// When the stream fails, or the client leaves replies unread for `write_timeout`.
+    pub async fn run(mut self) -> io::Result<Ended> {
+        self.say(&self.session.greeting());
+        let ended = self.dialogue().await?;
+        match ended {
+            Ended::Idle => self.say(&replies::idle()),
+            Ended::ShutDown => self.say(&replies::shutting_down()),
+            Ended::ClientLeft => return Ok(ended),
+            Ended::Closed => {}
+        }
+        self.flush().await?;
+        linger(&mut self.stream).await?;
+        Ok(ended)
+    }
+
+    async fn dialogue(&mut self) -> io::Result<Ended> {
+        loop {
+            let line = match self.next_line().await? {
+                Ok(line) => line,
+                Err(ended) => return Ok(ended),
+            };
+            let sink = &self.sink;
+            let step = self.session.line(line, |forward_path| sink.check_recipient(forward_path));
+            for reply in &step.replies {
+                self.say(reply);
+            }
+            match step.next {
+                Next::Command => {}
+                Next::Close => return Ok(Ended::Closed),
+                Next::Data => {
+                    if let Err(ended) = self.message().await? {
+                        return Ok(ended);
+                    }
+                }
+            }
+            if self.output.len() > MAX_UNSENT {
+                self.flush().await?;
+            }
+        }
+    }
+
+    /// The next line, from what is there or from the client. Replies wait until the client has to be waited for
+    /// (RFC 2920 §3.2).
+    async fn next_line(&mut self) -> io::Result<Result<Line, Ended>> {
+        let mut deadline = None;
+        loop {
+            let (taken, line) = self.lines.feed(&self.input[self.unread.clone()]);
+            self.unread.start += taken;
+            if let Some(line) = line {
+                return Ok(Ok(line));
+            }
+            self.flush().await?;
+            // One deadline for the whole line: octets that drip do not extend it.
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.settings.idle_timeout);
+            let shutdown = self.shutdown.clone();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(Err(Ended::ShutDown)),
+                filled = timeout_at(deadline, self.fill(COMMAND_BUFFER)) => match filled {
+                    Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
+                    Err(_) => return Ok(Err(Ended::Idle)),
+                },
+            }
+        }
+    }
+
+    /// Reads the message after a 354, has it delivered, and says what became of it. A shutdown does not
+    /// interrupt it.
+    async fn message(&mut self) -> io::Result<Result<(), Ended>> {
+        let mut decoder = DataDecoder::new(self.settings.max_message_size);
+        let latest = Instant::now() + self.settings.message_timeout;
+        loop {
+            if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
+                self.unread.start += taken;
+                break;
+            }
+            self.unread = 0..0;
+            self.flush().await?;
+            let deadline = latest.min(Instant::now() + self.settings.idle_timeout);
+            match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
+                Ok(filled) => {
+                    if !filled? {
+                        return Ok(Err(Ended::ClientLeft));
+                    }
+                }
+                Err(_) => return Ok(Err(Ended::Idle)),
+            }
+        }
+        self.messages += 1;
+        let reply = match self.session.message(decoder.finish()) {
+            Received::Refused(reply) => reply,
+            Received::Deliver(envelope, octets) => {
+                self.flush().await?;
+                let span = info_span!("message", message = self.messages, octets = octets.len());
+                replies::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
+            }
+        };
+        debug!(%reply, "message");
+        self.say(&reply);
+        Ok(Ok(()))
+    }
+
+    /// Reads once into a buffer of `size`; false at the end of the stream. Only called when nothing is unread.
+    async fn fill(&mut self, size: usize) -> io::Result<bool> {
+        if self.input.len() != size {
+            self.input = vec![0; size].into_boxed_slice();
+        }
+        self.unread = 0..0;
+        let length = self.stream.read(&mut self.input).await?;
+        self.unread = 0..length;
+        Ok(length > 0)
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        write(&mut self.stream, &self.output, self.settings.write_timeout).await?;
+        self.output = Vec::new();
+        Ok(())
+    }
+}
+
+/// Says one reply on a connection that is not served, and closes it.
+///
+/// # Errors
+/// When the stream fails or takes longer than `write_timeout`.
+pub async fn turn_away<T>(mut stream: T, reply: &Reply, write_timeout: Duration) -> io::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut output = Vec::new();
+    reply.write_to(&mut output);
+    write(&mut stream, &output, write_timeout).await?;
+    linger(&mut stream).await
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), output: &[u8], limit: Duration) -> io::Result<()> {
+    timeout(limit, async {
+        stream.write_all(output).await?;
+        stream.flush().await
+    })
+    .await
+    .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its replies")))
+}
+
+/// Ends our side, and reads what the client still sends for a moment.
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    let drain = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(LINGER_OCTETS), &mut tokio::io::sink()).await
+    };
+    match timeout(LINGER, drain).await {
+        Ok(drained) => drained.map(|_| ()),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

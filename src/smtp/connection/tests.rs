@@ -1,0 +1,144 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use proptest::prelude::*;
+use tokio::io::{DuplexStream, duplex};
+
+use super::*;
+use crate::address::ForwardPath;
+use crate::smtp::{Delivery, Envelope, RecipientVerdict};
+
+/// Takes everything.
+struct Anything;
+
+impl Sink for Anything {
+    fn check_recipient(&self, _: &ForwardPath) -> RecipientVerdict {
+        RecipientVerdict::Accept
+    }
+
+    async fn deliver(&self, _: Envelope, message: Vec<u8>) -> Delivery {
+        Delivery::Committed { id: i64::try_from(message.len()).unwrap(), duplicate: false }
+    }
+}
+
+fn connection(
+    stream: DuplexStream,
+    settings: Settings,
+    shutdown: &CancellationToken,
+) -> Connection<DuplexStream, Anything> {
+    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)) };
+    Connection::new(stream, peer, Arc::new(Anything), Arc::new(settings), shutdown.clone())
+}
+
+/// Sends `input`, closes, and gives back all that the server said.
+async fn talk(input: &[u8], settings: Settings) -> String {
+    let (server, client) = duplex(64 * 1024);
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let shutdown = CancellationToken::new();
+    let run = connection(server, settings, &shutdown).run();
+    let write = async {
+        let _ = writer.write_all(input).await; // the server may have closed already
+        let _ = writer.shutdown().await;
+    };
+    let mut said = Vec::new();
+    let (ended, (), read) = tokio::join!(run, write, reader.read_to_end(&mut said));
+    ended.unwrap();
+    read.unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings { hostname: "mx.example".to_owned(), ..Settings::default() }
+}
+
+#[test]
+fn an_idle_connection_holds_less_than_16_kib() {
+    let (server, _client) = duplex(1);
+    let future = connection(server, settings(), &CancellationToken::new()).run();
+    let size = std::mem::size_of_val(&future) + COMMAND_BUFFER;
+    assert!(size < 16 * 1024, "{size} octets");
+}
+
+#[tokio::test(start_paused = true)]
+async fn octets_that_drip_do_not_keep_a_command_alive() {
+    let (server, mut client) = duplex(1024);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(connection(server, settings(), &shutdown).run());
+    let started = Instant::now();
+    // The write fails once the server has closed.
+    while client.write_all(b"x").await.is_ok() && started.elapsed() < Duration::from_secs(1_000) {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert!(said.ends_with("421 4.4.2 Timeout, closing connection\r\n"), "{said}");
+    assert_eq!(run.await.unwrap().unwrap(), Ended::Idle);
+    assert!(started.elapsed() < Duration::from_secs(320), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn octets_that_drip_do_not_keep_a_message_alive_for_ever() {
+    let (server, mut client) = duplex(1024);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(connection(server, settings(), &shutdown).run());
+    let started = Instant::now();
+    client.write_all(b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n").await.unwrap();
+    while client.write_all(b"x").await.is_ok() && started.elapsed() < Duration::from_secs(10_000) {
+        tokio::time::sleep(Duration::from_secs(200)).await;
+    }
+    assert_eq!(run.await.unwrap().unwrap(), Ended::Idle);
+    let lasted = started.elapsed();
+    assert!((3_600..3_900).contains(&lasted.as_secs()), "{lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_is_dropped() {
+    let (server, mut client) = duplex(1024);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(connection(server, settings(), &shutdown).run());
+    let started = Instant::now();
+    // The server stops reading once it cannot write; then this write fails with the connection.
+    let written = client.write_all(&b"NOOP\r\n".repeat(100_000)).await;
+    assert!(written.is_err());
+    let error = run.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(started.elapsed() < Duration::from_secs(70), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_line_of_50_mb_and_a_message_of_50_mb_are_answered() {
+    let long = vec![b'x'; 50_000_000];
+    let mut input = long.clone();
+    input.extend_from_slice(b"\r\nEHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n");
+    input.extend_from_slice(&long);
+    input.extend_from_slice(b"\r\n.\r\nQUIT\r\n");
+    let said = talk(&input, settings()).await;
+    let codes: Vec<&str> =
+        said.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["220", "500", "250", "250", "250", "354", "552", "221"]);
+}
+
+proptest! {
+    /// Whatever comes: the server answers in whole lines that start with a reply code, and it ends when the client does.
+    #[test]
+    fn no_byte_sequence_makes_a_connection_panic(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..40),
+                prop::sample::select(vec![
+                    "EHLO a\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<a@b.example>\r\n", "DATA\r\n", ".\r\n", "\r\n.\r\n", "\n", "\r", "RSET\r\n", "QUIT\r\n",
+                ]).prop_map(|text| text.as_bytes().to_vec()),
+            ],
+            0..30,
+        ),
+        max_message_size in 0usize..60,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let settings = Settings { max_message_size, ..settings() };
+        let said = runtime.block_on(talk(&pieces.concat(), settings));
+        prop_assert!(said.starts_with("220 "));
+        prop_assert!(said.ends_with("\r\n"));
+        for line in said.lines() {
+            prop_assert!(line.len() > 4 && line.as_bytes()[..3].iter().all(u8::is_ascii_digit), "{}", line);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Cutting what a client sends into command lines, in bounded memory.
+//!
+//! A command line ends at CRLF and nowhere else (RFC 5321 §2.3.8). A bare LF does not end it, although many
+//! servers let it: where two servers in a row disagree about that, text that one of them sees inside a
+//! command is a command to the other. Here such a line is refused as a whole: the reply goes out at the bare LF
+//! (somebody who types into `nc` learns what is wrong), and whatever follows up to the CRLF is dropped, so that
+//! there is exactly one reply to one line and nothing of the line is ever run.
+
+use super::settings::MAX_COMMAND_LINE;
+
+/// What came out of the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A whole line without its CRLF, at most [`MAX_COMMAND_LINE`] octets with it.
+    Complete(Vec<u8>),
+    /// A line that was longer, reported when its end has come; nothing of it was kept.
+    TooLong,
+    /// A line holds a bare LF; reported at once, the rest of the line will be dropped silently.
+    BareNewline,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Collecting,
+    /// Over the limit; [`Line::TooLong`] is owed when the line ends.
+    TooLong,
+    /// Already answered; nothing is owed.
+    Poisoned,
+}
+
+/// Collects one line at a time. An empty one holds no memory.
+#[derive(Debug)]
+pub struct LineReader {
+    partial: Vec<u8>,
+    state: State,
+    /// The last byte was a CR (needed where `partial` is not kept).
+    after_cr: bool,
+}
+
+impl LineReader {
+    /// A reader at the start of a line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { partial: Vec::new(), state: State::Collecting, after_cr: false }
+    }
+
+    /// Takes bytes from the front of `input` until a line is decided, and says how many it took.
+    /// Without a line all of `input` was taken. May be called with any chunking.
+    pub fn feed(&mut self, input: &[u8]) -> (usize, Option<Line>) {
+        let mut at = 0;
+        while let Some(length) = input[at..].iter().position(|&byte| byte == b'\n') {
+            let after_cr = if length == 0 { self.after_cr } else { input[at + length - 1] == b'\r' };
+            self.keep(&input[at..=at + length]);
+            at += length + 1;
+            self.after_cr = false;
+            match (after_cr, self.state) {
+                (true, state) => {
+                    self.state = State::Collecting;
+                    let mut line = std::mem::take(&mut self.partial);
+                    match state {
+                        State::Collecting => {
+                            line.truncate(line.len() - 2);
+                            return (at, Some(Line::Complete(line)));
+                        }
+                        State::TooLong => return (at, Some(Line::TooLong)),
+                        State::Poisoned => {}
+                    }
+                }
+                (false, State::Collecting) => {
+                    self.state = State::Poisoned; // RFC 5321 §2.3.8
+                    self.partial = Vec::new();
+                    return (at, Some(Line::BareNewline));
+                }
+                (false, State::TooLong | State::Poisoned) => {}
+            }
+        }
+        if let Some(last) = input[at..].last() {
+            self.after_cr = *last == b'\r';
+            self.keep(&input[at..]);
+        }
+        (input.len(), None)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.state != State::Collecting {
+            return;
+        }
+        if self.partial.len() + bytes.len() > MAX_COMMAND_LINE {
+            self.state = State::TooLong; // RFC 5321 §4.5.3.1.4
+            self.partial = Vec::new();
+        } else {
+            self.partial.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl Default for LineReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<Line> {
+        let mut reader = LineReader::new();
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            let mut rest = *chunk;
+            while !rest.is_empty() {
+                let (taken, line) = reader.feed(rest);
+                rest = &rest[taken..];
+                lines.extend(line);
+            }
+        }
+        lines
+    }
+
+    fn complete(text: &str) -> Line {
+        Line::Complete(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn only_crlf_ends_a_command_line() {
+        assert_eq!(lines(&[b"NOOP\r\nQUIT\r\n"]), [complete("NOOP"), complete("QUIT")]);
+        assert_eq!(lines(&[b"NO\rOP\r\r\n"]), [complete("NO\rOP\r")]);
+        assert_eq!(lines(&[b"\r\n"]), [complete("")]);
+        assert_eq!(lines(&[b"NOOP\r", b"\nQUIT"]), [complete("NOOP")]);
+    }
+
+    #[test]
+    fn nothing_of_a_line_with_a_bare_newline_is_run_and_it_is_answered_once() {
+        assert_eq!(
+            lines(&[b"NOOP x\nMAIL FROM:<>\nDATA\r\nQUIT\r\n"]),
+            [Line::BareNewline, complete("QUIT")]
+        );
+        assert_eq!(lines(&[b"\n\n\r\nQUIT\r\n"]), [Line::BareNewline, complete("QUIT")]);
+    }
+
+    #[test]
+    fn a_line_of_2048_octets_is_taken_and_one_more_is_not() {
+        let longest = "x".repeat(MAX_COMMAND_LINE - 2);
+        assert_eq!(lines(&[longest.as_bytes(), b"\r\n"]), [complete(&longest)]);
+        let too_long = format!("{longest}x\r\nQUIT\r\n");
+        assert_eq!(lines(&[too_long.as_bytes()]), [Line::TooLong, complete("QUIT")]);
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_memory() {
+        let mut reader = LineReader::new();
+        for _ in 0..1_000 {
+            assert_eq!(reader.feed(&[b'x'; 4_096]), (4_096, None));
+            assert!(reader.partial.capacity() <= MAX_COMMAND_LINE);
+        }
+        assert_eq!(reader.feed(b"\nx\r\n"), (4, Some(Line::TooLong)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn chunking_never_changes_the_lines(
+            pieces in proptest::collection::vec(proptest::sample::select(vec!["\r", "\n", "\r\n", "a", "QUIT"]), 0..40),
+            size in 1usize..7,
+        ) {
+            let text = pieces.concat().into_bytes();
+            let chunks: Vec<&[u8]> = text.chunks(size).collect();
+            proptest::prop_assert_eq!(lines(&chunks), lines(&[&text]));
+        }
+    }
+}

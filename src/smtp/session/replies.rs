@@ -1,0 +1,66 @@
+//! The replies that need no more than what they are about.
+
+use crate::smtp::Delivery;
+use crate::smtp::command::CommandError;
+use crate::smtp::reply::Reply;
+use crate::smtp::settings::Settings;
+
+/// The reply to EHLO, with everything that is offered (RFC 5321 §4.1.1.1).
+pub(super) fn extensions(settings: &Settings) -> Reply {
+    Reply::plain(250, settings.hostname.clone())
+        .line("PIPELINING") // RFC 2920 §3
+        .line(format!("SIZE {}", settings.max_message_size)) // RFC 1870 §3
+        .line("8BITMIME") // RFC 6152 §2
+        .line("SMTPUTF8") // RFC 6531 §3.1
+        .line("ENHANCEDSTATUSCODES") // RFC 2034 §3
+        .line("DSN") // RFC 3461 §4
+}
+
+/// The reply to a line that is no command.
+pub(super) fn not_a_command(error: CommandError) -> Reply {
+    match error {
+        CommandError::Unrecognized => Reply::new(500, 5, 2, "Command not recognized"),
+        CommandError::ControlCharacter => Reply::new(500, 5, 2, "Control character in a command"),
+        CommandError::NotImplemented => Reply::new(502, 5, 1, "Command not implemented"),
+        // RFC 2034 §4: no enhanced status code in a reply to EHLO or HELO
+        CommandError::NoName => Reply::plain(501, "Syntax: EHLO name"),
+        CommandError::Syntax(syntax) => Reply::new(501, 5, 4, format!("Syntax: {syntax}")),
+        CommandError::ReversePath => Reply::new(501, 1, 7, "Bad sender address syntax"),
+        CommandError::ForwardPath => Reply::new(501, 1, 3, "Bad recipient address syntax"),
+        // RFC 5321 §4.1.1.11
+        CommandError::UnknownParameter => Reply::new(555, 5, 4, "Parameter not recognized"),
+        CommandError::BadParameter(name) => Reply::new(501, 5, 4, format!("Bad value for {name}")),
+    }
+}
+
+/// The announced or real size is above the cap (RFC 1870 §6).
+pub(super) fn too_big() -> Reply {
+    Reply::new(552, 3, 4, "Message too big")
+}
+
+/// What the sink made of a message.
+pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
+    match delivery {
+        Delivery::Committed { id, duplicate: false } => Reply::new(250, 6, 0, format!("Stored as {id}")),
+        Delivery::Committed { id, duplicate: true } => {
+            Reply::new(250, 6, 0, format!("Duplicate, already stored as {id}"))
+        }
+        // RFC 5321 §6.1: the client keeps the message and tries again
+        Delivery::TryLater => Reply::new(451, 3, 0, "Cannot store the message now, try again later"),
+    }
+}
+
+/// The client took too long (RFC 5321 §4.5.3.2).
+pub(in crate::smtp) fn idle() -> Reply {
+    Reply::new(421, 4, 2, "Timeout, closing connection")
+}
+
+/// The service goes down (RFC 5321 §3.8).
+pub(in crate::smtp) fn shutting_down() -> Reply {
+    Reply::new(421, 3, 2, "Service shutting down, closing connection")
+}
+
+/// Instead of a greeting: all connections are taken.
+pub(in crate::smtp) fn too_many_connections() -> Reply {
+    Reply::new(421, 3, 2, "Too many connections, try again later")
+}
