@@ -1,3 +1,4 @@
 //! dsnd
 pub mod address;
+pub mod report;
 pub mod status;
