@@ -31,6 +31,13 @@ impl Defects {
         self.list.push(Defect { place: place.to_owned(), what });
     }
 
+    /// Takes over the defects of a part that was read on its own.
+    pub(super) fn append(&mut self, other: Self) {
+        let room = MAX_DEFECTS.saturating_sub(self.list.len());
+        self.more += other.more + other.list.len().saturating_sub(room);
+        self.list.extend(other.list.into_iter().take(room));
+    }
+
     /// All of them; where there were too many, the last one counts the rest.
     pub(super) fn into_list(mut self) -> Vec<Defect> {
         if self.more > 0 {

@@ -24,6 +24,8 @@ pub(super) struct Reader {
     /// One entry a group.
     pub(super) recipients: Vec<RecipientFields>,
     current: Option<Group>,
+    /// Fields about a recipient that stand among those about the message, and no recipient with them.
+    misplaced: Option<Group>,
     dropped: usize,
 }
 
@@ -56,6 +58,13 @@ impl Reader {
     /// Ends the last group and notes what was left out.
     pub(super) fn finish(&mut self, defects: &mut Defects) {
         self.flush(defects);
+        if let Some(group) = self.misplaced.take() {
+            defects.add("Reporting-MTA", "fields about a recipient among those about the message", "");
+            if self.recipients.is_empty() {
+                self.current = Some(group); // better than nothing
+                self.flush(defects);
+            }
+        }
         if self.dropped > 0 {
             let what =
                 format!("{} recipient groups beyond the first {MAX_RECIPIENTS} were not kept", self.dropped);
@@ -67,6 +76,7 @@ impl Reader {
         let has = |role| paragraph.iter().any(|field| field.role == role);
         let leader = paragraph.iter().find(|field| matches!(field.role, Role::Address | Role::Recipient));
         let goes_on = !has(Role::Address)
+            && !has(Role::Message)
             && self.current.as_ref().is_some_and(|group| {
                 // An empty line too many inside a group: nothing of it was there before.
                 paragraph.iter().all(|field| group.seen & bit(field.name) == 0)
@@ -79,6 +89,7 @@ impl Reader {
         if self.current.is_none() && !about_message {
             self.current = Some(Group::default());
         }
+        let misplaced = has(Role::Message) && !has(Role::Address);
         for (at, field) in paragraph.iter().enumerate() {
             match field.role {
                 Role::Message => self.message_field(field, defects),
@@ -93,6 +104,12 @@ impl Reader {
                     self.current.get_or_insert_default().field(field, defects);
                 }
             }
+        }
+        if misplaced && let Some(group) = self.current.take() {
+            for field in paragraph.iter().filter(|field| field.role == Role::Recipient) {
+                extend(&mut self.message.extensions, field.name, field.value().0, defects);
+            }
+            self.misplaced.get_or_insert(group);
         }
     }
 
@@ -221,7 +238,7 @@ pub fn action(value: &str) -> Option<Action> {
     let bare = fields::without_comments(value).trim().to_ascii_lowercase();
     let word = bare.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty())?;
     match word {
-        "failed" | "fail" | "failure" => Some(Action::Failed),
+        "failed" | "fail" | "failure" | "error" | "expired" => Some(Action::Failed),
         "delayed" | "delay" | "deferred" => Some(Action::Delayed),
         "delivered" | "deliver" => Some(Action::Delivered),
         "relayed" | "relay" => Some(Action::Relayed),

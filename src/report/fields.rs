@@ -217,7 +217,9 @@ pub fn typed(value: &str) -> (Option<String>, &str) {
     let is_type = |text: &str| {
         !text.is_empty()
             && text.len() <= 40
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/'))
     };
     if let Some((kind, rest)) = value.split_once(';') {
         let bare = without_comments(kind);
@@ -281,7 +283,7 @@ fn in_angle_brackets(text: &str) -> &str {
             let inner = inner.trim_start_matches('<');
             inner.find('>').map_or(inner, |end| &inner[..end])
         }
-        None => text,
+        None => text.trim_end().trim_end_matches('>'),
     }
 }
 

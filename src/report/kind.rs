@@ -62,6 +62,8 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     let subject = report.subject.as_deref().unwrap_or_default().to_lowercase();
     let bounce_subject = BOUNCE_SUBJECTS.iter().any(|words| subject.contains(words));
     let reply_subject = REPLY_SUBJECTS.iter().any(|words| subject.starts_with(words));
+    // "From: <>" is how some write the null reverse-path once more
+    let nobody = header.first("From").is_some_and(|raw| raw.trim_ascii() == b"<>");
     let from = report.from.as_deref().unwrap_or_default().to_lowercase();
     let local_part = from.split('@').next().unwrap_or_default();
     let name = header.first("From").map(mime::unstructured).unwrap_or_default().to_lowercase();
@@ -73,7 +75,7 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     // RFC 3834 §5: anything but "no" was sent by a machine
     let automatic = report.auto_submitted.as_deref().is_some_and(|word| word != "no")
         || header.has_any(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply-From"]);
-    if bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
+    if nobody || bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
         // An answer to a bounce, or a talk about one, is none.
         let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path;
         if !talk && (daemon || !reply_subject) {

@@ -259,11 +259,11 @@ pub(super) fn message_id(raw: &[u8]) -> Option<String> {
 /// A date as RFC 5322 §3.3 and its obsolete forms have it, or RFC 3339. The weekday is not looked at: a date
 /// with a wrong one is still a date.
 pub(super) fn date(text: &str) -> Option<Timestamp> {
-    let field = terminated(text.as_bytes(), 200);
-    let parsed = match MessageStream::new(&field).parse_date() {
-        HeaderValue::DateTime(parsed) => parsed,
-        _ => DateTime::parse_rfc3339(text.get(..text.len().min(40))?.trim())?,
-    };
+    let text = text.get(..text.len().min(200))?.trim();
+    let mail_date = |text: &str| DateTime::parse_rfc822(&format!("{text}\n"));
+    let parsed = mail_date(text)
+        .or_else(|| DateTime::parse_rfc3339(text))
+        .or_else(|| mail_date(&format!("{text} -0000")))?; // RFC 5322 §3.3: zone not known
     let number = |value: u8| i8::try_from(value).ok();
     let civil = jiff::civil::DateTime::new(
         i16::try_from(parsed.year).ok()?,

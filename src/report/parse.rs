@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::defects::Defects;
 use super::header::{Header, field_name, line_end, trim_eol};
-use super::parts::{Leaf, Parts, walk};
+use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
 use super::{Report, ReportHeader, ReportKind, dsn, fields, kind, mime, returned};
 
 /// Attached messages inside attached messages that are opened in search of a report.
@@ -13,7 +13,6 @@ const MAX_MESSAGES_DEEP: usize = 3;
 /// Attached messages opened in all.
 const MAX_MESSAGES: usize = 20;
 
-const DELIVERY_STATUS: [&str; 2] = ["message/delivery-status", "message/global-delivery-status"]; // RFC 3464 §2.1, RFC 6533 §4
 const RETURNED: [&str; 6] = [
     "message/rfc822",         // RFC 2046 §5.2.1
     "message/global",         // RFC 6532 §3.7
@@ -35,14 +34,14 @@ impl Report {
         let mut defects = Defects::default();
         let parts = walk(bytes, &mut defects);
         let mut report = read(&parts, &mut defects);
-        // A report that somebody forwarded whole. Inside a bounce it would be the message that bounced.
-        if report.kind == ReportKind::Unrecognized
-            && let Some(inner) = attached_report(&parts, MAX_MESSAGES_DEEP, &mut defects)
+        if matches!(report.kind, ReportKind::Unrecognized | ReportKind::TextBounce)
+            && let Some(inner) = attached_report(&parts, &report, MAX_MESSAGES_DEEP, &mut defects)
         {
             report.kind = inner.kind;
             report.message = inner.message;
             report.recipients = inner.recipients;
             report.original = inner.original;
+            report.text = if inner.text.trim().is_empty() { report.text } else { inner.text };
         }
         report.defects = defects.into_list();
         report
@@ -276,8 +275,12 @@ fn text(parts: &Parts<'_>, used: &[usize]) -> String {
     out
 }
 
-/// A report inside of an attached message, no deeper than `depth` messages.
-fn attached_report(parts: &Parts<'_>, depth: usize, defects: &mut Defects) -> Option<Report> {
+/// A report inside of an attached message, no deeper than `depth` messages: one that somebody forwarded, or that a
+/// gateway wrapped to add its disclaimer.
+///
+/// Inside of a bounce, an attached message is the one that bounced, and never a report; unless its From or its
+/// Subject is the bounce's own.
+fn attached_report(parts: &Parts<'_>, outer: &Report, depth: usize, defects: &mut Defects) -> Option<Report> {
     if depth == 0 {
         return None;
     }
@@ -290,13 +293,20 @@ fn attached_report(parts: &Parts<'_>, depth: usize, defects: &mut Defects) -> Op
         let mut inner_defects = Defects::default();
         let inner = walk(&body, &mut inner_defects);
         let report = read(&inner, &mut inner_defects);
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let wrapped = same(&report.header.from, &outer.header.from)
+            || same(&report.header.subject, &outer.header.subject);
+        if outer.kind == ReportKind::TextBounce && !wrapped {
+            continue;
+        }
         let found = match report.kind {
             ReportKind::Dsn | ReportKind::Feedback => Some(report),
-            ReportKind::Unrecognized => attached_report(&inner, depth - 1, defects),
+            ReportKind::Unrecognized => attached_report(&inner, &report, depth - 1, defects),
             _ => None,
         };
         if let Some(report) = found {
             defects.add("mime", "the report was found inside of an attached message", "");
+            defects.append(inner_defects);
             return Some(report);
         }
     }

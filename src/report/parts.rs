@@ -82,7 +82,14 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
         let (mut leaf, guessed) = entity(node.bytes, node.depth, node.in_report, node.in_digest);
         let multipart = leaf.content_type.essence.starts_with("multipart/") || guessed;
         if !multipart {
+            let after = parts_after_status(&mut leaf, defects);
             parts.leaves.push(leaf);
+            stack.extend(after.into_iter().rev().map(|bytes| Node {
+                bytes,
+                depth: node.depth + 1,
+                in_report: node.in_report,
+                in_digest: false,
+            }));
             continue;
         }
         if node.depth >= MAX_DEPTH || (leaf.encoding != Encoding::Identity && encoded >= MAX_ENCODED) {
@@ -145,6 +152,12 @@ const STRAY_FIELDS: [&str; 8] = [
     "message-id",
 ];
 
+/// The types of a delivery-status part.
+pub(super) const DELIVERY_STATUS: [&str; 2] = [
+    "message/delivery-status",        // RFC 3464 §2.1
+    "message/global-delivery-status", // RFC 6533 §4
+];
+
 fn is_message(essence: &str) -> bool {
     essence.starts_with("message/") || essence == "text/rfc822-headers"
 }
@@ -163,7 +176,7 @@ fn children(leaf: &Leaf<'_>, room: usize, defects: &mut Defects) -> Vec<Range<us
     let mut found = named.map(|boundary| split(&leaf.body, boundary.as_bytes(), room)).unwrap_or_default();
     if found.ranges.is_empty() {
         defects.add("mime", "the boundary parameter is missing or wrong", named.unwrap_or_default());
-        if let Some(boundary) = guess_boundary(&leaf.body) {
+        if let Some((boundary, _)) = guess_boundary(&leaf.body) {
             found = split(&leaf.body, boundary, room);
         }
     }
@@ -173,6 +186,19 @@ fn children(leaf: &Leaf<'_>, room: usize, defects: &mut Defects) -> Vec<Range<us
         defects.add("mime", "the closing boundary is missing", named.unwrap_or_default());
     }
     found.ranges
+}
+
+/// A delivery status that runs into a delimiter nobody announced is cut there; gives the parts after it.
+fn parts_after_status<'a>(leaf: &mut Leaf<'a>, defects: &mut Defects) -> Vec<Cow<'a, [u8]>> {
+    if !DELIVERY_STATUS.contains(&leaf.content_type.essence.as_str()) || leaf.encoding != Encoding::Identity {
+        return Vec::new();
+    }
+    let Some((boundary, at)) = guess_boundary(&leaf.body) else { return Vec::new() };
+    defects.add("mime", "a delimiter inside of the delivery status", &String::from_utf8_lossy(boundary));
+    let ranges = split(&leaf.body[at..], boundary, 10).ranges;
+    let parts = ranges.into_iter().map(|range| slice(&leaf.body, at + range.start..at + range.end)).collect();
+    leaf.body = slice(&leaf.body, 0..at);
+    parts
 }
 
 #[derive(Debug, Default)]
@@ -196,13 +222,14 @@ fn split(body: &[u8], boundary: &[u8], room: usize) -> Split {
             if let Some(start) = start.take() {
                 out.ranges.push(start..before_line_end(body, start, at));
             }
-            if rest.is_empty() {
-                if out.ranges.len() >= room {
-                    out.full = true;
-                    return out;
-                }
-                start = Some(end);
+            if !rest.is_empty() {
+                return out; // RFC 2046 §5.1.1: what follows the closing delimiter is no part
             }
+            if out.ranges.len() >= room {
+                out.full = true;
+                return out;
+            }
+            start = Some(end);
         }
         at = end;
     }
@@ -219,8 +246,8 @@ fn before_line_end(body: &[u8], start: usize, at: usize) -> usize {
     start + part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part).len()
 }
 
-/// The boundary of the first line `--something` that a `Content-` field follows.
-fn guess_boundary(body: &[u8]) -> Option<&[u8]> {
+/// The boundary of the first line `--something` that a `Content-` field follows, and where that line starts.
+fn guess_boundary(body: &[u8]) -> Option<(&[u8], usize)> {
     let mut at = 0;
     while at < body.len() {
         let end = line_end(body, at);
@@ -228,7 +255,7 @@ fn guess_boundary(body: &[u8]) -> Option<&[u8]> {
             let boundary = trim_eol(&body[at + 2..end]).trim_ascii_end();
             let next = body[end..].get(..8);
             if !boundary.is_empty() && next.is_some_and(|next| next.eq_ignore_ascii_case(b"content-")) {
-                return Some(boundary);
+                return Some((boundary, at));
             }
         }
         at = end;
