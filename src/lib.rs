@@ -1,10 +1,60 @@
-//! dsnd
+//! dsnd stands at the Return-Path: it receives bounces over SMTP, reads who failed and why, and keeps the
+//! answer in a suppression list that every sending program can ask.
+//!
+//! # The way of a bounce
+//!
+//! ```text
+//! remote MTA ──SMTP──▶ smtp ──Envelope+bytes──▶ ingest ─┬─ returnpath  is it ours, and how far is it believed?
+//!                                                       ├─ report      bytes → Report
+//!                                                       ├─ classify    recipient fields → Classification
+//!                                                       ├─ policy      classification + history → Change
+//!                                                       └─ store       one transaction; only then "250"
+//! ```
+//!
+//! # Layers
+//!
+//! A module imports lower layers only, and siblings of layer 1 never import each other; `tests/layering.rs`
+//! holds this.
+//!
+//! | layer | modules | what |
+//! | --- | --- | --- |
+//! | 0 vocabulary | [`address`], [`status`] | words without I/O |
+//! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
+//! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
+//! | 3 persistence | [`store`] | the list and what led to it |
+//! | 4 movement | [`ingest`], [`smtp::listener`] | one bounce's way through all of the above |
+//! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
+//!
+//! # RFC index
+//!
+//! | RFC | what | here |
+//! | --- | --- | --- |
+//! | 2045–2047 | MIME | Yes, as far as reports need it |
+//! | 3461 | SMTP DSN extension | Yes, the receiving side: parameters are read and kept |
+//! | 3462, 6522 | multipart/report | Yes |
+//! | 3463, 5248 | enhanced status codes | Yes |
+//! | 3464 | delivery status notifications | Yes |
+//! | 3834 | automatic replies | Partial: recognised, not read |
+//! | 5321 | SMTP | Yes, the receiving side |
+//! | 5322 | message format | Partial: header fields that reports need |
+//! | 5965 | feedback reports | Partial: recognised, not read |
+//! | 6531–6533 | internationalised mail | Yes, the receiving side |
+//! | 7504, 7505 | 521, 556, null MX | Yes, as evidence |
+//! | 1870, 2034, 2920, 6152 | SIZE, enhanced codes in replies, pipelining, 8BITMIME | Yes |
+//! | 3030, 3207 | BDAT, STARTTLS | No |
+
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
 pub mod address;
-pub mod smtp;
-pub mod status;
+pub mod app;
 pub mod classify;
+pub mod cli;
+pub mod config;
+pub mod ingest;
+pub mod policy;
 pub mod report;
 pub mod returnpath;
-pub mod policy;
+pub mod smtp;
+pub mod status;
 pub mod store;

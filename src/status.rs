@@ -53,7 +53,9 @@ pub struct EnhancedStatusCode {
 
 /// A text that is no enhanced status code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no enhanced status code; they look like 5.1.1, with 2, 4 or 5 first and up to three digits each after it")]
+#[error(
+    "{0:?} is no enhanced status code; they look like 5.1.1, with 2, 4 or 5 first and up to three digits each after it"
+)]
 pub struct NotAStatusCode(pub String);
 
 impl EnhancedStatusCode {
@@ -140,7 +142,8 @@ fn number_after_dot(bytes: &[u8], dot: usize) -> Option<(u16, usize)> {
     if !(1..=3).contains(&digits) {
         return None; // RFC 3463 §2: one to three digits
     }
-    let value = bytes[dot + 1..dot + 1 + digits].iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    let value =
+        bytes[dot + 1..dot + 1 + digits].iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     Some((value, dot + 1 + digits))
 }
 
@@ -209,7 +212,8 @@ impl ReplyCode {
     pub fn find_failure(text: &str) -> Option<(Self, std::ops::Range<usize>)> {
         let bytes = text.as_bytes();
         (0..bytes.len()).find_map(|start| {
-            if !matches!(bytes[start], b'4' | b'5') || (start > 0 && bytes[start - 1].is_ascii_alphanumeric()) {
+            if !matches!(bytes[start], b'4' | b'5') || (start > 0 && bytes[start - 1].is_ascii_alphanumeric())
+            {
                 return None;
             }
             let code = Self::prefix(&text[start..])?;
@@ -260,7 +264,9 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_code_is_passed_over() {
-        for text in ["5.1.1.7", "10.5.1.1", "v4.5.1x", "mx5.1.1", "5.1", "3.1.1", "5.1234.1", "exim-4.96.2-1", ""] {
+        for text in
+            ["5.1.1.7", "10.5.1.1", "v4.5.1x", "mx5.1.1", "5.1", "3.1.1", "5.1234.1", "exim-4.96.2-1", ""]
+        {
             assert_eq!(found(text), None, "{text}");
         }
     }

@@ -3,9 +3,14 @@
 //! Nothing here fails: what cannot be read becomes a [`Defect`], and what is no report at all becomes a
 //! [`Report`] of kind [`ReportKind::Unrecognized`] (contract 3: nothing is thrown away).
 
+mod defects;
 pub mod dsn;
 pub mod fields;
+mod header;
+mod kind;
 pub mod mime;
+mod parse;
+mod parts;
 pub mod returned;
 
 use jiff::Timestamp;

@@ -1,0 +1,89 @@
+//! What sort of message came back, by its types and its header alone.
+
+use super::header::Header;
+use super::{ReportHeader, ReportKind, mime};
+
+/// Local parts that only mail systems write from.
+const DAEMONS: [&str; 5] = ["mailer-daemon", "mailerdaemon", "mail-daemon", "mailer_daemon", "maildaemon"];
+
+/// How subjects of bounces read, in lower case. Plain substrings: what they decide is only the kind.
+const BOUNCE_SUBJECTS: [&str; 30] = [
+    "undeliver",
+    "delivery failure",
+    "delivery failed",
+    "delivery has failed",
+    "delivery report",
+    "delivery error",
+    "delivery problem",
+    "delivery status notification",
+    "delivery notification",
+    "delivery unsuccessful",
+    "delivery incomplete",
+    "delayed mail",
+    "delivery delayed",
+    "failure notice",
+    "failure delivery",
+    "mail failure",
+    "mail failed",
+    "message not delivered",
+    "mail not delivered",
+    "message could not be delivered",
+    "message was not delivered",
+    "returned mail",
+    "returned to sender",
+    "returning message to sender",
+    "returned message",
+    "mail system error",
+    "nondeliverable",
+    "non-deliver",
+    "non remis",
+    "unzustellbar",
+];
+
+/// How subjects of automatic replies begin, in lower case.
+const REPLY_SUBJECTS: [&str; 9] = [
+    "out of office",
+    "out of the office",
+    "automatic reply",
+    "auto-reply",
+    "autoreply",
+    "auto reply",
+    "automatische antwort",
+    "réponse automatique",
+    "abwesen",
+];
+
+/// Tells text bounces, automatic replies and the rest apart, where no part told. `claimed` says that the
+/// message calls itself a `multipart/report` of delivery status.
+pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed: bool) -> ReportKind {
+    if claimed || !report.failed_recipients.is_empty() {
+        return ReportKind::TextBounce;
+    }
+    let subject = report.subject.as_deref().unwrap_or_default().to_lowercase();
+    let bounce_subject = BOUNCE_SUBJECTS.iter().any(|words| subject.contains(words));
+    let reply_subject = REPLY_SUBJECTS.iter().any(|words| subject.starts_with(words));
+    // "From: <>" is how some write the null reverse-path once more
+    let nobody = header.first("From").is_some_and(|raw| raw.trim_ascii() == b"<>");
+    let from = report.from.as_deref().unwrap_or_default().to_lowercase();
+    let local_part = from.split('@').next().unwrap_or_default();
+    let name = header.first("From").map(mime::unstructured).unwrap_or_default().to_lowercase();
+    let daemon =
+        DAEMONS.contains(&local_part) || name.contains("mailer-daemon") || name.contains("mail delivery s");
+    let postmaster = local_part.starts_with("postmaster");
+    // RFC 5321 §4.5.5: the reverse-path of a bounce is empty
+    let null_path = header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
+    // RFC 3834 §5: anything but "no" was sent by a machine
+    let automatic = report.auto_submitted.as_deref().is_some_and(|word| word != "no")
+        || header.has_any(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply-From"]);
+    if nobody || bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
+        // An answer to a bounce, or a talk about one, is none.
+        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path;
+        if !talk && (daemon || !reply_subject) {
+            return ReportKind::TextBounce;
+        }
+    }
+    if automatic || reply_subject {
+        return ReportKind::AutoReply;
+    }
+    ReportKind::Unrecognized
+}

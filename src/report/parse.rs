@@ -1,0 +1,314 @@
+//! `Report::parse`: from bytes to parts, and from parts to the report.
+
+use std::borrow::Cow;
+
+use super::defects::Defects;
+use super::header::{Header, field_name, line_end, trim_eol};
+use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
+use super::{Report, ReportHeader, ReportKind, dsn, fields, kind, mime, returned};
+
+/// Attached messages inside attached messages that are opened in search of a report.
+const MAX_MESSAGES_DEEP: usize = 3;
+
+/// Attached messages opened in all.
+const MAX_MESSAGES: usize = 20;
+
+const RETURNED: [&str; 6] = [
+    "message/rfc822",         // RFC 2046 §5.2.1
+    "message/global",         // RFC 6532 §3.7
+    "text/rfc822-headers",    // RFC 6522 §4
+    "message/rfc822-headers", // not registered, seen
+    "message/global-headers", // RFC 6533 §6
+    "message/partial",        // RFC 2046 §5.2.2
+];
+
+impl Report {
+    /// Reads a message that came back.
+    ///
+    /// Takes any bytes: a mail message with LF, CRLF or both as line ends, cut, broken or empty, with or
+    /// without an mbox `From ` line. Costs time and memory in proportion to the input. Never fails: what
+    /// could not be read is among [`Report::defects`], and what is no report has the kind
+    /// [`ReportKind::Unrecognized`].
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut defects = Defects::default();
+        let parts = walk(bytes, &mut defects);
+        let mut report = read(&parts, &mut defects);
+        if matches!(report.kind, ReportKind::Unrecognized | ReportKind::TextBounce)
+            && let Some(inner) = attached_report(&parts, &report, MAX_MESSAGES_DEEP, &mut defects)
+        {
+            report.kind = inner.kind;
+            report.message = inner.message;
+            report.recipients = inner.recipients;
+            report.original = inner.original;
+            report.text = if inner.text.trim().is_empty() { report.text } else { inner.text };
+        }
+        report.defects = defects.into_list();
+        report
+    }
+}
+
+/// Everything but the defects.
+fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
+    let header = report_header(&parts.header, defects);
+    let mut reader = dsn::Reader::default();
+    let statuses = delivery_statuses(parts, defects);
+    for body in &statuses.bodies {
+        reader.read(body, defects);
+    }
+    reader.finish(defects);
+    let kind = kind_of(parts, &header, !statuses.bodies.is_empty());
+    if kind == ReportKind::Dsn && reader.recipients.is_empty() {
+        defects.add("Final-Recipient", "a delivery status without a single recipient", "");
+    }
+    Report {
+        kind,
+        header,
+        message: reader.message,
+        recipients: reader.recipients,
+        original: returned_message(parts, &statuses.used, defects),
+        text: text(parts, &statuses.used),
+        defects: Vec::new(),
+    }
+}
+
+fn kind_of(parts: &Parts<'_>, header: &ReportHeader, has_status: bool) -> ReportKind {
+    let has = |essence: &str| parts.leaves.iter().any(|leaf| leaf.content_type.essence == essence);
+    let claims = |kind: &str| {
+        parts.content_type.essence == "multipart/report"
+            && parts.content_type.report_type.as_deref() == Some(kind)
+    };
+    if has("message/feedback-report") || (claims("feedback-report") && !has_status) {
+        return ReportKind::Feedback; // RFC 5965 §2
+    }
+    if has_status {
+        return ReportKind::Dsn;
+    }
+    if has("message/disposition-notification") || claims("disposition-notification") {
+        return ReportKind::Mdn; // RFC 8098 §3
+    }
+    kind::without_parts(&parts.header, header, claims("delivery-status"))
+}
+
+fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
+    if header.no_blank_line {
+        defects.add("mime", "no empty line between header and body", "");
+    }
+    let text = |name| header.first(name).map(mime::unstructured).filter(|value| !value.is_empty());
+    let date = text("Date");
+    let read_date = date.as_deref().and_then(mime::date);
+    if let (Some(date), None) = (&date, read_date) {
+        defects.add("Date", "could not be read", date);
+    }
+    let auto_submitted = text("Auto-Submitted").map(|value| {
+        let bare = fields::without_comments(&value).to_ascii_lowercase();
+        bare.split(';').next().unwrap_or_default().trim().to_owned() // RFC 3834 §5
+    });
+    ReportHeader {
+        message_id: header.first("Message-ID").and_then(mime::message_id),
+        from: header.first("From").and_then(|raw| mime::addresses(raw).into_iter().next()),
+        subject: text("Subject"),
+        date: read_date,
+        auto_submitted: auto_submitted.filter(|word| !word.is_empty()),
+        failed_recipients: header
+            .all("X-Failed-Recipients")
+            .flat_map(|raw| {
+                mime::unstructured(raw).split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>()
+            })
+            .filter(|one| !one.is_empty())
+            .take(dsn::MAX_RECIPIENTS)
+            .collect(),
+    }
+}
+
+struct Statuses<'p> {
+    bodies: Vec<Cow<'p, [u8]>>,
+    /// Which leaves they came from.
+    used: Vec<usize>,
+}
+
+/// The delivery-status bodies: by their type, else parts of a report that read like one, else the bytes after
+/// a `Content-Type` line that stands where no boundary made it a part.
+fn delivery_statuses<'p>(parts: &'p Parts<'_>, defects: &mut Defects) -> Statuses<'p> {
+    let mut found = Statuses { bodies: Vec::new(), used: Vec::new() };
+    for (at, leaf) in parts.leaves.iter().enumerate() {
+        if DELIVERY_STATUS.contains(&leaf.content_type.essence.as_str()) {
+            found.bodies.push(status_body(leaf, defects));
+            found.used.push(at);
+        }
+    }
+    if !found.bodies.is_empty() {
+        return found;
+    }
+    for (at, leaf) in parts.leaves.iter().enumerate().filter(|(_, leaf)| leaf.in_report) {
+        let essence = leaf.content_type.essence.as_str();
+        if (essence.is_empty() || essence.starts_with("text/") || essence.starts_with("application/"))
+            && essence != "text/rfc822-headers"
+        {
+            let (body, _) = mime::decode(&leaf.body, leaf.encoding, usize::MAX);
+            if fields::looks_like_delivery_status(&body) {
+                defects.add("mime", "a delivery status labelled as something else", essence);
+                found.bodies.push(body);
+                found.used.push(at);
+            }
+        }
+    }
+    if found.bodies.is_empty()
+        && parts.content_type.essence == "multipart/report"
+        && let Some((at, body)) =
+            parts.leaves.iter().enumerate().find_map(|(at, leaf)| Some((at, unmarked_status(&leaf.body)?)))
+    {
+        defects.add("mime", "a delivery status that no boundary sets apart", "");
+        found.bodies.push(Cow::Borrowed(body));
+        found.used.push(at);
+    }
+    found
+}
+
+/// A delivery-status body, decoded. Without the empty line after its header, it begins inside of that.
+fn status_body<'p>(leaf: &'p Leaf<'_>, defects: &mut Defects) -> Cow<'p, [u8]> {
+    match &leaf.whole {
+        Some(whole) if fields::looks_like_delivery_status(from_first_known_field(whole)) => {
+            defects.add("mime", "no empty line between header and body", &leaf.content_type.essence);
+            Cow::Borrowed(from_first_known_field(whole))
+        }
+        _ => leaf.decoded(usize::MAX, defects),
+    }
+}
+
+/// The rest of a part from its first field that RFC 3464 names.
+fn from_first_known_field(part: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while at < part.len() {
+        let end = line_end(part, at);
+        let name = field_name(trim_eol(&part[at..end]));
+        if name.is_some_and(|(name, _)| fields::role(name) != fields::Role::Extension) {
+            return &part[at..];
+        }
+        at = end;
+    }
+    &[]
+}
+
+/// What follows a `Content-Type: message/delivery-status` line inside of a body, up to the next `--` line.
+fn unmarked_status(body: &[u8]) -> Option<&[u8]> {
+    let mut at = 0;
+    let mut start = None;
+    while at < body.len() {
+        let end = line_end(body, at);
+        let line = trim_eol(&body[at..end]);
+        match start {
+            None => {
+                let named = field_name(line).filter(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+                if let Some((_, colon)) = named
+                    && DELIVERY_STATUS.contains(&mime::content_type(&line[colon + 1..]).essence.as_str())
+                {
+                    start = Some(end);
+                }
+            }
+            Some(start) if line.starts_with(b"--") => return Some(&body[start..at]),
+            Some(_) => {}
+        }
+        at = end;
+    }
+    start.map(|start| &body[start..])
+}
+
+/// The returned message: the first part of such a type that holds anything.
+fn returned_message(
+    parts: &Parts<'_>,
+    used: &[usize],
+    defects: &mut Defects,
+) -> Option<super::ReturnedMessage> {
+    let typed = parts.leaves.iter().filter(|leaf| RETURNED.contains(&leaf.content_type.essence.as_str()));
+    let mut cut_short = None;
+    for leaf in typed {
+        let body = leaf.decoded(returned::MAX_HEADER, defects);
+        if let Some(message) = returned::read(&body) {
+            return Some(message);
+        }
+        cut_short = cut_short.or(leaf.whole.as_deref());
+    }
+    // Without the empty line after the part's header, the returned header is part of that.
+    if let Some(message) = cut_short.and_then(returned::read) {
+        return Some(message);
+    }
+    // A third part labelled as something else, or as nothing (RFC 6522 §3).
+    let last =
+        parts.leaves.iter().enumerate().skip(1).rev().find(|(at, leaf)| leaf.in_report && !used.contains(at));
+    last.filter(|_| !used.is_empty()).and_then(|(_, leaf)| {
+        let (body, _) = mime::decode(&leaf.body, leaf.encoding, returned::MAX_HEADER);
+        returned::read(&body).filter(|message| message.message_id.is_some() && message.from.is_some())
+    })
+}
+
+/// The text for people: the plain text parts before the delivery status, else before nothing, else HTML.
+fn text(parts: &Parts<'_>, used: &[usize]) -> String {
+    let status_at = used.first().copied().unwrap_or(parts.leaves.len());
+    let returned_at =
+        parts.leaves.iter().position(|leaf| RETURNED.contains(&leaf.content_type.essence.as_str()));
+    let end = status_at.min(returned_at.unwrap_or(usize::MAX));
+    let plain = |leaf: &Leaf<'_>| matches!(leaf.content_type.essence.as_str(), "text/plain" | "" | "text/");
+    let html = |leaf: &Leaf<'_>| leaf.content_type.essence == "text/html";
+    let mut out = String::new();
+    // What stands before the machine's part first; reports with their parts out of order have it behind.
+    for (range, wanted) in [
+        (0..end, &plain as &dyn Fn(&Leaf<'_>) -> bool),
+        (0..end, &html),
+        (end..parts.leaves.len(), &plain),
+        (end..parts.leaves.len(), &html),
+    ] {
+        for (_, leaf) in range.filter(|at| !used.contains(at)).map(|at| (at, &parts.leaves[at])) {
+            if !wanted(leaf) || out.len() >= mime::MAX_TEXT {
+                continue;
+            }
+            if !out.is_empty() && !out.ends_with('\n') {
+                out.push('\n');
+            }
+            out.push_str(&mime::text(&leaf.body, leaf.encoding, &leaf.content_type));
+        }
+        if !out.trim().is_empty() {
+            break;
+        }
+    }
+    mime::cut_to(&mut out, mime::MAX_TEXT);
+    out
+}
+
+/// A report inside of an attached message, no deeper than `depth` messages: one that somebody forwarded, or that a
+/// gateway wrapped to add its disclaimer.
+///
+/// Inside of a bounce, an attached message is the one that bounced, and never a report; unless its From or its
+/// Subject is the bounce's own.
+fn attached_report(parts: &Parts<'_>, outer: &Report, depth: usize, defects: &mut Defects) -> Option<Report> {
+    if depth == 0 {
+        return None;
+    }
+    let messages = parts
+        .leaves
+        .iter()
+        .filter(|leaf| matches!(leaf.content_type.essence.as_str(), "message/rfc822" | "message/global"));
+    for leaf in messages.take(MAX_MESSAGES) {
+        let body = leaf.decoded(usize::MAX, defects);
+        let mut inner_defects = Defects::default();
+        let inner = walk(&body, &mut inner_defects);
+        let report = read(&inner, &mut inner_defects);
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let wrapped = same(&report.header.from, &outer.header.from)
+            || same(&report.header.subject, &outer.header.subject);
+        if outer.kind == ReportKind::TextBounce && !wrapped {
+            continue;
+        }
+        let found = match report.kind {
+            ReportKind::Dsn | ReportKind::Feedback => Some(report),
+            ReportKind::Unrecognized => attached_report(&inner, &report, depth - 1, defects),
+            _ => None,
+        };
+        if let Some(report) = found {
+            defects.add("mime", "the report was found inside of an attached message", "");
+            defects.append(inner_defects);
+            return Some(report);
+        }
+    }
+    None
+}
