@@ -31,6 +31,16 @@ impl Gate {
         let (waiting, delivered) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { open: Semaphore::new(places), waiting, delivered })
     }
+
+    /// Returns when a delivery has begun.
+    async fn somebody_waits(&self) {
+        let waiting = async {
+            while self.waiting.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("a delivery begins");
+    }
 }
 
 impl Sink for Gate {
@@ -207,9 +217,7 @@ async fn messages_under_way_are_finished_before_the_service_ends() {
     receiving.send("half of ").await;
     storing.up_to_data().await;
     storing.send("all of it\r\n.\r\n").await;
-    while gate.waiting.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
+    gate.somebody_waits().await;
 
     service.shutdown.cancel();
     receiving.send("it\r\n.\r\n").await;
@@ -233,9 +241,7 @@ async fn the_grace_for_a_message_under_way_is_bounded() {
     receiving.send("half of ").await;
     storing.up_to_data().await;
     storing.send("all of it\r\n.\r\n").await;
-    while gate.waiting.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
+    gate.somebody_waits().await;
     service.shutdown.cancel();
     service.ended().await;
     for mut client in [receiving, storing] {

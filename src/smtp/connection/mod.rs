@@ -144,7 +144,7 @@ where
             }
             self.flush().await?;
             // One deadline for the whole line: octets that drip do not extend it.
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.settings.idle_timeout);
+            let deadline = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
             let shutdown = self.shutdown.clone();
             tokio::select! {
                 biased;
@@ -161,7 +161,7 @@ where
     /// interrupt it.
     async fn message(&mut self) -> io::Result<Result<(), Ended>> {
         let mut decoder = DataDecoder::new(self.settings.max_message_size);
-        let latest = Instant::now() + self.settings.message_timeout;
+        let latest = after(self.settings.message_timeout);
         loop {
             if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
                 self.unread.start += taken;
@@ -169,7 +169,7 @@ where
             }
             self.unread = 0..0;
             self.flush().await?;
-            let deadline = latest.min(Instant::now() + self.settings.idle_timeout);
+            let deadline = latest.min(after(self.settings.idle_timeout));
             match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
                 Ok(filled) => {
                     if !filled? {
@@ -230,6 +230,12 @@ where
     reply.write_to(&mut output);
     write(&mut stream, &output, write_timeout).await?;
     linger(&mut stream).await
+}
+
+/// The moment `time` from now; a time that no clock can show is as good as for ever.
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
 }
 
 async fn write(stream: &mut (impl AsyncWrite + Unpin), output: &[u8], limit: Duration) -> io::Result<()> {

@@ -1,7 +1,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use proptest::prelude::*;
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{DuplexStream, ReadBuf, duplex};
 
 use super::*;
 use crate::address::ForwardPath;
@@ -20,11 +23,10 @@ impl Sink for Anything {
     }
 }
 
-fn connection(
-    stream: DuplexStream,
-    settings: Settings,
-    shutdown: &CancellationToken,
-) -> Connection<DuplexStream, Anything> {
+fn connection<T>(stream: T, settings: Settings, shutdown: &CancellationToken) -> Connection<T, Anything>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)) };
     Connection::new(stream, peer, Arc::new(Anything), Arc::new(settings), shutdown.clone())
 }
@@ -115,6 +117,53 @@ async fn a_line_of_50_mb_and_a_message_of_50_mb_are_answered() {
     let codes: Vec<&str> =
         said.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
     assert_eq!(codes, ["220", "500", "250", "250", "250", "354", "552", "221"]);
+}
+
+/// A stream that counts the writes to it.
+struct Counting(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.0).poll_write(cx, buf);
+        self.1.fetch_add(usize::from(written.is_ready()), Ordering::Relaxed);
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn replies_to_pipelined_commands_go_out_in_one_write() {
+    let (server, mut client) = duplex(64 * 1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let stream = Counting(server, Arc::clone(&writes));
+    let run = connection(stream, settings(), &CancellationToken::new()).run();
+    client.write_all(&b"NOOP\r\n".repeat(500)).await.unwrap();
+    client.write_all(b"QUIT\r\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut said = String::new();
+    let (ended, read) = tokio::join!(run, client.read_to_string(&mut said));
+    assert_eq!(ended.unwrap(), Ended::Closed);
+    read.unwrap();
+    assert_eq!(said.matches("250 2.0.0").count(), 500);
+    // The greeting, which goes before anything is read, and the rest.
+    assert_eq!(writes.load(Ordering::Relaxed), 2);
 }
 
 proptest! {
