@@ -1,0 +1,109 @@
+//! Who a recipient group is about, and what it means: the part that `explain` shares with the receiver.
+
+use crate::address::comparison_form;
+use crate::classify::{Classification, Classifier};
+use crate::report::{RecipientFields, Report};
+
+/// One recipient of a report, found and judged.
+#[derive(Debug, Clone)]
+pub struct Assessed {
+    /// The address the sender used; `None` when the report names none.
+    pub recipient: Option<String>,
+    /// What it means.
+    pub classification: Classification,
+}
+
+/// Finds the recipient of a group and classifies it.
+#[must_use]
+pub fn assess(classifier: &Classifier, report: &Report, fields: &RecipientFields) -> Assessed {
+    Assessed { recipient: recipient(report, fields), classification: classifier.classify(report, fields) }
+}
+
+/// The address the sender used: Original-Recipient before Final-Recipient (RFC 3464 §2.3.1), then what the
+/// rest of the message says, where that leaves no choice.
+fn recipient(report: &Report, fields: &RecipientFields) -> Option<String> {
+    let original = fields.original_recipient.as_ref().filter(|address| !address.value.is_empty());
+    let last = fields.final_recipient.as_ref().filter(|address| !address.value.is_empty());
+    if let Some(original) = original {
+        if original.mailbox().is_none()
+            && let Some(last) = last.filter(|last| last.mailbox().is_some())
+        {
+            return Some(last.value.clone());
+        }
+        // Exim hands ORCPT on as xtext: a+2Bb is a+b where Final-Recipient says so too.
+        if let (Some(decoded), Some(last)) = (from_xtext(&original.value), last)
+            && comparison_form(&decoded) == comparison_form(&last.value)
+        {
+            return Some(last.value.clone());
+        }
+        return Some(original.value.clone());
+    }
+    if let Some(last) = last {
+        return Some(last.value.clone());
+    }
+    if report.recipients.len() != 1 {
+        return None;
+    }
+    let mut only = report.header.failed_recipients.iter();
+    if let (Some(failed), None) = (only.next(), only.next()) {
+        return Some(failed.clone());
+    }
+    let mut only = report.original.as_ref()?.to.iter();
+    match (only.next(), only.next()) {
+        (Some(to), None) => Some(to.clone()),
+        _ => None,
+    }
+}
+
+/// Decodes xtext (RFC 3461 §4); `None` where nothing in it is encoded.
+fn from_xtext(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let encoded = (*first == b'+').then(|| after.get(..2)).flatten();
+        let encoded = encoded.filter(|hex| hex.iter().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte)));
+        match encoded.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|decoded| decoded != text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Report;
+
+    fn recipient_of(fields: &str, rest: &str) -> Option<String> {
+        let message = format!(
+            "From: MAILER-DAEMON@mx.example\n{rest}MIME-Version: 1.0\nContent-Type: multipart/report; \
+             report-type=delivery-status; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n\
+             Reporting-MTA: dns; mx.example\n\n{fields}Action: failed\nStatus: 5.1.1\n\n--b\n\
+             Content-Type: text/rfc822-headers\n\nTo: returned@example.org\n\n--b--\n"
+        );
+        let report = Report::parse(message.as_bytes());
+        recipient(&report, &report.recipients[0])
+    }
+
+    #[test]
+    fn the_address_the_sender_used_is_found() {
+        for (fields, rest, found) in [
+            ("Original-Recipient: rfc822; a@x.example\nFinal-Recipient: rfc822; b@y.example\n", "", "a@x.example"),
+            ("Final-Recipient: rfc822; b@y.example\n", "", "b@y.example"),
+            ("Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; a+b@x.example\n", "", "a+b@x.example"),
+            ("Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; c@x.example\n", "", "a+2Bb@x.example"),
+            ("Original-Recipient: unknown; nobody\nFinal-Recipient: rfc822; b@y.example\n", "", "b@y.example"),
+            ("", "X-Failed-Recipients: f@z.example\n", "f@z.example"),
+            ("", "", "returned@example.org"),
+        ] {
+            assert_eq!(recipient_of(fields, rest).as_deref(), Some(found), "{fields}{rest}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What makes two deliveries the same message (contract 2).
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+/// Header fields that MTAs put on top while a message travels; two copies of one message may differ in them.
+const TRACE_FIELDS: &[&str] = &[
+    "return-path",
+    "received",
+    "delivered-to",
+    "x-original-to",
+    "envelope-to",
+    "x-envelope-to",
+    "x-envelope-from",
+    "delivery-date",
+    "received-spf",
+    "authentication-results",
+    "arc-seal",
+    "arc-message-signature",
+    "arc-authentication-results",
+    "x-spam-checker-version",
+    "x-spam-flag",
+    "x-spam-level",
+    "x-spam-report",
+    "x-spam-score",
+    "x-spam-status",
+    "x-virus-scanned",
+];
+
+/// SHA-256 of a message without its trace fields, with every line end as LF and none at the end.
+///
+/// A message with neither Date nor Message-ID says nothing that tells it from the next one to the same effect;
+/// such a one is the same only within a UTC day, the unit in which bounces are counted.
+#[must_use]
+pub fn digest(message: &[u8], received_at: Timestamp) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let (mut in_header, mut skipping, mut dated) = (true, false, false);
+    let mut blank_lines = 0usize;
+    for (number, line) in message.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if in_header {
+            if line.is_empty() {
+                in_header = number == 0; // a blank line in front of the header is none of its own
+            } else if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+                let name = field_name(line);
+                skipping = (number == 0 && line.starts_with(b"From ")) || is_any(name, TRACE_FIELDS);
+                dated |= is_any(name, &["date", "message-id"]);
+            }
+            if skipping && in_header {
+                continue;
+            }
+        }
+        if line.is_empty() {
+            blank_lines += 1; // counted only when something follows
+            continue;
+        }
+        for _ in 0..std::mem::take(&mut blank_lines) {
+            hash.update(b"\n");
+        }
+        hash.update(line);
+        hash.update(b"\n");
+    }
+    if !dated {
+        hash.update(crate::policy::day_of(received_at).to_be_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// The key of a message's n-th recipient group.
+#[must_use]
+pub fn event_key(digest: &[u8; 32], index: usize) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(digest);
+    hash.update((index as u64).to_be_bytes());
+    hash.finalize().into()
+}
+
+fn field_name(line: &[u8]) -> &[u8] {
+    let end = line.iter().position(|byte| *byte == b':').unwrap_or(0);
+    line[..end].trim_ascii_end()
+}
+
+fn is_any(name: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &str = "From: m@x.example\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nSubject: a\n b\n\nbody\n\nend\n";
+
+    fn of(message: &str) -> [u8; 32] {
+        digest(message.as_bytes(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn copies_that_travelled_differently_are_the_same() {
+        for copy in [
+            format!("Received: from a\n\tby b; now\n{MESSAGE}"),
+            format!("Return-Path: <>\nDELIVERED-TO: x\nReceived: y\n{MESSAGE}"),
+            format!("From m@x.example Sat Nov 21 10:00:00 2026\n{MESSAGE}"),
+            MESSAGE.replace('\n', "\r\n"),
+            format!("{MESSAGE}\r\n\r\n"),
+        ] {
+            assert_eq!(of(&copy), of(MESSAGE), "{copy}");
+        }
+    }
+
+    #[test]
+    fn different_messages_differ() {
+        for other in [
+            MESSAGE.replace("10:00", "10:01"),
+            MESSAGE.replace("body", "Body"),
+            MESSAGE.replace("body\n\nend", "body\nend"),
+            MESSAGE.replace("\n\nbody", "\n\nReceived: x\nbody"),
+        ] {
+            assert_ne!(of(&other), of(MESSAGE), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_date_and_id_is_the_same_for_a_day() {
+        let bare = b"From: m@x.example\n\nuser unknown\n";
+        let day = |day: i64| digest(bare, Timestamp::from_second(day * 86_400 + 7).unwrap());
+        assert_eq!(day(5), digest(bare, Timestamp::from_second(5 * 86_400 + 80_000).unwrap()));
+        assert_ne!(day(5), day(6));
+    }
+
+    #[test]
+    fn groups_have_keys_of_their_own() {
+        assert_ne!(event_key(&of(MESSAGE), 0), event_key(&of(MESSAGE), 1));
+    }
+}

@@ -1,0 +1,302 @@
+//! One bounce's way: from the SMTP session through reading and deciding into the store, and only then "250".
+
+mod assess;
+mod digest;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tracing::{Instrument, error, info, info_span, warn};
+
+pub use assess::{Assessed, assess};
+pub use digest::{digest, event_key};
+
+use crate::address::{ForwardPath, Mailbox};
+use crate::classify::Classifier;
+use crate::report::{Report, ReportKind};
+use crate::returnpath::{Acceptance, ReturnPaths, Trust};
+use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
+use crate::store::{ANY_STREAM, EventChange, NewEvent, NewMessage, Store, StoreError};
+
+/// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
+const COMPRESSION: i32 = 3;
+
+/// Longest text of a single column, in bytes; the raw message holds the rest.
+const MAX_COLUMN: usize = 8 * 1024;
+
+/// Most defects kept of one message.
+const MAX_DEFECTS: usize = 50;
+
+/// What the operator set about taking bounces.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// Which forward-paths are ours.
+    pub return_paths: ReturnPaths,
+    /// Whether unsigned reports change the list.
+    pub trust_unsigned: bool,
+    /// Recipients of one report that are recorded.
+    pub max_recipients: usize,
+    /// Local parts are masked in the log.
+    pub mask_addresses: bool,
+}
+
+/// Takes messages from the listener and brings them into the store.
+#[derive(Debug)]
+pub struct Ingest<S> {
+    store: Arc<S>,
+    classifier: Arc<Classifier>,
+    settings: Arc<IngestSettings>,
+    /// Reading is work for the processor: as many at once as there are cores.
+    readers: Semaphore,
+}
+
+impl<S: Store> Ingest<S> {
+    /// Puts the parts together.
+    pub fn new(store: Arc<S>, classifier: Arc<Classifier>, settings: IngestSettings) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { store, classifier, settings: Arc::new(settings), readers: Semaphore::new(cores) }
+    }
+
+    /// Reads, classifies and records one message.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be committed; then nothing of it is kept.
+    pub async fn take(&self, envelope: Envelope, message: Vec<u8>) -> Result<Delivery, StoreError> {
+        let started = Instant::now();
+        let now = Timestamp::now();
+        let prepared = {
+            let _turn = self.readers.acquire().await.map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
+            let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
+            tokio::task::spawn_blocking(move || prepare(&classifier, &settings, &envelope, &message, now))
+                .await
+                .map_err(|error| StoreError::Unavailable(format!("reading the message: {error}")))??
+        };
+        let summary = Summary::of(&prepared);
+        let recorded = self.store.record(prepared).await?;
+        summary.log(recorded.id, recorded.duplicate, &recorded.changes, self.settings.mask_addresses, started);
+        Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
+    }
+}
+
+impl<S: Store> Sink for Ingest<S> {
+    fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict {
+        match self.settings.return_paths.accepts(recipient) {
+            Acceptance::Accept => RecipientVerdict::Accept,
+            Acceptance::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
+            Acceptance::NotOurs => RecipientVerdict::NotOurs,
+        }
+    }
+
+    async fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> Delivery {
+        let span = info_span!("message", size = message.len());
+        async {
+            match self.take(envelope, message).await {
+                Ok(delivery) => delivery,
+                Err(error @ StoreError::Unavailable(_)) => {
+                    warn!(%error, "not taken; the sender will try again");
+                    Delivery::TryLater
+                }
+                Err(error) => {
+                    error!(%error, "not taken; the sender will try again");
+                    Delivery::TryLater
+                }
+            }
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// Everything about a message that can be known without the store.
+fn prepare(
+    classifier: &Classifier,
+    settings: &IngestSettings,
+    envelope: &Envelope,
+    message: &[u8],
+    now: Timestamp,
+) -> Result<NewMessage, StoreError> {
+    // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let report = Report::parse(message);
+        let (events, left_out) = events(classifier, settings, &report, &digest(message, now));
+        (report, events, left_out)
+    }));
+    let (report, events, left_out) = match read {
+        Ok(read) => read,
+        Err(_) => {
+            error!("the report reader panicked; the message is kept raw");
+            (unreadable(), Vec::new(), 0)
+        }
+    };
+    let raw = zstd::encode_all(message, COMPRESSION)
+        .map_err(|error| StoreError::Unavailable(format!("compressing the message: {error}")))?;
+    let mut defects: Vec<String> =
+        report.defects.iter().take(MAX_DEFECTS).map(|defect| format!("{}: {}", defect.place, defect.what)).collect();
+    if report.defects.len() > MAX_DEFECTS {
+        defects.push(format!("and {} more", report.defects.len() - MAX_DEFECTS));
+    }
+    if left_out > 0 {
+        defects.push(format!("{left_out} more recipients are in the raw message only (store.max_recipients)"));
+    }
+    if envelope.bare_newlines {
+        defects.push("line ends other than CRLF".to_owned());
+    }
+    let original = report.original.clone().unwrap_or_default();
+    Ok(NewMessage {
+        digest: digest(message, now),
+        received_at: now,
+        peer: envelope.peer.address.to_string(),
+        helo: envelope.helo.clone(),
+        reverse_path: envelope.reverse_path.to_string(),
+        recipients: envelope.recipients.iter().map(|recipient| recipient.forward_path.to_string()).collect(),
+        envelope_id: envelope.envelope_id.clone(),
+        kind: report.kind.as_str(),
+        message_id: bounded(report.header.message_id),
+        sender: bounded(report.header.from),
+        subject: bounded(report.header.subject),
+        reporting_mta: bounded(report.message.reporting_mta.map(|mta| mta.value)),
+        original_envelope_id: bounded(report.message.original_envelope_id),
+        arrival_date: report.message.arrival_date,
+        original_message_id: bounded(original.message_id),
+        original_from: bounded(original.from),
+        original_to: original.to.into_iter().take(100).map(cut).collect(),
+        original_subject: bounded(original.subject),
+        defects,
+        size: message.len() as u64,
+        raw,
+        events,
+    })
+}
+
+/// One event a recipient group, up to the limit, and how many were left out.
+fn events(
+    classifier: &Classifier,
+    settings: &IngestSettings,
+    report: &Report,
+    digest: &[u8; 32],
+) -> (Vec<NewEvent>, usize) {
+    let left_out = report.recipients.len().saturating_sub(settings.max_recipients);
+    let trust = Trust::Unsigned;
+    let events = report.recipients.iter().take(settings.max_recipients).enumerate().map(|(index, fields)| {
+        let assessed = assess(classifier, report, fields);
+        let recipient = assessed.recipient.clone().unwrap_or_default();
+        NewEvent {
+            key: event_key(digest, index),
+            trust,
+            applies: trust.applies(settings.trust_unsigned) && Mailbox::parse(&recipient).is_ok(),
+            stream: ANY_STREAM,
+            recipient_key: crate::address::comparison_form(&recipient),
+            recipient: cut(recipient),
+            original_recipient: bounded(fields.original_recipient.as_ref().map(|address| address.value.clone())),
+            final_recipient: bounded(fields.final_recipient.as_ref().map(|address| address.value.clone())),
+            action: fields.action.map(crate::report::Action::as_str),
+            status: fields.status.map(|status| status.to_string()),
+            diagnostic_type: bounded(fields.diagnostic_code.as_ref().and_then(|code| code.kind.clone())),
+            diagnostic_code: bounded(fields.diagnostic_code.as_ref().map(|code| code.text.clone())),
+            remote_mta: bounded(fields.remote_mta.as_ref().map(|mta| mta.value.clone())),
+            last_attempt_date: fields.last_attempt_date,
+            classification: assessed.classification,
+        }
+    });
+    (events.collect(), left_out)
+}
+
+fn unreadable() -> Report {
+    Report {
+        kind: ReportKind::Unrecognized,
+        header: crate::report::ReportHeader::default(),
+        message: crate::report::MessageFields::default(),
+        recipients: Vec::new(),
+        original: None,
+        text: String::new(),
+        defects: vec![crate::report::Defect { place: "message".to_owned(), what: "reading it failed".to_owned() }],
+    }
+}
+
+fn bounded(text: Option<String>) -> Option<String> {
+    text.map(cut)
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_COLUMN));
+    text
+}
+
+/// What the log says about a message, kept while the store has the message itself.
+struct Summary {
+    kind: &'static str,
+    subject: Option<String>,
+    events: Vec<(String, NewEventBrief)>,
+}
+
+struct NewEventBrief {
+    status: Option<String>,
+    class: &'static str,
+    decision: &'static str,
+    rule: String,
+    trust: &'static str,
+}
+
+impl Summary {
+    fn of(message: &NewMessage) -> Self {
+        let brief = |event: &NewEvent| NewEventBrief {
+            status: event.classification.effective_status.map(|status| status.to_string()),
+            class: event.classification.class.as_str(),
+            decision: event.classification.decision.as_str(),
+            rule: event.classification.rule.clone(),
+            trust: event.trust.as_str(),
+        };
+        Self {
+            kind: message.kind,
+            subject: message.subject.clone(),
+            events: message.events.iter().map(|event| (event.recipient.clone(), brief(event))).collect(),
+        }
+    }
+
+    /// One line a decision; one for a message that led to none.
+    fn log(&self, id: i64, duplicate: bool, changes: &[EventChange], mask: bool, started: Instant) {
+        let millis = started.elapsed().as_millis();
+        if duplicate {
+            info!(id, kind = self.kind, millis, "the same message again; nothing changed");
+            return;
+        }
+        if self.events.is_empty() {
+            info!(id, kind = self.kind, subject = self.subject.as_deref().unwrap_or(""), millis, "kept; no recipient in it");
+        }
+        for ((recipient, event), change) in self.events.iter().zip(changes) {
+            info!(
+                id,
+                recipient = %if mask { masked(recipient) } else { recipient.clone() },
+                status = event.status.as_deref().unwrap_or("-"),
+                class = event.class,
+                decision = event.decision,
+                rule = event.rule,
+                trust = event.trust,
+                change = change.as_str(),
+                millis,
+                "decided"
+            );
+        }
+    }
+}
+
+/// An address with all but the first character of its local part hidden.
+fn masked(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}***@{domain}", local.chars().next().unwrap_or('*')),
+        None => "***".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masking_leaves_the_domain_and_one_character() {
+        assert_eq!(masked("dead.user@example.com"), "d***@example.com");
+        assert_eq!(masked("x400 thing"), "***");
+    }
+}
