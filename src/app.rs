@@ -1,1 +1,202 @@
-//! app
+//! The daemon: wires everything together, runs it, and ends it without losing anything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::classify::{Classifier, ClassifierError};
+use crate::config::Config;
+use crate::ingest::{Ingest, IngestSettings};
+use crate::smtp::listener::Server;
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::{Store, StoreError};
+
+/// How often old raw messages are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Raw messages dropped in one transaction, so that the writer is never held for long.
+const PRUNE_AT_ONCE: u32 = 200;
+
+/// Why the daemon did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} (smtp.listen): {cause}{hint}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        cause: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The database.
+    #[error("{0} (store.path)")]
+    Store(#[from] StoreError),
+    /// The embedded rules.
+    #[error(transparent)]
+    Rules(#[from] ClassifierError),
+    /// Signals cannot be received, or a socket failed.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// A second signal came while the first was being obeyed.
+    #[error("stopped by a second signal; messages that were not answered yet come again")]
+    Impatient,
+}
+
+/// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes.
+///
+/// # Errors
+/// [`AppError`] when it cannot start, or was stopped by a second signal.
+pub async fn serve(config: Config) -> Result<(), AppError> {
+    let classifier = Arc::new(Classifier::embedded()?);
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        listeners.push(bind(*address).await?);
+    }
+    let store = SqliteStore::open(
+        &config.store.path,
+        Access::Serve,
+        config.policy.clone(),
+        config.store.busy_timeout,
+    );
+    let store = Arc::new(store.await?);
+    describe(&config);
+
+    let settings = IngestSettings {
+        return_paths: config.return_paths.clone(),
+        trust_unsigned: config.trust_unsigned,
+        max_recipients: config.store.max_recipients,
+        mask_addresses: config.log.mask_addresses,
+    };
+    let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, settings));
+    let shutdown = CancellationToken::new();
+    let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()));
+    let mut services = JoinSet::new();
+    for listener in listeners {
+        let server = Arc::clone(&server);
+        services.spawn(async move { server.serve(listener).await });
+    }
+    drop(server);
+    let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
+
+    let mut signals = Signals::new()?;
+    let name = signals.next().await;
+    info!(signal = name, "stopping: no new connections, messages on their way may finish");
+    shutdown.cancel();
+    let ending = async {
+        while let Some(ended) = services.join_next().await {
+            if let Ok(Err(cause)) = ended {
+                error!(error = %cause, "an SMTP listener failed");
+            }
+        }
+        let _ = pruning.await;
+        match Arc::try_unwrap(store) {
+            Ok(store) => store.close().await,
+            // A session that outlived its grace still holds it; what it has not answered was never promised.
+            Err(_) => warn!("the database is closed by the end of the process"),
+        }
+    };
+    tokio::select! {
+        () = ending => {
+            info!("stopped");
+            Ok(())
+        }
+        _ = signals.next() => Err(AppError::Impatient),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|cause| {
+        let hint = match cause.kind() {
+            std::io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+                "; ports below 1024 need the right to bind them: `setcap cap_net_bind_service=+ep` on the program, \
+                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit"
+            }
+            std::io::ErrorKind::AddrInUse => "; another program has it, perhaps another dsnd or an MTA",
+            _ => "",
+        };
+        AppError::Bind { address, cause, hint }
+    })
+}
+
+/// What an operator wants to see once, at the start.
+fn describe(config: &Config) {
+    let file = config
+        .file
+        .as_ref()
+        .map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string());
+    let store: PathBuf =
+        std::path::absolute(&config.store.path).unwrap_or_else(|_| config.store.path.clone());
+    info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), "dsnd");
+    let public = config.listen.iter().any(|address| !address.ip().is_loopback());
+    if public && config.trust_unsigned {
+        warn!("return_path.trust_unsigned = true: whoever reaches the port can have an address suppressed");
+    }
+}
+
+/// Drops raw messages whose time is over.
+async fn prune(store: Arc<SqliteStore>, keep_days: u32, shutdown: CancellationToken) {
+    loop {
+        let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
+        if let Ok(before) = Timestamp::now().checked_sub(kept) {
+            let mut total = 0;
+            loop {
+                match store.prune_raw(before, PRUNE_AT_ONCE).await {
+                    Ok(pruned) => {
+                        total += pruned;
+                        if pruned < u64::from(PRUNE_AT_ONCE) || shutdown.is_cancelled() {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        warn!(%error, "old raw messages stay for now");
+                        break;
+                    }
+                }
+            }
+            if total > 0 {
+                info!(messages = total, keep_days, "dropped raw messages whose time is over");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AppError> {
+        let failed = |cause| AppError::System { what: "cannot receive signals", cause };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

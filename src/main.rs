@@ -1,1 +1,7 @@
-fn main() {}
+//! The `dsnd` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dsnd::cli::main()
+}

@@ -221,7 +221,9 @@ impl Class {
     #[must_use]
     pub const fn bounce_type(self, severity: Severity) -> BounceType {
         match self {
-            Self::Complaint | Self::AutoReply | Self::Challenge | Self::Delayed | Self::Delivered => BounceType::None,
+            Self::Complaint | Self::AutoReply | Self::Challenge | Self::Delayed | Self::Delivered => {
+                BounceType::None
+            }
             _ => match self.decision(severity) {
                 Decision::Suppress => BounceType::Hard,
                 _ => BounceType::Soft,
@@ -322,9 +324,19 @@ mod tests {
     #[test]
     fn our_own_faults_never_cost_a_recipient() {
         use Class::{
-            ContentRejected, MessageTooLarge, Policy, ProtocolError, SenderAuth, SenderBlocked, SpamContent, Virus,
+            ContentRejected, MessageTooLarge, Policy, ProtocolError, SenderAuth, SenderBlocked, SpamContent,
+            Virus,
         };
-        for class in [SenderBlocked, SenderAuth, SpamContent, ContentRejected, Virus, Policy, ProtocolError, MessageTooLarge] {
+        for class in [
+            SenderBlocked,
+            SenderAuth,
+            SpamContent,
+            ContentRejected,
+            Virus,
+            Policy,
+            ProtocolError,
+            MessageTooLarge,
+        ] {
             for severity in [Severity::Permanent, Severity::Transient] {
                 assert!(matches!(class.decision(severity), Decision::Sender | Decision::Ignore), "{class}");
             }

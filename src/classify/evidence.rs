@@ -90,9 +90,13 @@ impl Source {
                 let start = range.end + skipped;
                 Some((code, start..start + length))
             })
-            .or_else(|| EnhancedStatusCode::find_all(&text).find(|(code, _)| code.class != StatusClass::Success));
+            .or_else(|| {
+                EnhancedStatusCode::find_all(&text).find(|(code, _)| code.class != StatusClass::Success)
+            });
         let codes = match (&reply, &status) {
-            (Some((_, reply)), Some((_, status))) if reply.end <= status.start && status.start - reply.end <= 3 => {
+            (Some((_, reply)), Some((_, status)))
+                if reply.end <= status.start && status.start - reply.end <= 3 =>
+            {
                 Some(reply.start..status.end)
             }
             (_, Some((_, status))) => Some(status.clone()),
@@ -180,7 +184,10 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
         if lower.contains('@') {
             if addresses.iter().any(|address| lower.contains(address.as_str())) {
                 ours = true;
-            } else if lower.trim_start().starts_with(['<', '(']) || lower.trim_end().ends_with(':') || names_first(&lower) {
+            } else if lower.trim_start().starts_with(['<', '('])
+                || lower.trim_end().ends_with(':')
+                || names_first(&lower)
+            {
                 ours = false;
             }
         } else if line.trim().is_empty() {
@@ -218,7 +225,8 @@ fn fold_reply(text: &str) -> String {
             match &first {
                 None => {
                     let rest = word[3..].trim_start_matches('-');
-                    first = Some((word[..3].to_owned(), EnhancedStatusCode::prefix(rest).map(|(code, _)| code)));
+                    first =
+                        Some((word[..3].to_owned(), EnhancedStatusCode::prefix(rest).map(|(code, _)| code)));
                 }
                 Some((code, status)) if *code == word[..3] && bytes.len() > 3 => {
                     word = word[4..].trim_start_matches('-');
@@ -262,7 +270,10 @@ mod tests {
     #[test]
     fn a_multi_line_reply_becomes_one_line() {
         for (reply, folded) in [
-            ("550-5.1.1 The mailbox\n    550-5.1.1 does not exist 550 5.1.1 here", "550-5.1.1 The mailbox does not exist here"),
+            (
+                "550-5.1.1 The mailbox\n    550-5.1.1 does not exist 550 5.1.1 here",
+                "550-5.1.1 The mailbox does not exist here",
+            ),
             ("550-No such user 550-really 550 gone", "550-No such user really 550 gone"),
             ("452  4.2.2   over\r\n\tquota", "452 4.2.2 over quota"),
             ("", ""),
@@ -273,7 +284,10 @@ mod tests {
 
     #[test]
     fn the_code_beside_the_reply_is_the_one_that_counts() {
-        let source = Source::new(EvidenceField::DiagnosticCode, "host mx[10.5.1.1] said: 550 5.7.606 see 5.1.1 in the manual");
+        let source = Source::new(
+            EvidenceField::DiagnosticCode,
+            "host mx[10.5.1.1] said: 550 5.7.606 see 5.1.1 in the manual",
+        );
         assert_eq!(source.status.unwrap().to_string(), "5.7.606");
         assert_eq!(source.reply_code.unwrap().get(), 550);
         assert_eq!(&source.text[source.codes.unwrap()], "550 5.7.606");

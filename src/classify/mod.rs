@@ -125,7 +125,9 @@ impl Classifier {
         let success = evidence.status.is_some_and(|code| code.class == StatusClass::Success);
         let waiting = evidence.status.is_some_and(|code| code.class == StatusClass::PersistentTransient);
         let (class, shown) = match evidence.action {
-            Some(action @ (Action::Delivered | Action::Relayed | Action::Expanded)) => (Class::Delivered, action.as_str()),
+            Some(action @ (Action::Delivered | Action::Relayed | Action::Expanded)) => {
+                (Class::Delivered, action.as_str())
+            }
             Some(Action::Delayed) => {
                 let context = Context {
                     status: codes.status,
@@ -134,11 +136,21 @@ impl Classifier {
                     action: Some(Action::Delayed),
                 };
                 // Some MTAs call their last report "delayed": the text says that they gave up.
-                let given_up = evidence.sources.iter().find_map(|source| Some((source, self.rules.find(&source.text, context)?)));
+                let given_up = evidence
+                    .sources
+                    .iter()
+                    .find_map(|source| Some((source, self.rules.find(&source.text, context)?)));
                 if let Some((source, found)) = given_up {
                     let severity = found.rule.severity.unwrap_or(Severity::Transient);
                     let shown = excerpt(source, found.start, found.end);
-                    return Some(result(found.rule.class, severity, found.rule.id.clone(), source.field, &shown, codes));
+                    return Some(result(
+                        found.rule.class,
+                        severity,
+                        found.rule.id.clone(),
+                        source.field,
+                        &shown,
+                        codes,
+                    ));
                 }
                 (Class::Delayed, Action::Delayed.as_str())
             }
@@ -159,7 +171,14 @@ impl Classifier {
             }
             let lookup = self.registry.lookup(status);
             let class = lookup.entry.class(status.class);
-            return result(class, severity, format!("iana.{}", lookup.found), codes.field, &codes.shown, codes);
+            return result(
+                class,
+                severity,
+                format!("iana.{}", lookup.found),
+                codes.field,
+                &codes.shown,
+                codes,
+            );
         }
         if let Some(reply) = codes.reply_code {
             let class = class_of_reply(reply).unwrap_or(Class::Undetermined);
@@ -171,14 +190,17 @@ impl Classifier {
 
 /// Order of evidence 2: the more precise code wins, and a transient reply is believed whatever the Status says.
 fn effective_codes(evidence: &Evidence) -> Codes {
-    let reported = evidence.status.filter(|code| code.class != StatusClass::Success || evidence.action != Some(Action::Failed));
+    let reported = evidence
+        .status
+        .filter(|code| code.class != StatusClass::Success || evidence.action != Some(Action::Failed));
     let mut codes = Codes {
         status: reported,
         reply_code: None,
         field: if reported.is_some() { EvidenceField::Status } else { EvidenceField::Nothing },
         shown: reported.map(|code| code.to_string()).unwrap_or_default(),
     };
-    let Some(source) = deciding_sources(evidence, reported).find(|source| source.status.is_some() || source.reply_code.is_some())
+    let Some(source) = deciding_sources(evidence, reported)
+        .find(|source| source.status.is_some() || source.reply_code.is_some())
     else {
         return codes;
     };
@@ -196,7 +218,11 @@ fn effective_codes(evidence: &Evidence) -> Codes {
         if said_transient && status.class == StatusClass::Permanent {
             status.class = StatusClass::PersistentTransient;
             (codes.field, codes.shown) = (source.field, shown);
-        } else if said_permanent && !said_transient && status.is_vague() && status.class == StatusClass::PersistentTransient {
+        } else if said_permanent
+            && !said_transient
+            && status.is_vague()
+            && status.class == StatusClass::PersistentTransient
+        {
             status.class = StatusClass::Permanent;
             (codes.field, codes.shown) = (source.field, shown);
         }
@@ -208,7 +234,10 @@ fn effective_codes(evidence: &Evidence) -> Codes {
 
 /// The texts that may decide. Prose is the MTA's boilerplate around the host's words: it is asked only where
 /// no diagnostic speaks, or where the code says nothing.
-fn deciding_sources(evidence: &Evidence, status: Option<EnhancedStatusCode>) -> impl Iterator<Item = &Source> {
+fn deciding_sources(
+    evidence: &Evidence,
+    status: Option<EnhancedStatusCode>,
+) -> impl Iterator<Item = &Source> {
     let vague = status.is_none_or(EnhancedStatusCode::is_vague);
     let diagnosed = evidence.sources.iter().any(|source| source.field != EvidenceField::Text);
     evidence.sources.iter().filter(move |source| source.field != EvidenceField::Text || vague || !diagnosed)
@@ -272,14 +301,18 @@ const fn category_of(class: Class) -> Category {
         | Class::Greylisted
         | Class::RelayDenied
         | Class::Complaint => Category::Policy,
-        Class::Undetermined | Class::AutoReply | Class::Challenge | Class::Delayed | Class::Delivered => Category::Other,
+        Class::Undetermined | Class::AutoReply | Class::Challenge | Class::Delayed | Class::Delivered => {
+            Category::Other
+        }
     }
 }
 
 /// The deciding words, with the codes before them where they are near.
 fn excerpt(source: &Source, start: usize, end: usize) -> String {
     match &source.codes {
-        Some(codes) if codes.end <= start && start - codes.end <= 80 => source.text[codes.start..end].to_owned(),
+        Some(codes) if codes.end <= start && start - codes.end <= 80 => {
+            source.text[codes.start..end].to_owned()
+        }
         _ => source.text[start..end].to_owned(),
     }
 }

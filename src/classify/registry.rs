@@ -126,10 +126,8 @@ impl Registry {
     #[must_use]
     pub fn lookup(&self, code: EnhancedStatusCode) -> Lookup<'_> {
         let keys = [(code.subject, code.detail), (code.subject, 0), (0, 0)];
-        let ((subject, detail), at) = keys
-            .iter()
-            .find_map(|key| Some((*key, *self.index.get(key)?)))
-            .unwrap_or(((0, 0), 0));
+        let ((subject, detail), at) =
+            keys.iter().find_map(|key| Some((*key, *self.index.get(key)?))).unwrap_or(((0, 0), 0));
         Lookup { entry: &self.codes[at], found: EnhancedStatusCode::new(code.class, subject, detail) }
     }
 
@@ -166,7 +164,13 @@ mod tests {
     #[test]
     fn unregistered_codes_fall_back_to_their_subject_then_to_their_class() {
         let registry = Registry::embedded().unwrap();
-        for (asked, found) in [("5.1.1", "5.1.1"), ("5.1.99", "5.1.0"), ("4.7.650", "4.7.0"), ("5.9.1", "5.0.0"), ("4.0.7", "4.0.0")] {
+        for (asked, found) in [
+            ("5.1.1", "5.1.1"),
+            ("5.1.99", "5.1.0"),
+            ("4.7.650", "4.7.0"),
+            ("5.9.1", "5.0.0"),
+            ("4.0.7", "4.0.0"),
+        ] {
             assert_eq!(registry.lookup(code(asked)).found, code(found), "{asked}");
         }
         assert!(registry.registered(code("5.1.99")).is_none());
@@ -194,7 +198,9 @@ mod tests {
         let registry = Registry::embedded().unwrap();
         assert!(registry.entries().len() >= 79, "{}", registry.entries().len());
         for entry in registry.entries() {
-            for text in [&entry.name, &entry.en.meaning, &entry.en.action, &entry.de.meaning, &entry.de.action] {
+            for text in
+                [&entry.name, &entry.en.meaning, &entry.en.action, &entry.de.meaning, &entry.de.action]
+            {
                 assert!(!text.trim().is_empty(), "{}", entry.code);
             }
         }

@@ -180,7 +180,11 @@ impl Rules {
             .map_err(|cause| RuleError::Automaton(Box::new(cause)))?;
         let loaded = Self { rules, automaton };
         for (rule, file) in loaded.rules.iter().zip(origin) {
-            loaded.check_examples(rule).map_err(|what| RuleError::Rule { file, id: rule.id.clone(), what })?;
+            loaded.check_examples(rule).map_err(|what| RuleError::Rule {
+                file,
+                id: rule.id.clone(),
+                what,
+            })?;
         }
         Ok(loaded)
     }
@@ -225,7 +229,9 @@ impl Rules {
         for line in &rule.examples {
             match decides(line) {
                 Some(id) if id == rule.id => {}
-                Some(other) => return Err(format!("example {line:?} is taken by rule {other}, which comes before")),
+                Some(other) => {
+                    return Err(format!("example {line:?} is taken by rule {other}, which comes before"));
+                }
                 None => return Err(format!("example {line:?} does not match")),
             }
         }
@@ -272,7 +278,9 @@ impl StatusPattern {
         };
         let number = |part: &str| match part {
             "x" => Ok(None),
-            digits => digits.parse::<u16>().map(Some).map_err(|_| format!("status {text:?}: {part:?} is no number")),
+            digits => {
+                digits.parse::<u16>().map(Some).map_err(|_| format!("status {text:?}: {part:?} is no number"))
+            }
         };
         let class = match number(class)? {
             None => None,

@@ -32,7 +32,11 @@ fn decide(action: &str, status: &str, diagnostic: &str) -> Classification {
 #[track_caller]
 fn expect(action: &str, status: &str, diagnostic: &str, class: Class, decision: Decision) -> Classification {
     let result = decide(action, status, diagnostic);
-    assert_eq!((result.class, result.decision), (class, decision), "{action} {status} {diagnostic}: {result:?}");
+    assert_eq!(
+        (result.class, result.decision),
+        (class, decision),
+        "{action} {status} {diagnostic}: {result:?}"
+    );
     result
 }
 
@@ -54,7 +58,11 @@ fn a_delayed_report_that_says_it_gave_up_is_expired() {
 fn failed_with_a_transient_code_is_soft() {
     for status in ["4.1.1", "4.4.1", "4.4.2", "4.1.2"] {
         let result = decide("failed", status, "");
-        assert_eq!((result.decision, result.bounce_type), (Decision::Count, BounceType::Soft), "{status}: {result:?}");
+        assert_eq!(
+            (result.decision, result.bounce_type),
+            (Decision::Count, BounceType::Soft),
+            "{status}: {result:?}"
+        );
     }
 }
 
@@ -98,7 +106,13 @@ fn the_codes_of_the_guidance_suppress_and_their_transient_twins_count() {
 
 #[test]
 fn our_own_faults_are_the_operators_business() {
-    expect("failed", "5.7.1", "550 5.7.1 Client host [192.0.2.1] blocked using bl.example", Class::SenderBlocked, Decision::Sender);
+    expect(
+        "failed",
+        "5.7.1",
+        "550 5.7.1 Client host [192.0.2.1] blocked using bl.example",
+        Class::SenderBlocked,
+        Decision::Sender,
+    );
     expect("failed", "5.7.1", "550 5.7.1 This message looks like spam", Class::SpamContent, Decision::Sender);
     expect("failed", "5.7.26", "550 5.7.26 unauthenticated", Class::SenderAuth, Decision::Sender);
     expect("failed", "5.3.4", "552 5.3.4 too big", Class::MessageTooLarge, Decision::Ignore);

@@ -1,1 +1,110 @@
-//! cli
+//! The command line: one file a verb.
+//!
+//! Results go to standard output, in tables and colours on a terminal and plain in a pipe; errors go to
+//! standard error, in one line that names the thing and the fix, with exit status 2.
+
+mod bounces;
+mod check_config;
+mod explain;
+mod log;
+mod output;
+mod serve;
+mod status;
+mod suppressions;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Config;
+use crate::policy::Policy;
+use crate::store::sqlite::{Access, SqliteStore};
+
+/// Exit status: it could not be done, or could not be told.
+const FAILED: u8 = 2;
+
+/// Receives bounces at the Return-Path and keeps the suppression list.
+///
+/// dsnd takes returned mail over SMTP, reads who failed and why, and answers for every address whether it
+/// should still be mailed. `dsnd serve` runs the daemon; the other commands ask and change what it keeps, also
+/// while it runs.
+#[derive(Debug, Parser)]
+#[command(name = "dsnd", version, max_term_width = 110, arg_required_else_help = true)]
+struct Arguments {
+    /// Configuration file. Without it: ./config/dsnd.toml, /etc/dsnd/dsnd.toml, then built-in defaults.
+    #[arg(long, global = true, value_name = "FILE", env = "DSND_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon: receive bounces and keep the list.
+    ///
+    /// Runs in the foreground until SIGTERM or SIGINT (Ctrl-C); then it takes no new connections, lets messages
+    /// on their way finish, and ends with status 0. Logs go to standard error.
+    Serve,
+    /// Check the configuration and name everything that is wrong, with file, line and key.
+    ///
+    /// Exit status 0 when it is fine, 1 when something is wrong, 2 when it cannot be read.
+    CheckConfig,
+    /// Read messages and say what they mean, without recording anything.
+    Explain(explain::Explain),
+    /// Say what an enhanced status code means and what to do about it.
+    Status(status::Status),
+    /// Ask and change the suppression list.
+    #[command(subcommand)]
+    Suppressions(suppressions::Suppressions),
+    /// Look at the bounces that came in.
+    #[command(subcommand)]
+    Bounces(bounces::Bounces),
+}
+
+/// The language of explanations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    /// English
+    En,
+    /// Deutsch
+    De,
+}
+
+/// Parses the arguments, runs the verb, and turns what comes of it into an exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = arguments.config.as_deref();
+    let result = match arguments.verb {
+        Verb::Serve => serve::run(config),
+        Verb::CheckConfig => check_config::run(config),
+        Verb::Explain(verb) => explain::run(&verb),
+        Verb::Status(verb) => status::run(&verb),
+        Verb::Suppressions(verb) => suppressions::run(config, verb),
+        Verb::Bounces(verb) => bounces::run(config, &verb),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS, // whoever read us has seen enough
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A runtime for a command that asks the store: small, since it does one thing at a time.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// Opens the store that the configuration names.
+async fn open_store(config: Option<&Path>, access: Access) -> anyhow::Result<SqliteStore> {
+    let config = Config::load(config)?;
+    Ok(SqliteStore::open(&config.store.path, access, Policy::default(), config.store.busy_timeout).await?)
+}

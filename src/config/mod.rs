@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reader::Reader;
 pub use reader::Problem;
+use reader::Reader;
 
 use crate::policy::Policy;
 use crate::returnpath::{LocalPartPattern, ReturnPaths};
@@ -157,9 +157,14 @@ fn listen(reader: &mut Reader) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for text in &texts {
         match text.parse() {
-            Ok(address) if addresses.contains(&address) => reader.wrong(&at, format!("{text:?} stands twice")),
+            Ok(address) if addresses.contains(&address) => {
+                reader.wrong(&at, format!("{text:?} stands twice"))
+            }
             Ok(address) => addresses.push(address),
-            Err(_) => reader.wrong(&at, format!("{text:?} is no address with a port, such as \"127.0.0.1:25\" or \"[::]:25\"")),
+            Err(_) => reader.wrong(
+                &at,
+                format!("{text:?} is no address with a port, such as \"127.0.0.1:25\" or \"[::]:25\""),
+            ),
         }
     }
     if texts.is_empty() {
@@ -173,18 +178,38 @@ fn smtp(reader: &mut Reader) -> Settings {
     let seconds = |value: Duration| value.as_secs();
     Settings {
         hostname: hostname(reader),
-        max_message_size: size(reader.integer("smtp.max_message_size", default.max_message_size as u64, 65_536..=1 << 30)),
+        max_message_size: size(reader.integer(
+            "smtp.max_message_size",
+            default.max_message_size as u64,
+            65_536..=1 << 30,
+        )),
         bare_newline: reader.choice(
             "smtp.bare_newline",
             default.bare_newline,
             &[("accept", BareNewline::Accept), ("reject", BareNewline::Reject)],
         ),
         // RFC 5321 §4.5.3.1.8: fewer than 100 is not allowed to a public server; operators behind their own MTA may.
-        max_recipients: size(reader.integer("smtp.max_recipients", default.max_recipients as u64, 1..=10_000)),
-        max_connections: size(reader.integer("smtp.max_connections", default.max_connections as u64, 1..=100_000)),
-        max_bad_commands: small(reader.integer("smtp.max_bad_commands", default.max_bad_commands.into(), 1..=1_000)),
+        max_recipients: size(reader.integer(
+            "smtp.max_recipients",
+            default.max_recipients as u64,
+            1..=10_000,
+        )),
+        max_connections: size(reader.integer(
+            "smtp.max_connections",
+            default.max_connections as u64,
+            1..=100_000,
+        )),
+        max_bad_commands: small(reader.integer(
+            "smtp.max_bad_commands",
+            default.max_bad_commands.into(),
+            1..=1_000,
+        )),
         idle_timeout: secs(reader.integer("smtp.idle_timeout", seconds(default.idle_timeout), 1..=3_600)),
-        message_timeout: secs(reader.integer("smtp.message_timeout", seconds(default.message_timeout), 1..=86_400)),
+        message_timeout: secs(reader.integer(
+            "smtp.message_timeout",
+            seconds(default.message_timeout),
+            1..=86_400,
+        )),
         write_timeout: secs(reader.integer("smtp.write_timeout", seconds(default.write_timeout), 1..=3_600)),
         shutdown_grace: secs(reader.integer("smtp.shutdown_grace", seconds(default.shutdown_grace), 0..=600)),
     }
@@ -210,7 +235,9 @@ fn hostname(reader: &mut Reader) -> String {
 }
 
 fn is_hostname(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    !name.is_empty()
+        && name.len() <= 255
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 fn return_paths(reader: &mut Reader) -> (Vec<String>, ReturnPaths) {
@@ -290,16 +317,28 @@ fn policy(reader: &mut Reader, name: &str) -> Policy {
     };
     let mut impossible = |key: &'static str, what: String| reader.impossible(name, key, what);
     if policy.soft_count > policy.soft_window_days {
-        impossible("policy.soft_count", format!("{} different days never lie within soft_window_days = {}", policy.soft_count, policy.soft_window_days));
+        impossible(
+            "policy.soft_count",
+            format!(
+                "{} different days never lie within soft_window_days = {}",
+                policy.soft_count, policy.soft_window_days
+            ),
+        );
     }
     if policy.soft_max_days < policy.soft_days {
-        impossible("policy.soft_max_days", format!("{} is less than soft_days = {}", policy.soft_max_days, policy.soft_days));
+        impossible(
+            "policy.soft_max_days",
+            format!("{} is less than soft_days = {}", policy.soft_max_days, policy.soft_days),
+        );
     }
     let window = policy.mailbox_full_window_days;
     if policy.mailbox_full_span_days >= window || policy.mailbox_full_count > window {
         impossible(
             "policy.mailbox_full_window_days",
-            format!("{window} days never hold mailbox_full_count = {} days that span mailbox_full_span_days = {}", policy.mailbox_full_count, policy.mailbox_full_span_days),
+            format!(
+                "{window} days never hold mailbox_full_count = {} days that span mailbox_full_span_days = {}",
+                policy.mailbox_full_count, policy.mailbox_full_span_days
+            ),
         );
     }
     policy
@@ -318,7 +357,11 @@ fn log(reader: &mut Reader) -> LogConfig {
                 ("trace", LogLevel::Trace),
             ],
         ),
-        format: reader.choice("log.format", LogFormat::Text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+        format: reader.choice(
+            "log.format",
+            LogFormat::Text,
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        ),
         mask_addresses: reader.choice("log.addresses", false, &[("full", false), ("masked", true)]),
     }
 }

@@ -79,7 +79,11 @@ impl Reader {
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
-            reader.problem(format!("{file}:{line}"), "", error.message().lines().collect::<Vec<_>>().join(" "));
+            reader.problem(
+                format!("{file}:{line}"),
+                "",
+                error.message().lines().collect::<Vec<_>>().join(" "),
+            );
         }
         for (section, content) in table.get_ref() {
             let line = line_of(text, section.span().start);
@@ -87,13 +91,18 @@ impl Reader {
                 DeValue::Table(keys) => {
                     for (key, value) in keys {
                         let place = format!("{file}:{}", line_of(text, key.span().start));
-                        let found = Found { place, value: to_value(value.get_ref()), from_environment: false };
+                        let found =
+                            Found { place, value: to_value(value.get_ref()), from_environment: false };
                         reader.found.insert(format!("{}.{}", section.get_ref(), key.get_ref()), found);
                     }
                 }
                 _ => {
                     let name = section.get_ref().to_string();
-                    reader.problem(format!("{file}:{line}"), &name, "keys stand in sections, such as [smtp]".to_owned());
+                    reader.problem(
+                        format!("{file}:{line}"),
+                        &name,
+                        "keys stand in sections, such as [smtp]".to_owned(),
+                    );
                 }
             }
         }
@@ -127,7 +136,10 @@ impl Reader {
     pub(super) fn finish(mut self) -> Vec<Problem> {
         for (key, found) in std::mem::take(&mut self.found) {
             let (key, what) = if found.from_environment {
-                (String::new(), "no key of that name; variables are DSND_SECTION_KEY, such as DSND_STORE_PATH".to_owned())
+                (
+                    String::new(),
+                    "no key of that name; variables are DSND_SECTION_KEY, such as DSND_STORE_PATH".to_owned(),
+                )
             } else {
                 let what = self.suggest(&key);
                 (key, what)
@@ -181,7 +193,8 @@ impl Reader {
     pub(super) fn texts(&mut self, key: &'static str) -> Option<(Place, Vec<String>)> {
         match self.take(key)? {
             (at, Value::Text(text)) if at.place.starts_with(PREFIX) => {
-                let items = text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty());
+                let items =
+                    text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty());
                 Some((at, items.collect()))
             }
             (at, Value::List(items)) => {
@@ -202,7 +215,9 @@ impl Reader {
     pub(super) fn boolean(&mut self, key: &'static str) -> Option<(Place, bool)> {
         match self.take(key)? {
             (at, Value::Bool(value)) => Some((at, value)),
-            (at, Value::Text(text)) if at.place.starts_with(PREFIX) && matches!(text.as_str(), "true" | "false") => {
+            (at, Value::Text(text))
+                if at.place.starts_with(PREFIX) && matches!(text.as_str(), "true" | "false") =>
+            {
                 Some((at, text == "true"))
             }
             (at, other) => self.mistyped(&at, &other, "true or false"),
@@ -221,7 +236,10 @@ impl Reader {
             Some(number) => match u64::try_from(number) {
                 Ok(number) if range.contains(&number) => number,
                 _ => {
-                    self.wrong(&at, format!("{number} is out of range; {} to {} is possible", range.start(), range.end()));
+                    self.wrong(
+                        &at,
+                        format!("{number} is out of range; {} to {} is possible", range.start(), range.end()),
+                    );
                     default
                 }
             },
@@ -261,10 +279,12 @@ pub(super) struct Place {
 fn to_value(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Integer(number) => match i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
-            Ok(number) => Value::Integer(number),
-            Err(_) => Value::Other("a number too large"),
-        },
+        DeValue::Integer(number) => {
+            match i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => Value::Other("a number too large"),
+            }
+        }
         DeValue::Boolean(value) => Value::Bool(*value),
         DeValue::Array(items) => Value::List(items.iter().map(|item| to_value(item.get_ref())).collect()),
         DeValue::Float(_) => Value::Other("a number with a fraction"),

@@ -25,7 +25,10 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
         let (section, name) = key.split_once('.').unwrap();
         let after = text.split_once(&format!("[{section}]")).unwrap().1;
         let body = after.split("\n[").next().unwrap();
-        assert!(body.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))), "{key} is not explained");
+        assert!(
+            body.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))),
+            "{key} is not explained"
+        );
     }
 }
 

@@ -61,7 +61,8 @@ fn from_xtext(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         let encoded = (*first == b'+').then(|| after.get(..2)).flatten();
-        let encoded = encoded.filter(|hex| hex.iter().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte)));
+        let encoded = encoded
+            .filter(|hex| hex.iter().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte)));
         match encoded.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);
@@ -95,11 +96,27 @@ mod tests {
     #[test]
     fn the_address_the_sender_used_is_found() {
         for (fields, rest, found) in [
-            ("Original-Recipient: rfc822; a@x.example\nFinal-Recipient: rfc822; b@y.example\n", "", "a@x.example"),
+            (
+                "Original-Recipient: rfc822; a@x.example\nFinal-Recipient: rfc822; b@y.example\n",
+                "",
+                "a@x.example",
+            ),
             ("Final-Recipient: rfc822; b@y.example\n", "", "b@y.example"),
-            ("Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; a+b@x.example\n", "", "a+b@x.example"),
-            ("Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; c@x.example\n", "", "a+2Bb@x.example"),
-            ("Original-Recipient: unknown; nobody\nFinal-Recipient: rfc822; b@y.example\n", "", "b@y.example"),
+            (
+                "Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; a+b@x.example\n",
+                "",
+                "a+b@x.example",
+            ),
+            (
+                "Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; c@x.example\n",
+                "",
+                "a+2Bb@x.example",
+            ),
+            (
+                "Original-Recipient: unknown; nobody\nFinal-Recipient: rfc822; b@y.example\n",
+                "",
+                "b@y.example",
+            ),
             ("", "X-Failed-Recipients: f@z.example\n", "f@z.example"),
             ("", "", "returned@example.org"),
         ] {

@@ -88,7 +88,8 @@ fn is_any(name: &[u8], names: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    const MESSAGE: &str = "From: m@x.example\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nSubject: a\n b\n\nbody\n\nend\n";
+    const MESSAGE: &str =
+        "From: m@x.example\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nSubject: a\n b\n\nbody\n\nend\n";
 
     fn of(message: &str) -> [u8; 32] {
         digest(message.as_bytes(), Timestamp::UNIX_EPOCH)

@@ -67,7 +67,11 @@ impl<S: Store> Ingest<S> {
         let started = Instant::now();
         let now = Timestamp::now();
         let prepared = {
-            let _turn = self.readers.acquire().await.map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
+            let _turn = self
+                .readers
+                .acquire()
+                .await
+                .map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
             let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
             tokio::task::spawn_blocking(move || prepare(&classifier, &settings, &envelope, &message, now))
                 .await
@@ -75,7 +79,13 @@ impl<S: Store> Ingest<S> {
         };
         let summary = Summary::of(&prepared);
         let recorded = self.store.record(prepared).await?;
-        summary.log(recorded.id, recorded.duplicate, &recorded.changes, self.settings.mask_addresses, started);
+        summary.log(
+            recorded.id,
+            recorded.duplicate,
+            &recorded.changes,
+            self.settings.mask_addresses,
+            started,
+        );
         Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
     }
 }
@@ -132,13 +142,18 @@ fn prepare(
     };
     let raw = zstd::encode_all(message, COMPRESSION)
         .map_err(|error| StoreError::Unavailable(format!("compressing the message: {error}")))?;
-    let mut defects: Vec<String> =
-        report.defects.iter().take(MAX_DEFECTS).map(|defect| format!("{}: {}", defect.place, defect.what)).collect();
+    let mut defects: Vec<String> = report
+        .defects
+        .iter()
+        .take(MAX_DEFECTS)
+        .map(|defect| format!("{}: {}", defect.place, defect.what))
+        .collect();
     if report.defects.len() > MAX_DEFECTS {
         defects.push(format!("and {} more", report.defects.len() - MAX_DEFECTS));
     }
     if left_out > 0 {
-        defects.push(format!("{left_out} more recipients are in the raw message only (store.max_recipients)"));
+        defects
+            .push(format!("{left_out} more recipients are in the raw message only (store.max_recipients)"));
     }
     if envelope.bare_newlines {
         defects.push("line ends other than CRLF".to_owned());
@@ -189,7 +204,9 @@ fn events(
             stream: ANY_STREAM,
             recipient_key: crate::address::comparison_form(&recipient),
             recipient: cut(recipient),
-            original_recipient: bounded(fields.original_recipient.as_ref().map(|address| address.value.clone())),
+            original_recipient: bounded(
+                fields.original_recipient.as_ref().map(|address| address.value.clone()),
+            ),
             final_recipient: bounded(fields.final_recipient.as_ref().map(|address| address.value.clone())),
             action: fields.action.map(crate::report::Action::as_str),
             status: fields.status.map(|status| status.to_string()),
@@ -211,7 +228,10 @@ fn unreadable() -> Report {
         recipients: Vec::new(),
         original: None,
         text: String::new(),
-        defects: vec![crate::report::Defect { place: "message".to_owned(), what: "reading it failed".to_owned() }],
+        defects: vec![crate::report::Defect {
+            place: "message".to_owned(),
+            what: "reading it failed".to_owned(),
+        }],
     }
 }
 
@@ -263,7 +283,13 @@ impl Summary {
             return;
         }
         if self.events.is_empty() {
-            info!(id, kind = self.kind, subject = self.subject.as_deref().unwrap_or(""), millis, "kept; no recipient in it");
+            info!(
+                id,
+                kind = self.kind,
+                subject = self.subject.as_deref().unwrap_or(""),
+                millis,
+                "kept; no recipient in it"
+            );
         }
         for ((recipient, event), change) in self.events.iter().zip(changes) {
             info!(

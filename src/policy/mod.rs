@@ -74,7 +74,9 @@ impl Reason {
     /// The reason that a word stands for.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Soft, Self::Hard, Self::Manual, Self::Complaint].into_iter().find(|reason| reason.as_str() == name)
+        [Self::Soft, Self::Hard, Self::Manual, Self::Complaint]
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
     }
 }
 
@@ -210,7 +212,8 @@ impl Policy {
             return Change::Count(kind);
         }
         let last_term = history.standing.map_or(0, |standing| standing.soft_term_days);
-        let term = if last_term == 0 { self.soft_days } else { last_term.saturating_mul(2) }.min(self.soft_max_days);
+        let term =
+            if last_term == 0 { self.soft_days } else { last_term.saturating_mul(2) }.min(self.soft_max_days);
         weigh(history, now, Reason::Soft, Some(term), false, term, Some(kind))
     }
 }

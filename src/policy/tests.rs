@@ -33,13 +33,15 @@ fn standing(reason: Reason, until: Option<i64>) -> Standing {
 
 #[test]
 fn a_hard_bounce_suppresses_at_once_for_half_a_year() {
-    let change = Policy::default().apply(Class::RecipientUnknown, Decision::Suppress, &History::default(), at(100));
+    let change =
+        Policy::default().apply(Class::RecipientUnknown, Decision::Suppress, &History::default(), at(100));
     assert_eq!(days_left(&change, at(100)), Some(180));
 }
 
 #[test]
 fn a_dead_host_suppresses_for_a_month_and_may_be_rechecked() {
-    let change = Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &History::default(), at(100));
+    let change =
+        Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &History::default(), at(100));
     assert_eq!(days_left(&change, at(100)), Some(30));
     assert!(matches!(change, Change::Suppress(Entry { recheckable: true, .. })));
 }
@@ -55,7 +57,11 @@ fn three_soft_days_in_thirty_suppress_and_two_do_not() {
     assert_eq!(soft(&counted(&[]), 100), Change::Count(CounterKind::Soft));
     assert_eq!(soft(&counted(&[99]), 100), Change::Count(CounterKind::Soft));
     assert_eq!(days_left(&soft(&counted(&[80, 99]), 100), at(100)), Some(30));
-    assert_eq!(soft(&counted(&[60, 99]), 100), Change::Count(CounterKind::Soft), "60 lies outside the window");
+    assert_eq!(
+        soft(&counted(&[60, 99]), 100),
+        Change::Count(CounterKind::Soft),
+        "60 lies outside the window"
+    );
     assert_eq!(soft(&counted(&[70, 99]), 100), Change::Count(CounterKind::Soft), "70 is the 31st day back");
     assert!(matches!(soft(&counted(&[71, 99]), 100), Change::Suppress(_)), "71 is the 30th");
 }
@@ -67,10 +73,18 @@ fn one_count_a_day() {
 
 #[test]
 fn a_full_mailbox_gets_a_month() {
-    assert_eq!(full(&counted(&[96, 97, 98, 99]), 100), Change::Count(CounterKind::MailboxFull), "five days, but only five");
+    assert_eq!(
+        full(&counted(&[96, 97, 98, 99]), 100),
+        Change::Count(CounterKind::MailboxFull),
+        "five days, but only five"
+    );
     assert!(matches!(full(&counted(&[70, 80, 90, 95]), 100), Change::Suppress(_)));
     assert_eq!(full(&counted(&[70, 80, 90]), 100), Change::Count(CounterKind::MailboxFull), "four");
-    assert_eq!(full(&counted(&[5, 80, 90, 95]), 100), Change::Count(CounterKind::MailboxFull), "5 is forgotten");
+    assert_eq!(
+        full(&counted(&[5, 80, 90, 95]), 100),
+        Change::Count(CounterKind::MailboxFull),
+        "5 is forgotten"
+    );
 }
 
 #[test]
@@ -79,7 +93,8 @@ fn the_soft_term_doubles_on_each_return_up_to_half_a_year() {
     let mut term = 0;
     for _ in 0..5 {
         let history = History {
-            standing: (term > 0).then(|| Standing { soft_term_days: term, ..standing(Reason::Soft, Some(50)) }),
+            standing: (term > 0)
+                .then(|| Standing { soft_term_days: term, ..standing(Reason::Soft, Some(50)) }),
             counted_days: vec![98, 99],
         };
         let Change::Suppress(entry) = soft(&history, 100) else { panic!() };
@@ -100,7 +115,11 @@ fn nothing_is_shortened_and_the_weightier_reason_stays() {
     assert_eq!(hard(standing(Reason::Manual, None)), Change::Seen);
     assert_eq!(days_left(&hard(standing(Reason::Hard, Some(400))), at(100)), Some(300));
     assert_eq!(days_left(&hard(standing(Reason::Soft, Some(110))), at(100)), Some(180));
-    assert_eq!(days_left(&hard(standing(Reason::Manual, Some(90))), at(100)), Some(180), "that one has run out");
+    assert_eq!(
+        days_left(&hard(standing(Reason::Manual, Some(90))), at(100)),
+        Some(180),
+        "that one has run out"
+    );
 }
 
 #[test]

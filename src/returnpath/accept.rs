@@ -15,7 +15,9 @@ pub struct LocalPartPattern {
 
 /// A text that is no local-part pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no local-part pattern; write a local part without \"@\", with at most one \"*\", at its end")]
+#[error(
+    "{0:?} is no local-part pattern; write a local part without \"@\", with at most one \"*\", at its end"
+)]
 pub struct PatternError(pub String);
 
 impl FromStr for LocalPartPattern {
@@ -23,7 +25,9 @@ impl FromStr for LocalPartPattern {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (prefix, open) = text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true));
-        let fine = !prefix.contains(['*', '@']) && !prefix.chars().any(char::is_whitespace) && (open || !prefix.is_empty());
+        let fine = !prefix.contains(['*', '@'])
+            && !prefix.chars().any(char::is_whitespace)
+            && (open || !prefix.is_empty());
         fine.then(|| Self { text: prefix.to_lowercase(), open }).ok_or_else(|| PatternError(text.to_owned()))
     }
 }

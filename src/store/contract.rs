@@ -173,7 +173,10 @@ async fn a_delivery_clears_the_counters(store: &impl Store) {
     store.record(message(2, 1, soft("a@example.org"))).await.unwrap();
     let delivered = vec![event("a@example.org", Class::Delivered, Severity::Transient)];
     assert_eq!(store.record(message(3, 1, delivered)).await.unwrap().changes, [EventChange::Cleared]);
-    assert_eq!(store.record(message(4, 2, soft("a@example.org"))).await.unwrap().changes, [EventChange::Counted]);
+    assert_eq!(
+        store.record(message(4, 2, soft("a@example.org"))).await.unwrap().changes,
+        [EventChange::Counted]
+    );
 }
 
 async fn people_add_and_remove(store: &impl Store) {
@@ -187,7 +190,10 @@ async fn people_add_and_remove(store: &impl Store) {
     store.add(entry).await.unwrap();
     let found = store.suppression("a@example.org", at(9_000)).await.unwrap().expect("for ever");
     assert_eq!((found.reason, found.note.as_deref()), (Reason::Manual, Some("asked by phone")));
-    assert_eq!(store.record(message(1, 1, hard("a@example.org"))).await.unwrap().changes, [EventChange::Seen]);
+    assert_eq!(
+        store.record(message(1, 1, hard("a@example.org"))).await.unwrap().changes,
+        [EventChange::Seen]
+    );
     assert!(store.remove("a@example.org").await.unwrap());
     assert!(!store.remove("a@example.org").await.unwrap());
     assert!(store.suppression("a@example.org", at(1)).await.unwrap().is_none());
@@ -201,7 +207,10 @@ async fn what_is_not_understood_is_kept(store: &impl Store) {
     let filter = BounceFilter { kind: Some("unrecognized".to_owned()), limit: 10, ..BounceFilter::default() };
     let listed = store.bounces(&filter).await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!((listed[0].id, &listed[0].defects[..]), (recorded.id, &["mime: nothing in it".to_owned()][..]));
+    assert_eq!(
+        (listed[0].id, &listed[0].defects[..]),
+        (recorded.id, &["mime: nothing in it".to_owned()][..])
+    );
 }
 
 async fn raw_bytes_are_pruned(store: &impl Store) {
@@ -216,7 +225,9 @@ async fn raw_bytes_are_pruned(store: &impl Store) {
 }
 
 async fn lists_are_filtered_and_paged(store: &impl Store) {
-    for (number, address) in [(1, "c@one.example"), (2, "a@one.example"), (3, "b@two.example"), (4, "x@notone.example")] {
+    for (number, address) in
+        [(1, "c@one.example"), (2, "a@one.example"), (3, "b@two.example"), (4, "x@notone.example")]
+    {
         store.record(message(number, 0, hard(address))).await.unwrap();
     }
     let all = SuppressionFilter { active_at: Some(at(1)), domain: None, reason: None, after: None, limit: 3 };
@@ -237,9 +248,11 @@ async fn lists_are_filtered_and_paged(store: &impl Store) {
     let newest = ids(BounceFilter { limit: 2, ..BounceFilter::default() }).await;
     assert_eq!(newest.len(), 2);
     assert!(newest[0] > newest[1]);
-    let older = ids(BounceFilter { limit: 9, before: newest.last().copied(), ..BounceFilter::default() }).await;
+    let older =
+        ids(BounceFilter { limit: 9, before: newest.last().copied(), ..BounceFilter::default() }).await;
     assert_eq!(older.len(), 2);
-    let about = BounceFilter { recipient_key: Some("b@two.example".to_owned()), limit: 9, ..BounceFilter::default() };
+    let about =
+        BounceFilter { recipient_key: Some("b@two.example".to_owned()), limit: 9, ..BounceFilter::default() };
     assert_eq!(ids(about).await.len(), 1);
     let class = BounceFilter { class: Some("mailbox_full".to_owned()), limit: 9, ..BounceFilter::default() };
     assert!(ids(class).await.is_empty());
@@ -250,7 +263,9 @@ async fn many_writers_at_once_lose_nothing(store: impl Store) {
     let tasks: Vec<_> = (0..100u8)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.record(message(number, 0, hard(&format!("u{number}@example.org")))).await })
+            tokio::spawn(async move {
+                store.record(message(number, 0, hard(&format!("u{number}@example.org")))).await
+            })
         })
         .collect();
     let mut ids = std::collections::HashSet::new();
@@ -259,6 +274,7 @@ async fn many_writers_at_once_lose_nothing(store: impl Store) {
         assert!(!recorded.duplicate);
         assert!(ids.insert(recorded.id), "every message has a number of its own");
     }
-    let filter = SuppressionFilter { active_at: Some(at(0)), domain: None, reason: None, after: None, limit: 1_000 };
+    let filter =
+        SuppressionFilter { active_at: Some(at(0)), domain: None, reason: None, after: None, limit: 1_000 };
     assert_eq!(store.suppressions(&filter).await.unwrap().len(), 100);
 }

@@ -32,7 +32,9 @@ pub enum StoreError {
     #[error("there is no database at {0}; `dsnd serve` creates it, and `store.path` says where it is")]
     Missing(PathBuf),
     /// The file was written by a newer program.
-    #[error("{path} was written by a newer dsnd (schema {found}, this program knows up to {known}); update dsnd")]
+    #[error(
+        "{path} was written by a newer dsnd (schema {found}, this program knows up to {known}); update dsnd"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -42,7 +44,9 @@ pub enum StoreError {
         known: i64,
     },
     /// The file was written by an older program and this command only reads.
-    #[error("{path} has schema {found}, this program needs {known}; start `dsnd serve` once to bring it up to date")]
+    #[error(
+        "{path} has schema {found}, this program needs {known}; start `dsnd serve` once to bring it up to date"
+    )]
     Older {
         /// The file.
         path: PathBuf,
@@ -114,5 +118,9 @@ pub trait Store: Send + Sync + 'static {
     fn raw(&self, id: i64) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
     /// Drops the raw bytes of at most `limit` messages received before `before`; returns how many.
-    fn prune_raw(&self, before: Timestamp, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn prune_raw(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Store, StoreError, Suppression, SuppressionFilter,
+    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Store, StoreError, Suppression,
+    SuppressionFilter,
 };
 use crate::policy::Policy;
 pub use open::{Access, SCHEMA};
@@ -52,7 +53,9 @@ impl SqliteStore {
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
-        self.writer.as_ref().ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))
+        self.writer
+            .as_ref()
+            .ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))
     }
 }
 
@@ -61,7 +64,11 @@ impl Store for SqliteStore {
         self.writer()?.record(message).await
     }
 
-    async fn suppression(&self, address_key: &str, now: Timestamp) -> Result<Option<Suppression>, StoreError> {
+    async fn suppression(
+        &self,
+        address_key: &str,
+        now: Timestamp,
+    ) -> Result<Option<Suppression>, StoreError> {
         read::suppression(&self.readers, address_key, now).await
     }
 

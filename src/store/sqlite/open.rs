@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::super::StoreError;
@@ -93,7 +96,10 @@ pub(super) fn writer_options(options: &SqliteConnectOptions) -> SqliteConnectOpt
 }
 
 async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    options.connect().await.map_err(|error| StoreError::Open { path: path.to_owned(), cause: error.to_string() })
+    options
+        .connect()
+        .await
+        .map_err(|error| StoreError::Open { path: path.to_owned(), cause: error.to_string() })
 }
 
 /// Whose file is it, and which schema has it? True when it has to be migrated.
@@ -105,9 +111,11 @@ async fn check(path: &Path, access: Access, connection: &mut SqliteConnection) -
             None => not_ours(error.to_string()),
         })
     };
-    let application: i64 = number(sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await)?;
+    let application: i64 =
+        number(sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await)?;
     let found: i64 = number(sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await)?;
-    let tables: i64 = number(sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await)?;
+    let tables: i64 =
+        number(sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await)?;
     let empty = tables == 0 && found == 0;
     if application != APPLICATION_ID && !empty {
         return Err(not_ours("it belongs to another program".to_owned()));
@@ -121,7 +129,9 @@ async fn check(path: &Path, access: Access, connection: &mut SqliteConnection) -
     match access {
         Access::Serve => Ok(true),
         Access::Write | Access::Read if empty => Err(StoreError::Missing(path.to_owned())),
-        Access::Write | Access::Read => Err(StoreError::Older { path: path.to_owned(), found, known: SCHEMA }),
+        Access::Write | Access::Read => {
+            Err(StoreError::Older { path: path.to_owned(), found, known: SCHEMA })
+        }
     }
 }
 
@@ -135,5 +145,8 @@ async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), Stor
     let mut connection = connect(path, &writer_options(options)).await?;
     let result = Migrator::with_migrations(migrations).run(&mut connection).await;
     let _ = connection.close().await;
-    result.map_err(|error| StoreError::Open { path: path.to_owned(), cause: format!("bringing the schema up to date: {error}") })
+    result.map_err(|error| StoreError::Open {
+        path: path.to_owned(),
+        cause: format!("bringing the schema up to date: {error}"),
+    })
 }

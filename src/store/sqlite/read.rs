@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::super::{ANY_STREAM, Bounce, BounceEvent, BounceFilter, StoreError, Suppression, SuppressionFilter};
+use super::super::{
+    ANY_STREAM, Bounce, BounceEvent, BounceFilter, StoreError, Suppression, SuppressionFilter,
+};
 use super::writer::unavailable;
 use super::written;
 use crate::policy::Reason;
@@ -44,7 +46,10 @@ pub(super) async fn suppression(
 }
 
 /// Entries by address.
-pub(super) async fn suppressions(pool: &SqlitePool, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
+pub(super) async fn suppressions(
+    pool: &SqlitePool,
+    filter: &SuppressionFilter,
+) -> Result<Vec<Suppression>, StoreError> {
     let rows = sqlx::query(
         "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
          WHERE (?1 IS NULL OR expires_at IS NULL OR expires_at > ?1)
@@ -66,16 +71,14 @@ pub(super) async fn suppressions(pool: &SqlitePool, filter: &SuppressionFilter) 
 
 /// Messages with their events, the newest first.
 pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
-    let rows = sqlx::query(
-        concat!(
-            message_columns!(),
-            "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key = ?1))
+    let rows = sqlx::query(concat!(
+        message_columns!(),
+        "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key = ?1))
                AND (?2 IS NULL OR id IN (SELECT message FROM events WHERE class = ?2))
                AND (?3 IS NULL OR kind = ?3)
                AND (?4 IS NULL OR id < ?4)
              ORDER BY id DESC LIMIT ?5"
-        ),
-    )
+    ))
     .bind(&filter.recipient_key)
     .bind(&filter.class)
     .bind(&filter.kind)
@@ -219,10 +222,14 @@ fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
 
 fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
-    text.map(|text| text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })).transpose()
+    text.map(|text| {
+        text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })
+    })
+    .transpose()
 }
 
 fn list(row: &SqliteRow, column: &str) -> Result<Vec<String>, StoreError> {
     let text: String = row.try_get(column)?;
-    serde_json::from_str(&text).map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no list") })
+    serde_json::from_str(&text)
+        .map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no list") })
 }

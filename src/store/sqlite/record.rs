@@ -79,7 +79,10 @@ async fn decide(
     Ok((said, Some(change)))
 }
 
-async fn standing(connection: &mut SqliteConnection, address_key: &str) -> Result<Option<Standing>, sqlx::Error> {
+async fn standing(
+    connection: &mut SqliteConnection,
+    address_key: &str,
+) -> Result<Option<Standing>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT reason, expires_at, recheckable, soft_term_days FROM suppressions WHERE address_key = ?1 AND stream = ?2",
     )
@@ -92,7 +95,9 @@ async fn standing(connection: &mut SqliteConnection, address_key: &str) -> Resul
         let expires_at: Option<String> = row.try_get("expires_at")?;
         Ok(Standing {
             reason: Reason::from_name(&reason).ok_or_else(|| corrupt("reason", &reason))?,
-            expires_at: expires_at.map(|at| at.parse().map_err(|_| corrupt("expires_at", &at))).transpose()?,
+            expires_at: expires_at
+                .map(|at| at.parse().map_err(|_| corrupt("expires_at", &at)))
+                .transpose()?,
             recheckable: row.try_get("recheckable")?,
             soft_term_days: row.try_get("soft_term_days")?,
         })
@@ -101,7 +106,10 @@ async fn standing(connection: &mut SqliteConnection, address_key: &str) -> Resul
 }
 
 fn corrupt(column: &str, value: &str) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: format!("{value:?} was not written by dsnd").into() }
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{value:?} was not written by dsnd").into(),
+    }
 }
 
 async fn apply(
@@ -113,7 +121,10 @@ async fn apply(
 ) -> Result<(), sqlx::Error> {
     match change {
         Change::None => {}
-        Change::Count(kind) => count(connection, "address", &event.recipient_key, event.stream, kind.as_str(), now, false).await?,
+        Change::Count(kind) => {
+            count(connection, "address", &event.recipient_key, event.stream, kind.as_str(), now, false)
+                .await?
+        }
         Change::Seen => {
             sqlx::query("UPDATE suppressions SET last_seen = ?3, count = count + 1 WHERE address_key = ?1 AND stream = ?2")
                 .bind(&event.recipient_key)
@@ -240,7 +251,10 @@ pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -
 }
 
 /// Takes an address off the list; what was counted against it is forgotten, so that it starts anew.
-pub(super) async fn remove(connection: &mut SqliteConnection, address_key: String) -> Result<bool, sqlx::Error> {
+pub(super) async fn remove(
+    connection: &mut SqliteConnection,
+    address_key: String,
+) -> Result<bool, sqlx::Error> {
     let removed = sqlx::query("DELETE FROM suppressions WHERE address_key = ?1 AND stream = ?2")
         .bind(&address_key)
         .bind(ANY_STREAM)

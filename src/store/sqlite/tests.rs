@@ -66,7 +66,11 @@ async fn files_that_are_not_ours_are_refused_and_left_alone() {
     assert!(matches!(open(dir.path(), Access::Serve).await, Err(StoreError::Open { .. })));
     assert!(matches!(open(&path("no/such/dir.db"), Access::Serve).await, Err(StoreError::Open { .. })));
 
-    std::fs::write(path("text.db"), "not a database, but quite long enough to be looked at as one ".repeat(40)).unwrap();
+    std::fs::write(
+        path("text.db"),
+        "not a database, but quite long enough to be looked at as one ".repeat(40),
+    )
+    .unwrap();
     assert!(matches!(open(&path("text.db"), Access::Serve).await, Err(StoreError::NotOurs { .. })));
 
     raw_connection(&path("other.db")).await.execute("CREATE TABLE mine (x)").await.unwrap();
@@ -87,7 +91,10 @@ async fn a_lock_held_elsewhere_is_reported_and_passes() {
     let mut holder = raw_connection(&path).await;
     holder.execute("BEGIN IMMEDIATE").await.unwrap();
     assert!(matches!(store.add(entry("a@example.org")).await, Err(StoreError::Unavailable(_))));
-    assert!(store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_none(), "readers do not wait");
+    assert!(
+        store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_none(),
+        "readers do not wait"
+    );
     holder.execute("ROLLBACK").await.unwrap();
     store.add(entry("a@example.org")).await.unwrap();
     assert!(store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_some());

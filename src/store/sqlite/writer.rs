@@ -22,8 +22,9 @@ const GROUP: usize = 256;
 const GROUP_EVENTS: usize = 4_096;
 
 /// What a job does inside the transaction.
-type Operation<R> =
-    Box<dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Policy) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send>;
+type Operation<R> = Box<
+    dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Policy) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
+>;
 
 type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
@@ -111,7 +112,11 @@ impl Writer {
 
     pub(super) async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
         let events = 1 + message.events.len();
-        self.send(events, Box::new(move |connection, policy| Box::pin(record::record(connection, policy, message)))).await
+        self.send(
+            events,
+            Box::new(move |connection, policy| Box::pin(record::record(connection, policy, message))),
+        )
+        .await
     }
 
     pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
@@ -123,7 +128,8 @@ impl Writer {
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(record::prune_raw(connection, before, limit)))).await
+        self.send(1, Box::new(move |connection, _| Box::pin(record::prune_raw(connection, before, limit))))
+            .await
     }
 
     async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
@@ -174,7 +180,11 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
 }
 
 /// Runs a group in one transaction and answers everybody in it. False when the connection should go.
-async fn commit_group(connection: &mut SqliteConnection, policy: &Policy, group: &mut Vec<Box<dyn Job>>) -> bool {
+async fn commit_group(
+    connection: &mut SqliteConnection,
+    policy: &Policy,
+    group: &mut Vec<Box<dyn Job>>,
+) -> bool {
     let started = std::time::Instant::now();
     let jobs = group.len();
     if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {

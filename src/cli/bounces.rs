@@ -1,0 +1,206 @@
+//! `dsnd bounces list|show`.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::{block_on, open_store, output};
+use crate::address::comparison_form;
+use crate::classify::Class;
+use crate::store::sqlite::Access;
+use crate::store::{Bounce, BounceFilter, Store};
+
+/// Messages read at once while listing.
+const PAGE: u32 = 200;
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Bounces {
+    /// List what came in, the newest first, a line a recipient.
+    List(List),
+    /// Show one message: what it said, what was concluded, and what that changed.
+    Show(Show),
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only bounces about this address.
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<String>,
+    /// Only bounces of this class, such as recipient_unknown.
+    #[arg(long, value_name = "CLASS", value_parser = class)]
+    class: Option<String>,
+    /// Only messages of this kind.
+    #[arg(long, value_name = "KIND", value_parser = ["dsn", "feedback", "text_bounce", "auto_reply", "mdn", "unrecognized"])]
+    kind: Option<String>,
+    /// At most so many messages.
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: u32,
+    /// One JSON object a message.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The number of the message, as listed and as said in the SMTP reply.
+    id: i64,
+    /// The message as it was received, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn class(name: &str) -> Result<String, String> {
+    match Class::from_name(name) {
+        Some(class) => Ok(class.as_str().to_owned()),
+        None => Err(format!(
+            "the classes are {}",
+            Class::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+/// Runs a verb.
+pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        match verb {
+            Bounces::List(arguments) => list(config, arguments).await,
+            Bounces::Show(arguments) => show(config, arguments).await,
+        }
+    })
+}
+
+async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
+    let store = open_store(config, Access::Read).await?;
+    let mut filter = BounceFilter {
+        recipient_key: arguments.recipient.as_deref().map(comparison_form),
+        class: arguments.class.clone(),
+        kind: arguments.kind.clone(),
+        before: None,
+        limit: PAGE,
+    };
+    let mut out = output::stdout();
+    let mut left = arguments.limit;
+    let mut first = true;
+    while left > 0 {
+        filter.limit = PAGE.min(left);
+        let page = store.bounces(&filter).await?;
+        if arguments.json {
+            for bounce in &page {
+                output::json_line(&mut out, bounce)?;
+            }
+        } else if first || !page.is_empty() {
+            let headings = ["id", "received", "recipient", "class", "status", "decision", "change", "trust"];
+            output::rows(&mut out, &headings, page.iter().flat_map(lines).collect(), first)?;
+        }
+        first = false;
+        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
+        match page.last() {
+            Some(last) if page.len() as u32 == filter.limit => filter.before = Some(last.id),
+            _ => break,
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line a recipient; one for a message without any.
+fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
+    let start = |rest: [String; 6]| {
+        let mut line = vec![bounce.id.to_string(), bounce.received_at.to_string()];
+        line.extend(rest);
+        line
+    };
+    if bounce.recipients.is_empty() {
+        let subject = bounce.subject.clone().unwrap_or_default();
+        let none = String::new;
+        return vec![start([subject, bounce.kind.clone(), none(), none(), none(), none()])];
+    }
+    let line = |event: &crate::store::BounceEvent| {
+        start([
+            event.recipient.clone(),
+            event.class.clone(),
+            event.effective_status.clone().unwrap_or_default(),
+            event.decision.clone(),
+            event.change.clone(),
+            event.trust.clone(),
+        ])
+    };
+    bounce.recipients.iter().map(line).collect()
+}
+
+async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCode> {
+    let store = open_store(config, Access::Read).await?;
+    let id = arguments.id;
+    let Some(bounce) = store.bounce(id).await? else {
+        anyhow::bail!("there is no bounce {id}; `dsnd bounces list` shows those there are");
+    };
+    if arguments.raw {
+        let Some(raw) = store.raw(id).await? else {
+            anyhow::bail!("the raw message of bounce {id} was dropped after its time (store.raw_days)");
+        };
+        let mut out = std::io::stdout().lock();
+        out.write_all(&raw)?;
+        out.flush()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = output::stdout();
+    if arguments.json {
+        output::json_line(&mut out, &bounce)?;
+    } else {
+        print(&mut out, &bounce)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
+    let bold = anstyle::Style::new().bold();
+    writeln!(out, "{bold}bounce {}{bold:#}: {}", bounce.id, bounce.kind)?;
+    let copies = if bounce.copies > 1 { format!(", came {} times", bounce.copies) } else { String::new() };
+    output::field(out, "received", Some(&format!("{}{copies}", bounce.received_at)))?;
+    output::field(out, "from host", Some(&format!("{} ({})", bounce.peer, bounce.helo)))?;
+    output::field(out, "reverse-path", Some(&format!("<{}>", bounce.reverse_path)))?;
+    output::field(out, "return path", Some(&bounce.return_paths.join(", ")))?;
+    output::field(out, "subject", bounce.subject.as_deref())?;
+    output::field(out, "reported by", bounce.reporting_mta.as_deref())?;
+    output::field(out, "about message", bounce.original_message_id.as_deref())?;
+    output::field(out, "its subject", bounce.original_subject.as_deref())?;
+    output::field(
+        out,
+        "size",
+        Some(&format!("{} octets{}", bounce.size, if bounce.raw_kept { "" } else { ", dropped" })),
+    )?;
+    for defect in &bounce.defects {
+        output::field(out, "could not read", Some(defect))?;
+    }
+    for event in &bounce.recipients {
+        let style = output::style_of(&event.decision);
+        let address = if event.recipient.is_empty() { "(no address)" } else { &event.recipient };
+        writeln!(
+            out,
+            "\n  {bold}{}{bold:#}  {style}{}{style:#} ({})",
+            output::clean(address),
+            event.decision,
+            event.change
+        )?;
+        output::field(out, "class", Some(&event.class))?;
+        output::field(out, "type", Some(&event.bounce_type))?;
+        output::field(out, "action", event.action.as_deref())?;
+        output::field(out, "status", event.status.as_deref())?;
+        output::field(out, "effective status", event.effective_status.as_deref())?;
+        output::field(out, "rule", Some(&event.rule))?;
+        output::field(out, "because of", Some(&format!("{:?} in {}", event.evidence, event.evidence_field)))?;
+        output::field(out, "diagnostic", event.diagnostic_code.as_deref())?;
+        output::field(out, "remote host", event.remote_mta.as_deref())?;
+        output::field(out, "trust", Some(&event.trust))?;
+    }
+    Ok(())
+}

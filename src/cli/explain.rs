@@ -1,0 +1,230 @@
+//! `dsnd explain FILE…|-`.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{FAILED, Language, output};
+use crate::classify::registry::Registry;
+use crate::classify::{BounceType, Category, Class, Classifier, Decision};
+use crate::ingest::assess;
+use crate::report::{Action, RecipientFields, Report};
+use crate::status::ReplyCode;
+
+/// Largest message that is read, in bytes.
+const MAX_MESSAGE: u64 = 256 * 1024 * 1024;
+
+/// Arguments.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Message files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// One JSON object a message.
+    #[arg(long)]
+    json: bool,
+    /// The language of explanations.
+    #[arg(long, value_enum, default_value = "en")]
+    lang: Language,
+}
+
+/// One message, explained; the field names are the same everywhere.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    source: &'a str,
+    kind: &'static str,
+    report: ReportPart,
+    original: Option<OriginalPart>,
+    recipients: Vec<RecipientPart>,
+    defects: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportPart {
+    reporting_mta: Option<String>,
+    original_envelope_id: Option<String>,
+    arrival_date: Option<Timestamp>,
+    message_id: Option<String>,
+    subject: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginalPart {
+    message_id: Option<String>,
+    from: Option<String>,
+    to: Vec<String>,
+    subject: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecipientPart {
+    recipient: Option<String>,
+    original_recipient: Option<String>,
+    final_recipient: Option<String>,
+    action: Option<&'static str>,
+    status: Option<String>,
+    effective_status: Option<String>,
+    reply_code: Option<u16>,
+    diagnostic_type: Option<String>,
+    diagnostic_code: Option<String>,
+    remote_mta: Option<String>,
+    last_attempt_date: Option<Timestamp>,
+    bounce_type: BounceType,
+    category: Category,
+    class: Class,
+    decision: Decision,
+    rule: String,
+    evidence_field: &'static str,
+    evidence: String,
+}
+
+/// Explains every file; goes on after one that cannot be read, and says so in the exit status.
+pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
+    let classifier = Classifier::embedded()?;
+    let mut out = output::stdout();
+    let mut code = ExitCode::SUCCESS;
+    for source in &arguments.files {
+        let message = match read(source) {
+            Ok(message) => message,
+            Err(error) => {
+                output::error(&format!("cannot read {source}: {error}"));
+                code = ExitCode::from(FAILED);
+                continue;
+            }
+        };
+        let explained = explain(&classifier, source, &message);
+        if arguments.json {
+            output::json_line(&mut out, &explained)?;
+        } else {
+            print(&mut out, &explained, classifier.registry(), arguments.lang)?;
+        }
+    }
+    out.flush()?;
+    Ok(code)
+}
+
+fn read(source: &str) -> std::io::Result<Vec<u8>> {
+    let input: Box<dyn Read> = if source == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(source)?)
+    };
+    let mut message = Vec::new();
+    input.take(MAX_MESSAGE + 1).read_to_end(&mut message)?;
+    if message.len() as u64 > MAX_MESSAGE {
+        return Err(std::io::Error::other(format!("larger than {} MiB", MAX_MESSAGE >> 20)));
+    }
+    Ok(message)
+}
+
+fn explain<'a>(classifier: &Classifier, source: &'a str, message: &[u8]) -> Explained<'a> {
+    let report = Report::parse(message);
+    let recipients = report.recipients.iter().map(|fields| recipient(classifier, &report, fields)).collect();
+    Explained {
+        source,
+        kind: report.kind.as_str(),
+        recipients,
+        report: ReportPart {
+            reporting_mta: report.message.reporting_mta.map(|mta| mta.value),
+            original_envelope_id: report.message.original_envelope_id,
+            arrival_date: report.message.arrival_date,
+            message_id: report.header.message_id,
+            subject: report.header.subject,
+        },
+        original: report.original.map(|original| OriginalPart {
+            message_id: original.message_id,
+            from: original.from,
+            to: original.to,
+            subject: original.subject,
+        }),
+        defects: report
+            .defects
+            .into_iter()
+            .map(|defect| format!("{}: {}", defect.place, defect.what))
+            .collect(),
+    }
+}
+
+fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields) -> RecipientPart {
+    let assessed = assess(classifier, report, fields);
+    let result = assessed.classification;
+    RecipientPart {
+        recipient: assessed.recipient,
+        original_recipient: fields.original_recipient.as_ref().map(|address| address.value.clone()),
+        final_recipient: fields.final_recipient.as_ref().map(|address| address.value.clone()),
+        action: fields.action.map(Action::as_str),
+        status: fields.status.map(|status| status.to_string()),
+        effective_status: result.effective_status.map(|status| status.to_string()),
+        reply_code: result.reply_code.map(ReplyCode::get),
+        diagnostic_type: fields.diagnostic_code.as_ref().and_then(|code| code.kind.clone()),
+        diagnostic_code: fields.diagnostic_code.as_ref().map(|code| code.text.clone()),
+        remote_mta: fields.remote_mta.as_ref().map(|mta| mta.value.clone()),
+        last_attempt_date: fields.last_attempt_date,
+        bounce_type: result.bounce_type,
+        category: result.category,
+        class: result.class,
+        decision: result.decision,
+        rule: result.rule,
+        evidence_field: result.evidence_field.as_str(),
+        evidence: result.evidence,
+    }
+}
+
+fn print(
+    out: &mut impl Write,
+    explained: &Explained<'_>,
+    registry: &Registry,
+    language: Language,
+) -> anyhow::Result<()> {
+    let bold = anstyle::Style::new().bold();
+    writeln!(out, "{bold}{}{bold:#}: {}", output::clean(explained.source), explained.kind)?;
+    output::field(out, "reported by", explained.report.reporting_mta.as_deref())?;
+    if let Some(original) = &explained.original {
+        output::field(out, "about message", original.message_id.as_deref())?;
+        output::field(out, "subject", original.subject.as_deref())?;
+    }
+    if explained.recipients.is_empty() {
+        output::field(out, "recipients", Some("none found"))?;
+    }
+    for recipient in &explained.recipients {
+        let style = output::style_of(recipient.decision.as_str());
+        let address = recipient.recipient.as_deref().unwrap_or("(no address)");
+        writeln!(
+            out,
+            "\n  {bold}{}{bold:#}  {style}{}{style:#}",
+            output::clean(address),
+            recipient.decision
+        )?;
+        output::field(out, "class", Some(&format!("{}: {}", recipient.class, recipient.class.describe())))?;
+        output::field(out, "type", Some(recipient.bounce_type.as_str()))?;
+        output::field(out, "action", recipient.action)?;
+        let status = match (&recipient.status, &recipient.effective_status) {
+            (Some(status), Some(effective)) if status != effective => {
+                Some(format!("{status}, effectively {effective}"))
+            }
+            (status, effective) => status.clone().or_else(|| effective.clone()),
+        };
+        output::field(out, "status", status.as_deref())?;
+        output::field(out, "rule", Some(&recipient.rule))?;
+        output::field(
+            out,
+            "because of",
+            Some(&format!("{:?} in {}", recipient.evidence, recipient.evidence_field)),
+        )?;
+        output::field(out, "diagnostic", recipient.diagnostic_code.as_deref())?;
+        output::field(out, "remote host", recipient.remote_mta.as_deref())?;
+        if let Some(code) = recipient.effective_status.as_deref().and_then(|code| code.parse().ok()) {
+            let entry = registry.lookup(code).entry;
+            let text = if language == Language::De { &entry.de } else { &entry.en };
+            output::field(out, "the code means", Some(&text.meaning))?;
+        }
+    }
+    for defect in &explained.defects {
+        output::field(out, "could not read", Some(defect))?;
+    }
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! How results look: colours and tables on a terminal, tabs and plain text in a pipe, JSON on request.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// Standard output, which drops colours where nobody sees them.
+pub(super) fn stdout() -> impl Write {
+    anstream::AutoStream::auto(io::stdout().lock())
+}
+
+/// One line on standard error.
+pub(super) fn error(message: &str) {
+    let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let mut stderr = anstream::AutoStream::auto(io::stderr().lock());
+    // When even standard error is gone there is nobody left to tell.
+    let _ = writeln!(stderr, "{style}dsnd:{style:#} {message}");
+}
+
+/// One object a line.
+pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    out.write_all(&line)?;
+    Ok(())
+}
+
+/// Rows under headings: a table on a terminal, tab-separated in a pipe (with the headings first).
+pub(super) fn rows(
+    out: &mut impl Write,
+    headings: &[&str],
+    rows: Vec<Vec<String>>,
+    first: bool,
+) -> anyhow::Result<()> {
+    if !io::stdout().is_terminal() {
+        if first {
+            writeln!(out, "{}", headings.join("\t"))?;
+        }
+        for row in rows {
+            let cells: Vec<String> = row.iter().map(|cell| clean(cell)).collect();
+            writeln!(out, "{}", cells.join("\t"))?;
+        }
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| clean(cell)));
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}
+
+/// A labelled line of a card; nothing when there is no value.
+pub(super) fn field(out: &mut impl Write, label: &str, value: Option<&str>) -> io::Result<()> {
+    match value {
+        Some(value) if !value.is_empty() => {
+            let dim = Style::new().dimmed();
+            writeln!(out, "  {dim}{label:<16}{dim:#} {}", clean(value))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The colour of a decision or a state: red where an address is lost, yellow where one is watched, green else.
+pub(super) fn style_of(word: &str) -> Style {
+    let colour = match word {
+        "suppress" | "complaint" | "suppressed" | "hard" => AnsiColor::Red,
+        "count" | "host" | "sender" | "soft" => AnsiColor::Yellow,
+        _ => AnsiColor::Green,
+    };
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
+/// Text from outside without characters that would move a terminal's cursor or a column's end.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\tc\r\nd"), "a [2Jb c  d");
+    }
+}
