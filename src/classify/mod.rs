@@ -107,6 +107,9 @@ impl Classifier {
         };
         for source in deciding_sources(evidence, codes.status) {
             if let Some(found) = self.rules.find(&source.text, context) {
+                if self.says_no_more(found.rule, &codes) {
+                    break;
+                }
                 return result(
                     found.rule.class,
                     found.rule.severity.unwrap_or(severity),
@@ -118,6 +121,14 @@ impl Classifier {
             }
         }
         self.by_code(&codes, severity)
+    }
+
+    /// Text that only repeats what a precise code says already: then the code decides, and is named.
+    fn says_no_more(&self, rule: &rules::Rule, codes: &Codes) -> bool {
+        codes.status.is_some_and(|status| {
+            let known = self.registry.registered(status).filter(|_| status.precision() == 2);
+            rule.severity.is_none() && known.is_some_and(|entry| entry.class(status.class) == rule.class)
+        })
     }
 
     /// Order of evidence 1: the Action.

@@ -131,11 +131,11 @@ fn explain<'a>(classifier: &Classifier, source: &'a str, message: &[u8]) -> Expl
             reporting_mta: report.message.reporting_mta.map(|mta| mta.value),
             original_envelope_id: report.message.original_envelope_id,
             arrival_date: report.message.arrival_date,
-            message_id: report.header.message_id,
+            message_id: report.header.message_id.map(|id| format!("<{id}>")),
             subject: report.header.subject,
         },
         original: report.original.map(|original| OriginalPart {
-            message_id: original.message_id,
+            message_id: original.message_id.map(|id| format!("<{id}>")),
             from: original.from,
             to: original.to,
             subject: original.subject,

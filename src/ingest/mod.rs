@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{error, info, warn};
 
 pub use assess::{Assessed, assess};
 pub use digest::{digest, event_key};
@@ -100,22 +100,17 @@ impl<S: Store> Sink for Ingest<S> {
     }
 
     async fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> Delivery {
-        let span = info_span!("message", size = message.len());
-        async {
-            match self.take(envelope, message).await {
-                Ok(delivery) => delivery,
-                Err(error @ StoreError::Unavailable(_)) => {
-                    warn!(%error, "not taken; the sender will try again");
-                    Delivery::TryLater
-                }
-                Err(error) => {
-                    error!(%error, "not taken; the sender will try again");
-                    Delivery::TryLater
-                }
+        match self.take(envelope, message).await {
+            Ok(delivery) => delivery,
+            Err(error @ StoreError::Unavailable(_)) => {
+                warn!(%error, "not taken; the sender will try again");
+                Delivery::TryLater
+            }
+            Err(error) => {
+                error!(%error, "not taken; the sender will try again");
+                Delivery::TryLater
             }
         }
-        .instrument(span)
-        .await
     }
 }
 
@@ -168,13 +163,13 @@ fn prepare(
         recipients: envelope.recipients.iter().map(|recipient| recipient.forward_path.to_string()).collect(),
         envelope_id: envelope.envelope_id.clone(),
         kind: report.kind.as_str(),
-        message_id: bounded(report.header.message_id),
+        message_id: bounded(report.header.message_id.map(|id| format!("<{id}>"))),
         sender: bounded(report.header.from),
         subject: bounded(report.header.subject),
         reporting_mta: bounded(report.message.reporting_mta.map(|mta| mta.value)),
         original_envelope_id: bounded(report.message.original_envelope_id),
         arrival_date: report.message.arrival_date,
-        original_message_id: bounded(original.message_id),
+        original_message_id: bounded(original.message_id.map(|id| format!("<{id}>"))),
         original_from: bounded(original.from),
         original_to: original.to.into_iter().take(100).map(cut).collect(),
         original_subject: bounded(original.subject),
