@@ -288,7 +288,7 @@ fn read_value(field: &RawField<'_>, defects: &mut Defects) -> (String, bool) {
 /// An address or MTA name with a comment loses it; the comment can hold the alias or the host's IP address.
 fn keep_commented(extensions: &mut Vec<Field>, field: &RawField<'_>, value: &str, defects: &mut Defects) {
     let typed = field.role == Role::Address || field.name.to_ascii_lowercase().ends_with("-mta");
-    if typed && value.contains('(') {
+    if typed && value.contains('(') && fields::typed(value).0.as_deref() != Some("x400") {
         extend(extensions, field.name, value.to_owned(), defects);
     }
 }
