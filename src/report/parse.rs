@@ -271,6 +271,9 @@ fn text(parts: &Parts<'_>, used: &[usize]) -> String {
             break;
         }
     }
+    if out.contains('\r') {
+        out = out.replace("\r\n", "\n");
+    }
     mime::cut_to(&mut out, mime::MAX_TEXT);
     out
 }
