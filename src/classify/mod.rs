@@ -268,7 +268,8 @@ const fn class_of_reply(reply: ReplyCode) -> Option<Class> {
         552 | 422 => Class::MailboxFull,
         551 => Class::RecipientMoved,
         521 | 556 => Class::DomainInvalid, // RFC 7504 §3, RFC 7505 §4.1
-        525 | 530 | 533..=535 | 538 => Class::SenderAuth, // answers to a login: our own account (RFC 5248 §2.4)
+        525 => Class::RecipientInactive,   // RFC 5248 §2.4
+        530 | 533..=535 | 538 => Class::SenderAuth,
         500..=504 | 555 => Class::ProtocolError,
         _ => return None,
     })

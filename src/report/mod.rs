@@ -8,6 +8,7 @@ pub mod dsn;
 pub mod fields;
 mod header;
 mod kind;
+mod legacy;
 pub mod mime;
 mod parse;
 mod parts;
