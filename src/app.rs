@@ -62,7 +62,7 @@ pub enum AppError {
 /// # Errors
 /// [`AppError`] when it cannot start, or was stopped by a second signal.
 pub async fn serve(config: Config) -> Result<(), AppError> {
-    let classifier = Arc::new(Classifier::embedded()?);
+    let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let mut listeners = Vec::new();
     for address in &config.listen {
         listeners.push(bind(*address).await?);

@@ -20,7 +20,12 @@ use crate::status::{EnhancedStatusCode, ReplyCode};
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("10-exceptions.toml", include_str!("../../config/rules/10-exceptions.toml")),
+    ("20-microsoft.toml", include_str!("../../config/rules/20-microsoft.toml")),
+    ("21-google.toml", include_str!("../../config/rules/21-google.toml")),
+    ("22-mailbox-providers.toml", include_str!("../../config/rules/22-mailbox-providers.toml")),
+    ("24-gateways.toml", include_str!("../../config/rules/24-gateways.toml")),
     ("50-text.toml", include_str!("../../config/rules/50-text.toml")),
+    ("60-languages.toml", include_str!("../../config/rules/60-languages.toml")),
 ];
 
 /// One rule as it stands in a file.
@@ -262,16 +267,22 @@ impl Rules {
             self.find(&source.text, context).map(|found| found.rule)
         };
         let mut wrong = Vec::new();
+        let mut decided = false;
         for line in &rule.examples {
             match decides(line) {
-                Some(other) if other.id == rule.id => {}
+                Some(other) if other.id == rule.id => decided = true,
+                // Two rules may say the same of a line, as long as each decides some line of its own.
+                Some(other) if other.class == rule.class && other.severity == rule.severity => {}
                 // The operator may decide otherwise about what an embedded rule says.
-                Some(other) if other.by_operator && !rule.by_operator => {}
+                Some(other) if other.by_operator && !rule.by_operator => decided = true,
                 Some(other) => {
                     wrong.push(format!("example {line:?} is taken by rule {}, which comes before", other.id))
                 }
                 None => wrong.push(format!("example {line:?} does not match")),
             }
+        }
+        if !decided && wrong.is_empty() {
+            wrong.push("earlier rules take every example: it decides nothing".to_owned());
         }
         for line in &rule.counter_examples {
             if decides(line).is_some_and(|decided| decided.id == rule.id) {
@@ -467,7 +478,7 @@ mod tests {
     #[test]
     fn a_rule_hidden_by_an_earlier_one_is_refused() {
         let second = GOOD.replacen("\"a\"", "\"b\"", 1);
-        assert!(error(&format!("{GOOD}{second}")).contains("taken by rule a"));
+        assert!(error(&format!("{GOOD}{second}")).contains("earlier rules take every example"));
     }
 
     #[test]
