@@ -83,11 +83,25 @@ fn a_hundred_thousand_parts_side_by_side_are_cut_off() {
 
 #[test]
 fn the_delivery_status_is_found_before_parts_are_cut_off() {
-    let part = "--b\nContent-Type: message/delivery-status\n\nFinal-Recipient: rfc822; a@example.com\nAction: failed\n\n";
-    let message = format!("Content-Type: multipart/report; boundary=b\n\n{}--b--\n", part.repeat(5_000));
+    let mut message = "Content-Type: multipart/report; boundary=b\n\n".to_owned();
+    for number in 0..5_000 {
+        write!(
+            message,
+            "--b\nContent-Type: message/delivery-status\n\nFinal-Recipient: rfc822; a{number}@example.com\nAction: failed\n\n"
+        )
+        .unwrap();
+    }
     let report = Report::parse(message.as_bytes());
     assert_eq!(report.kind, ReportKind::Dsn);
     assert!(report.recipients.len() >= 500);
+}
+
+#[test]
+fn a_group_said_many_times_over_is_one() {
+    let status = "Final-Recipient: rfc822; a@example.com\nAction: failed\nStatus: 5.1.1\n\n".repeat(10_000);
+    let report = dsn(&status);
+    assert_eq!(report.recipients.len(), 1);
+    assert!(has_defect(&report, "9999 recipient groups say what one before them said"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Who a recipient group is about, and what it means: the part that `explain` shares with the receiver.
 
-use crate::address::comparison_form;
+use crate::address::{Mailbox, TypedAddress, comparison_form};
 use crate::classify::{Classification, Classifier};
+use crate::report::fields::decoded;
 use crate::report::{RecipientFields, Report};
 
 /// One recipient of a report, found and judged.
@@ -20,39 +21,40 @@ pub fn assess(classifier: &Classifier, report: &Report, fields: &RecipientFields
 }
 
 /// The address the sender used: Original-Recipient before Final-Recipient (RFC 3464 §2.3.1), then what the
-/// rest of the message says, where that leaves no choice.
+/// rest of the message says, where that leaves no choice. A value that is no mailbox (a pipe, an X.400
+/// address) is taken only when nothing better is there.
 fn recipient(report: &Report, fields: &RecipientFields) -> Option<String> {
-    let original = fields.original_recipient.as_ref().filter(|address| !address.value.is_empty());
-    let last = fields.final_recipient.as_ref().filter(|address| !address.value.is_empty());
-    if let Some(original) = original {
-        if original.mailbox().is_none()
-            && let Some(last) = last.filter(|last| last.mailbox().is_some())
-        {
-            return Some(last.value.clone());
-        }
-        // Exim hands ORCPT on as xtext: a+2Bb is a+b where Final-Recipient says so too.
-        if let (Some(decoded), Some(last)) = (from_xtext(&original.value), last)
-            && comparison_form(&decoded) == comparison_form(&last.value)
-        {
-            return Some(last.value.clone());
-        }
-        return Some(original.value.clone());
+    let value = |address: &Option<TypedAddress>| {
+        let value = decoded(&address.as_ref()?.value).trim().to_owned();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    let (original, last) = (value(&fields.original_recipient), value(&fields.final_recipient));
+    // Exim hands ORCPT on as xtext: a+2Bb is a+b where Final-Recipient says so too.
+    let as_decoded = original.as_deref().and_then(from_xtext);
+    if let (Some(decoded), Some(last)) = (as_decoded, &last)
+        && comparison_form(&decoded) == comparison_form(last)
+    {
+        return Some(last.clone());
     }
-    if let Some(last) = last {
-        return Some(last.value.clone());
-    }
+    let named = original.clone().or_else(|| last.clone());
+    original
+        .into_iter()
+        .chain(last)
+        .chain(only_candidate(report))
+        .find(|candidate| Mailbox::parse(candidate).is_ok())
+        .or(named)
+}
+
+/// The one address that the rest of a report about one recipient names.
+fn only_candidate(report: &Report) -> Option<String> {
     if report.recipients.len() != 1 {
         return None;
     }
-    let mut only = report.header.failed_recipients.iter();
-    if let (Some(failed), None) = (only.next(), only.next()) {
-        return Some(failed.clone());
-    }
-    let mut only = report.original.as_ref()?.to.iter();
-    match (only.next(), only.next()) {
-        (Some(to), None) => Some(to.clone()),
+    let one_of = |list: &[String]| match list {
+        [one] => Some(one.clone()),
         _ => None,
-    }
+    };
+    one_of(&report.header.failed_recipients).or_else(|| one_of(&report.original.as_ref()?.to))
 }
 
 /// Decodes xtext (RFC 3461 §4); `None` where nothing in it is encoded.

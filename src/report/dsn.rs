@@ -3,6 +3,9 @@
 //! A field that cannot be read costs itself and is noted; a field that comes twice counts the first time and
 //! is kept among the extensions after that. So is, as it came, an address or MTA name that had a comment.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
 use jiff::Timestamp;
 
 use super::defects::Defects;
@@ -27,6 +30,10 @@ pub(super) struct Reader {
     /// Fields about a recipient that stand among those about the message, and no recipient with them.
     misplaced: Option<Group>,
     dropped: usize,
+    /// What the groups so far say, hashed: some MTAs repeat a group many times over.
+    said: HashSet<u64>,
+    hashing: RandomState,
+    repeated: usize,
 }
 
 /// A recipient group in the making.
@@ -64,6 +71,10 @@ impl Reader {
                 self.current = Some(group); // better than nothing
                 self.flush(defects);
             }
+        }
+        if self.repeated > 0 {
+            let what = format!("{} recipient groups say what one before them said", self.repeated);
+            defects.add("Final-Recipient", &what, "");
         }
         if self.dropped > 0 {
             let what =
@@ -171,7 +182,12 @@ impl Reader {
         if group.fields.original_recipient.is_none() && group.fields.final_recipient.is_none() {
             defects.add("Final-Recipient", "a recipient group without an address", "");
         }
-        if self.recipients.len() < MAX_RECIPIENTS {
+        let fields = &group.fields;
+        let said = (&fields.original_recipient, &fields.final_recipient, fields.action, fields.status);
+        let said = self.hashing.hash_one((said, &fields.remote_mta, &fields.diagnostic_code));
+        if !self.said.insert(said) {
+            self.repeated += 1;
+        } else if self.recipients.len() < MAX_RECIPIENTS {
             self.recipients.push(group.fields);
         } else {
             self.dropped += 1;

@@ -64,11 +64,14 @@ pub struct RawField<'a> {
 }
 
 impl RawField<'_> {
-    /// The value: unfolded to one line, 8-bit bytes read as UTF-8 or else Latin-1, encoded words decoded.
+    /// The value: unfolded to one line, 8-bit bytes read as UTF-8 or else Latin-1, encoded words decoded; those
+    /// in an address stay, since an address is evidence of what the reporting MTA tried ([`decoded`] reads it).
     /// The second value says that it was longer than [`MAX_VALUE`] and cut.
     #[must_use]
     pub fn value(&self) -> (String, bool) {
-        let mut value = mime::unstructured(&self.raw[..self.raw.len().min(4 * MAX_VALUE)]);
+        let raw = &self.raw[..self.raw.len().min(4 * MAX_VALUE)];
+        let mut value =
+            if self.role == Role::Address { mime::unfolded(raw) } else { mime::unstructured(raw) };
         let long = value.len() > MAX_VALUE || self.raw.len() > 4 * MAX_VALUE;
         mime::cut_to(&mut value, MAX_VALUE);
         (value, long)
@@ -181,6 +184,12 @@ pub fn looks_like_delivery_status(body: &[u8]) -> bool {
         && Paragraphs::new(start)
             .flatten()
             .any(|field| field.role == Role::Address && !field.raw.trim_ascii().is_empty())
+}
+
+/// An address with the encoded words in it decoded, which no address should have (RFC 2047 §5) and some do.
+#[must_use]
+pub fn decoded(address: &str) -> Cow<'_, str> {
+    mime::decode_words(address)
 }
 
 /// Takes comments off a value (RFC 822 §3.4.3): `(…)`, also nested, not inside quotes.

@@ -215,6 +215,15 @@ fn encoded_word(text: &str) -> Option<(String, usize)> {
 
 /// A raw header value as text: unfolded, 8-bit bytes read, encoded words decoded.
 pub(super) fn unstructured(raw: &[u8]) -> String {
+    let text = unfolded(raw);
+    match decode_words(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(decoded) => decoded,
+    }
+}
+
+/// A raw header value as text: unfolded, 8-bit bytes read, encoded words left as they are.
+pub(super) fn unfolded(raw: &[u8]) -> String {
     let text = lenient_text(&raw[..raw.len().min(MAX_FIELD)]);
     let mut unfolded = String::with_capacity(text.len());
     for line in text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()) {
@@ -223,10 +232,7 @@ pub(super) fn unstructured(raw: &[u8]) -> String {
         }
         unfolded.push_str(line);
     }
-    match decode_words(&unfolded) {
-        Cow::Borrowed(_) => unfolded,
-        Cow::Owned(decoded) => decoded,
-    }
+    unfolded
 }
 
 /// The addresses in a raw `From`, `To` or the like, without names, groups flattened (RFC 5322 §3.4).

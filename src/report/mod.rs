@@ -159,7 +159,7 @@ impl Action {
 }
 
 /// Diagnostic-Code: type and text, unfolded (RFC 3464 §2.3.6).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// The diagnostic type in lower case (`smtp`, `x-unix`, `x-postfix`); `None` where the field has none.
     pub kind: Option<String>,
