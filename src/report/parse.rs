@@ -32,6 +32,7 @@ impl Report {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut defects = Defects::default();
+        let bytes = without_cut_address(bytes, &mut defects);
         let parts = walk(bytes, &mut defects);
         let mut report = read(&parts, &mut defects);
         if matches!(report.kind, ReportKind::Unrecognized | ReportKind::TextBounce)
@@ -46,6 +47,20 @@ impl Report {
         report.defects = defects.into_list();
         report
     }
+}
+
+/// Leaves out a last line that has an address in it and no end: half an address is somebody else's.
+fn without_cut_address<'m>(bytes: &'m [u8], defects: &mut Defects) -> &'m [u8] {
+    let start = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    if !bytes[start..].contains(&b'@') {
+        return bytes;
+    }
+    defects.add(
+        "mime",
+        "the message ends in the middle of a line with an address; the line was left out",
+        "",
+    );
+    &bytes[..start]
 }
 
 /// Everything but the defects.
