@@ -20,9 +20,9 @@ use crate::status::{EnhancedStatusCode, ReplyCode};
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("10-exceptions.toml", include_str!("../../config/rules/10-exceptions.toml")),
-    ("20-microsoft.toml", include_str!("../../config/rules/20-microsoft.toml")),
+    ("20-mailbox-providers.toml", include_str!("../../config/rules/20-mailbox-providers.toml")),
     ("21-google.toml", include_str!("../../config/rules/21-google.toml")),
-    ("22-mailbox-providers.toml", include_str!("../../config/rules/22-mailbox-providers.toml")),
+    ("22-microsoft.toml", include_str!("../../config/rules/22-microsoft.toml")),
     ("24-gateways.toml", include_str!("../../config/rules/24-gateways.toml")),
     ("50-text.toml", include_str!("../../config/rules/50-text.toml")),
     ("60-languages.toml", include_str!("../../config/rules/60-languages.toml")),
