@@ -228,3 +228,25 @@ fn files_it_names_exist() {
     }
     assert!(seen > 3);
 }
+
+#[test]
+fn every_dependency_is_used() {
+    let manifest = manifest();
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    folders.push(folders[0].with_file_name("tests"));
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                _ if path.is_dir() => folders.push(path),
+                Some("rs") => files.push(fs::read_to_string(path).unwrap()),
+                _ => {}
+            }
+        }
+    }
+    for name in names(&manifest["dependencies"]).union(&names(&manifest["dev-dependencies"])) {
+        let named = Regex::new(&format!(r"\b{}(::|!)", name.replace('-', "_"))).unwrap();
+        assert!(files.iter().any(|file| named.is_match(file)), "{name} is used nowhere");
+    }
+}
