@@ -1,6 +1,6 @@
 //! What every golden message leads to, and that damage never makes a message worse for a recipient.
 //!
-//! `tests/data/reports/DECISIONS.tsv` holds a line a recipient of every golden message. `DSND_BLESS=1 cargo test
+//! `tests/data/reports/DECISIONS.tsv` holds a line a recipient of every golden message. `UPDATE_GOLDEN=1 cargo test
 //! --test decisions` writes it anew; read the difference before keeping it.
 
 use std::collections::BTreeSet;
@@ -84,7 +84,7 @@ fn every_golden_message_decides_as_written_down() {
         }
     }
     let path = folder().join("DECISIONS.tsv");
-    if std::env::var_os("DSND_BLESS").is_some() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &decided).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap();

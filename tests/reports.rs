@@ -1,6 +1,6 @@
 //! Golden messages: every `tests/data/reports/*.eml` reads as the `.json` beside it says.
 //!
-//! `DSND_BLESS=1 cargo test --test reports` writes the `.json` files anew; read the difference before keeping it.
+//! `UPDATE_GOLDEN=1 cargo test --test reports` writes the `.json` files anew; read the difference before keeping it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ fn as_json(report: &Report) -> Value {
 
 #[test]
 fn golden_messages_read_as_written_down() {
-    let bless = std::env::var_os("DSND_BLESS").is_some();
+    let bless = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     for path in golden() {
         let got =

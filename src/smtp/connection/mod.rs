@@ -184,7 +184,7 @@ where
             Received::Refused(reply) => reply,
             Received::Deliver(envelope, octets) => {
                 self.flush().await?;
-                let span = info_span!("message", message = self.messages, octets = octets.len());
+                let span = info_span!("message", number = self.messages, octets = octets.len());
                 replies::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
             }
         };
