@@ -56,6 +56,22 @@ fn a_locked_database_is_answered_with_451_and_taken_up_again_when_it_is_released
 }
 
 #[test]
+fn a_daemon_that_starts_beside_a_lock_waits_for_it_like_any_other() {
+    let home = Home::new().with("STORE_BUSY_TIMEOUT", "1");
+    home.start().stop();
+    let mut holder = Database::write(&home.database());
+    holder.run("BEGIN IMMEDIATE");
+    let daemon = home.start();
+    let mut client = daemon.connect();
+    let reply = client.send(&hard_bounce("early", "early@example.net")).unwrap();
+    assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
+    holder.run("ROLLBACK");
+    let reply = client.send(&hard_bounce("early", "early@example.net")).unwrap();
+    assert!(reply.starts_with("250 2.6.0 Stored as 1"), "{reply:?}");
+    daemon.stop();
+}
+
+#[test]
 fn a_lock_that_goes_in_time_costs_nothing() {
     let home = Home::new().with("STORE_BUSY_TIMEOUT", "30");
     let daemon = home.start();
