@@ -86,6 +86,7 @@ fn a_lock_that_goes_in_time_costs_nothing() {
         reply.join().unwrap()
     });
     assert!(reply.starts_with("250 2.6.0"), "{reply:?}");
+    assert_eq!(home.json(&["bounces", "list", "--json"]).len(), 1);
     daemon.stop();
 }
 

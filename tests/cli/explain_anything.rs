@@ -1,11 +1,10 @@
 //! `dsnd explain` on any file ends in a result.
 
-mod common;
-
 use std::process::Stdio;
 
-use common::{Home, hard_bounce, json_lines};
 use proptest::prelude::*;
+
+use crate::common::{Home, hard_bounce, json_lines};
 
 /// A program is started a case, so many files go into one.
 const FILES: usize = 24;

@@ -1,164 +1,17 @@
-//! A real MTA: Postfix gets mail that it cannot deliver, and returns its own reports to dsnd over SMTP.
-//!
-//! The instance is the test's own, with its own configuration and queue, and shares nothing with one that the
-//! machine may run. It needs Postfix installed (Debian: `postfix`) and root, since Postfix starts its parts under
-//! users of their own.
+//! A Postfix of the test's own: found, laid out, started and ended.
 
-mod common;
-
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::{Client, Home, OUR_ADDRESS, OUR_DOMAIN, say, wait_for};
-use serde_json::Value;
 use tempfile::TempDir;
 
-/// What the remote host says to each of the five.
-const REPLIES: [(&str, &str); 5] = [
-    (
-        "nobody@example.net",
-        "550 5.1.1 <nobody@example.net>: Recipient address rejected: User unknown in virtual mailbox table",
-    ),
-    (
-        "edge@example.net",
-        "550 5.4.1 Recipient address rejected: Access denied. AS(201806281) [mx.example.net]",
-    ),
-    ("full@example.net", "552 5.2.2 <full@example.net>: Mailbox is full, quota exceeded"),
-    (
-        "blocked@example.net",
-        "550 5.7.1 Service unavailable; client host [192.0.2.7] blocked using zen.example.org; see https://zen.example.org/q/192.0.2.7",
-    ),
-    ("fine@example.net", "250 2.1.5 Ok"),
-];
-
-#[test]
-fn the_reports_of_a_real_postfix_end_in_the_right_answers() {
-    let Some(installed) = Installed::find() else { return };
-    let home = Home::new();
-    let daemon = home.start();
-    let remote = remote_host();
-    let postfix = Postfix::start(&installed, remote, daemon.address());
-
-    postfix.submit("one", &REPLIES.map(|(address, _)| (address, "")));
-    let mut found = events(&home, &postfix, 4);
-    let mut event = |address: &str| found.remove(address).unwrap_or_else(|| panic!("{address} is reported"));
-    for (address, class, decision, change) in [
-        ("nobody@example.net", "recipient_unknown", "suppress", "suppressed"),
-        ("edge@example.net", "recipient_unknown", "suppress", "suppressed"),
-        ("full@example.net", "mailbox_full", "count", "counted"),
-        ("blocked@example.net", "sender_blocked", "sender", "none"),
-    ] {
-        let event = event(address);
-        assert_eq!(
-            [&event["class"], &event["decision"], &event["change"], &event["action"]],
-            [class, decision, change, "failed"],
-            "{event}"
-        );
-        assert_eq!(event["remote_mta"], "127.0.0.1", "{event}");
-        let said = event["diagnostic_code"].as_str().unwrap();
-        let reply = REPLIES.iter().find(|(to, _)| *to == address).unwrap().1;
-        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), reply.split_whitespace().collect::<Vec<_>>());
-    }
-    assert!(found.is_empty(), "the fifth was delivered, and nobody asked to be told: {found:?}");
-    let bounce = home.json(&["bounces", "list", "--json"]).remove(0);
-    assert_eq!(
-        [&bounce["kind"], &bounce["reverse_path"], &bounce["return_paths"][0]],
-        ["dsn", "", OUR_ADDRESS],
-        "{bounce}"
-    );
-    assert_eq!(
-        [&bounce["reporting_mta"], &bounce["original_message_id"], &bounce["original_from"]],
-        ["mta.example.com", "<one@example.com>", "news@example.com"],
-        "{bounce}"
-    );
-
-    let suppressed = home.json(&["suppressions", "list", "--json"]);
-    let suppressed: Vec<&str> = suppressed.iter().map(|entry| entry["address"].as_str().unwrap()).collect();
-    assert_eq!(suppressed, ["edge@example.net", "nobody@example.net"], "the first two, and no other");
-    for (address, code) in REPLIES.map(|(address, _)| address).iter().zip([1, 1, 0, 0, 0]) {
-        let checked = home.run(&["suppressions", "check", address]);
-        assert_eq!(checked.status.code(), Some(code), "{checked:?}");
-    }
-
-    // RFC 3461 §4.1: who asks for it is told of a delivery, here that a host without DSN took the message.
-    postfix.submit("two", &[("fine@example.net", " NOTIFY=SUCCESS")]);
-    let event = events(&home, &postfix, 5).remove("fine@example.net").expect("its delivery is reported");
-    assert_eq!(
-        [&event["class"], &event["decision"], &event["action"]],
-        ["delivered", "ignore", "relayed"],
-        "{event}"
-    );
-    assert_eq!(home.json(&["suppressions", "list", "--json"]).len(), 2, "still the first two");
-    drop(postfix);
-    daemon.stop();
-}
-
-/// The recorded events by recipient, when there are so many.
-fn events(home: &Home, postfix: &Postfix, count: usize) -> BTreeMap<String, Value> {
-    let what = format!("{count} events from Postfix");
-    wait_for(&what, || {
-        postfix.assert_runs();
-        let mut found = BTreeMap::new();
-        for bounce in home.json(&["bounces", "list", "--json"]) {
-            for event in bounce["recipients"].as_array().unwrap() {
-                let recipient = event["recipient"].as_str().unwrap().to_owned();
-                assert!(found.insert(recipient, event.clone()).is_none(), "each of them once: {event}");
-            }
-        }
-        (found.len() >= count).then_some(found)
-    })
-}
-
-/// The host that refuses most of its recipients. Its threads end with the test program.
-fn remote_host() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || answer(&stream));
-        }
-    });
-    address
-}
-
-fn answer(stream: &TcpStream) -> io::Result<()> {
-    let mut writer = stream;
-    let mut say = |reply: &str| writer.write_all(format!("{reply}\r\n").as_bytes());
-    say("220 mx.example.net ESMTP")?;
-    let mut in_data = false;
-    for line in BufReader::new(stream).lines() {
-        let line = line?;
-        if in_data {
-            in_data = line != ".";
-            if !in_data {
-                say("250 2.0.0 Ok: queued")?;
-            }
-            continue;
-        }
-        match line.to_ascii_uppercase().split([' ', ':']).next().unwrap_or_default() {
-            "EHLO" => say("250-mx.example.net\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING")?,
-            "RCPT" => {
-                let said = REPLIES.iter().find(|(address, _)| line.contains(address));
-                say(said.map_or("550 5.7.0 nobody told me of this one", |(_, reply)| reply))?;
-            }
-            "DATA" => {
-                in_data = true;
-                say("354 End with a dot")?;
-            }
-            "QUIT" => return say("221 2.0.0 Bye"),
-            _ => say("250 2.0.0 Ok")?,
-        }
-    }
-    Ok(())
-}
+use crate::common::{Client, OUR_ADDRESS, OUR_DOMAIN, say, wait_for};
 
 /// Where this machine keeps Postfix.
-struct Installed {
+pub(super) struct Installed {
     daemons: PathBuf,
     postfix: Owner,
     postdrop: Owner,
@@ -166,14 +19,14 @@ struct Installed {
 
 /// A user and a group, by number.
 #[derive(Clone, Copy)]
-struct Owner {
+pub(super) struct Owner {
     user: u32,
     group: u32,
 }
 
 impl Installed {
     /// `None`, and a message, where the test cannot run.
-    fn find() -> Option<Self> {
+    pub(super) fn find() -> Option<Self> {
         let found = Self::look();
         if let Err(why) = &found {
             say(&format!("SKIPPED: the reports of a real Postfix, since {why}"));
@@ -209,14 +62,14 @@ impl Installed {
 }
 
 /// A running Postfix of our own; ended when dropped, and also when this process dies.
-struct Postfix {
+pub(super) struct Postfix {
     directory: TempDir,
     master: Child,
 }
 
 impl Postfix {
     /// Lays out an instance that sends `example.net` to `remote` and our bounces to `dsnd`, and starts it.
-    fn start(installed: &Installed, remote: SocketAddr, dsnd: SocketAddr) -> Self {
+    pub(super) fn start(installed: &Installed, remote: SocketAddr, dsnd: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         mode(root, 0o755);
@@ -257,7 +110,7 @@ impl Postfix {
     }
 
     /// Gives it one message for recipients with their RCPT parameters.
-    fn submit(&self, id: &str, recipients: &[(&str, &str)]) {
+    pub(super) fn submit(&self, id: &str, recipients: &[(&str, &str)]) {
         let mut client = Client::connect_unix(&self.inlet()).unwrap();
         let mut accepted = |line: &str, code: u16| {
             let reply = client.command(line).unwrap();
@@ -277,12 +130,12 @@ impl Postfix {
     }
 
     /// Panics with its log when it says that it cannot go on.
-    fn assert_runs(&self) {
+    pub(super) fn assert_runs(&self) {
         let log = self.log();
         assert!(!log.contains("fatal:") && !log.contains("panic:"), "Postfix gave up:\n{log}");
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("queue/log")).unwrap_or_default()
     }
 }
