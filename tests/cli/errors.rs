@@ -1,7 +1,7 @@
 //! What is said when it cannot be done: the thing, and the fix.
 
 use super::{failed, status, text};
-use crate::common::{Database, Home};
+use crate::common::{DSND, Database, Home, PATIENCE};
 
 #[test]
 fn a_database_that_is_missing_foreign_or_newer_is_named() {
@@ -27,7 +27,8 @@ fn a_database_that_is_missing_foreign_or_newer_is_named() {
     for arguments in all().chain(&[&["serve"][..]]) {
         let output = home.run(arguments);
         let line = failed(&output);
-        assert!(line.contains(name) && line.contains("is no dsnd database"), "{line}");
+        assert!(line.contains("is no dsnd database"), "{line}");
+        assert_eq!(line.matches(name).count(), 1, "named, and once: {line}");
     }
     assert!(std::fs::read(&path).unwrap().starts_with(b"These are my memoirs"), "left alone");
     std::fs::remove_file(&path).unwrap();
@@ -37,7 +38,23 @@ fn a_database_that_is_missing_foreign_or_newer_is_named() {
     for arguments in all().chain(&[&["serve"][..]]) {
         let output = home.run(arguments);
         let line = failed(&output);
-        assert!(line.contains(name) && line.contains("newer dsnd (schema 99"), "{line}");
+        assert!(line.contains("newer dsnd (schema 99"), "{line}");
+        assert_eq!(line.matches(name).count(), 1, "named, and once: {line}");
+    }
+}
+
+#[test]
+fn a_first_start_that_is_cut_short_is_made_good_by_the_next() {
+    // Units of 512 octets; a whole schema needs more than the most of them.
+    for limit in (0..=104).step_by(8) {
+        let home = Home::new();
+        let limited = format!("trap '' XFSZ; ulimit -S -f {limit} && exec \"$0\" serve");
+        let command = home.wrapped(&["sh", "-c", &limited, DSND], &[]);
+        let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap();
+        let line = failed(&output);
+        assert!(line.contains(home.database().to_str().unwrap()), "{limit}: {line}");
+        home.start().stop();
+        assert!(home.json(&["bounces", "list", "--json"]).is_empty(), "{limit}");
     }
 }
 
