@@ -64,7 +64,7 @@ pub enum AppError {
 pub async fn serve(config: Config) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
-    let classifier = Arc::new(Classifier::embedded()?);
+    let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let mut listeners = Vec::new();
     for address in &config.listen {
         listeners.push(bind(*address).await?);

@@ -217,7 +217,7 @@ impl ReplyCode {
                 return None;
             }
             let code = Self::prefix(&text[start..])?;
-            let rest = text[start + 3..].trim_start_matches([' ', '-', '#', '(', '[']);
+            let rest = text[start + 3..].trim_start_matches([' ', '-', '#', '(', '[', '\'', '"']);
             let before = text[..start].trim_end_matches(char::is_whitespace);
             let introduced = before.is_empty()
                 || before.ends_with([':', '(', '[', '"', '\'', '<', '#', '=', '\n', '>', '|'])

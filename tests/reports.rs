@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// An empty folder must not pass.
-const AT_LEAST: usize = 50;
+const AT_LEAST: usize = 54;
 
 fn golden() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reports");
@@ -105,7 +105,7 @@ fn golden_messages_read_as_written_down() {
 }
 
 #[test]
-fn line_ends_change_nothing_but_the_text() {
+fn line_ends_change_nothing() {
     for path in golden() {
         let bytes = fs::read(&path).unwrap();
         if bytes.is_empty() {
@@ -114,10 +114,7 @@ fn line_ends_change_nothing_but_the_text() {
         let lf: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != b'\r').collect();
         let crlf: Vec<u8> =
             lf.iter().flat_map(|&byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] }).collect();
-        let (mut one, mut other) = (Report::parse(&lf), Report::parse(&crlf));
-        one.text = one.text.replace("\r\n", "\n");
-        other.text = other.text.replace("\r\n", "\n");
-        assert_eq!(as_json(&one), as_json(&other), "{}", path.display());
+        assert_eq!(as_json(&Report::parse(&lf)), as_json(&Report::parse(&crlf)), "{}", path.display());
     }
 }
 

@@ -8,6 +8,9 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 /// Longest text of one source that rules are run over, in bytes; what a host says fits many times over.
 pub const MAX_EVIDENCE: usize = 8 * 1024;
 
+/// Cisco IronPort puts this before whatever the remote host said; it means nothing by itself.
+const IRONPORT_LABEL: &str = "Unknown address error ";
+
 /// Where a piece of evidence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,13 +72,21 @@ pub struct Evidence {
     pub sources: Vec<Source>,
     /// Lower-cased names of the hosts that speak: Remote-MTA, Reporting-MTA, the recipient's domain.
     pub hosts: Vec<String>,
+    /// The Remote-MTA field's host.
+    pub remote_mta: Option<String>,
 }
 
 impl Source {
     /// Folds a text and reads its codes.
     #[must_use]
     pub fn new(field: EvidenceField, text: &str) -> Self {
-        let text = fold_reply(cut(text, MAX_EVIDENCE));
+        let mut text = fold_reply(cut(text, MAX_EVIDENCE));
+        if text.contains(['\u{2018}', '\u{2019}']) {
+            text = text.replace(['\u{2018}', '\u{2019}'], "'"); // typographers' "doesn't" is everybody's
+        }
+        if let Some(start) = text.find(IRONPORT_LABEL) {
+            text.replace_range(start..start + IRONPORT_LABEL.len(), "");
+        }
         let reply = match ReplyCode::prefix(&text) {
             Some(code) if code.get() >= 400 => Some((code, 0..3)),
             _ => ReplyCode::find_failure(&text),
@@ -85,7 +96,8 @@ impl Source {
             .as_ref()
             .and_then(|(_, range)| {
                 let rest = &text[range.end..];
-                let skipped = rest.len() - rest.trim_start_matches([' ', '-', '#', '(', '[', '<']).len();
+                let skipped =
+                    rest.len() - rest.trim_start_matches([' ', '-', '#', '(', '[', '<', '\'', '"']).len();
                 let (code, length) = EnhancedStatusCode::prefix(&rest[skipped..])?;
                 let start = range.end + skipped;
                 Some((code, start..start + length))
@@ -129,11 +141,12 @@ impl Evidence {
         if let Some(text) = prose_about(report, fields) {
             sources.push(Source::new(EvidenceField::Text, &text));
         }
-        let mta_hosts = [&fields.remote_mta, &report.message.reporting_mta]
-            .into_iter()
-            .flatten()
-            .filter_map(|mta| mta.value.split_whitespace().next())
-            .map(|host| host.trim_end_matches('.').to_lowercase());
+        let host = |mta: &crate::address::TypedAddress| {
+            let name = mta.value.split_whitespace().next()?;
+            Some(name.trim_end_matches('.').to_lowercase()).filter(|name| !name.is_empty())
+        };
+        let mta_hosts =
+            [&fields.remote_mta, &report.message.reporting_mta].into_iter().flatten().filter_map(host);
         let domain = [&fields.final_recipient, &fields.original_recipient]
             .into_iter()
             .flatten()
@@ -142,7 +155,8 @@ impl Evidence {
             action: fields.action,
             status: fields.status,
             will_retry: fields.will_retry_until.is_some(),
-            hosts: mta_hosts.chain(domain).filter(|host| !host.is_empty()).collect(),
+            hosts: mta_hosts.chain(domain).collect(),
+            remote_mta: fields.remote_mta.as_ref().and_then(host),
             sources: sources.into_iter().filter(|source| !source.text.is_empty()).collect(),
         }
     }

@@ -6,11 +6,13 @@
 
 mod class;
 pub mod evidence;
+pub mod facts;
 pub mod registry;
 pub mod rules;
 
 pub use class::{BounceType, Category, Class, Decision, Severity};
 use evidence::{Evidence, EvidenceField, Source};
+pub use facts::Facts;
 use registry::Registry;
 use rules::{Context, Rules};
 
@@ -41,6 +43,8 @@ pub struct Classification {
     pub effective_status: Option<EnhancedStatusCode>,
     /// The reply code the remote host gave.
     pub reply_code: Option<ReplyCode>,
+    /// What else the text tells.
+    pub facts: Facts,
 }
 
 /// Registry and rules, ready to use. Build once, share.
@@ -76,7 +80,15 @@ impl Classifier {
     /// # Errors
     /// [`ClassifierError`] when an embedded file is broken, which the tests keep from happening.
     pub fn embedded() -> Result<Self, ClassifierError> {
-        Ok(Self { registry: Registry::embedded()?, rules: Rules::embedded()? })
+        Self::with_rules(&[])
+    }
+
+    /// The embedded registry and rules, with the operator's rules before them.
+    ///
+    /// # Errors
+    /// [`ClassifierError`], with everything that is wrong in the operator's files.
+    pub fn with_rules(operator: &[rules::RuleFile]) -> Result<Self, ClassifierError> {
+        Ok(Self { registry: Registry::embedded()?, rules: Rules::load(operator)? })
     }
 
     /// The table of registered codes.
@@ -94,6 +106,12 @@ impl Classifier {
     /// Classifies gathered evidence.
     #[must_use]
     pub fn decide(&self, evidence: &Evidence) -> Classification {
+        let mut result = self.conclude(evidence);
+        result.facts = Facts::gather(evidence, result.class);
+        result
+    }
+
+    fn conclude(&self, evidence: &Evidence) -> Classification {
         let codes = effective_codes(evidence);
         if let Some(result) = self.by_action(evidence, &codes) {
             return result;
@@ -104,6 +122,7 @@ impl Classifier {
             reply_code: codes.reply_code,
             hosts: &evidence.hosts,
             action: evidence.action.filter(|action| *action != Action::Delayed),
+            phase: facts::phase(evidence),
         };
         for source in deciding_sources(evidence, codes.status) {
             if let Some(found) = self.rules.find(&source.text, context) {
@@ -145,6 +164,7 @@ impl Classifier {
                     reply_code: codes.reply_code,
                     hosts: &evidence.hosts,
                     action: Some(Action::Delayed),
+                    phase: None,
                 };
                 // Some MTAs call their last report "delayed": the text says that they gave up.
                 let given_up = evidence
@@ -268,7 +288,8 @@ const fn class_of_reply(reply: ReplyCode) -> Option<Class> {
         552 | 422 => Class::MailboxFull,
         551 => Class::RecipientMoved,
         521 | 556 => Class::DomainInvalid, // RFC 7504 §3, RFC 7505 §4.1
-        525 | 530 | 533..=535 | 538 => Class::SenderAuth, // answers to a login: our own account (RFC 5248 §2.4)
+        525 => Class::RecipientInactive,   // RFC 5248 §2.4
+        530 | 533..=535 | 538 => Class::SenderAuth,
         500..=504 | 555 => Class::ProtocolError,
         _ => return None,
     })
@@ -292,6 +313,7 @@ fn result(
         evidence: evidence::cut(shown, MAX_SHOWN).to_owned(),
         effective_status: codes.status,
         reply_code: codes.reply_code,
+        facts: Facts::default(),
     }
 }
 

@@ -4,6 +4,8 @@
 //! length, whatever the number of rules. Every rule carries lines that it must match and lines that it must
 //! not; both are checked whenever the file is loaded.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
@@ -11,13 +13,19 @@ use serde::Deserialize;
 
 use super::class::{Class, Severity};
 use super::evidence::{EvidenceField, Source};
+use super::facts::Phase;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("10-exceptions.toml", include_str!("../../config/rules/10-exceptions.toml")),
+    ("20-microsoft.toml", include_str!("../../config/rules/20-microsoft.toml")),
+    ("21-google.toml", include_str!("../../config/rules/21-google.toml")),
+    ("22-mailbox-providers.toml", include_str!("../../config/rules/22-mailbox-providers.toml")),
+    ("24-gateways.toml", include_str!("../../config/rules/24-gateways.toml")),
     ("50-text.toml", include_str!("../../config/rules/50-text.toml")),
+    ("60-languages.toml", include_str!("../../config/rules/60-languages.toml")),
 ];
 
 /// One rule as it stands in a file.
@@ -31,9 +39,16 @@ struct RawRule {
     status: Vec<String>,
     #[serde(default)]
     reply: Vec<u16>,
+    /// Only where one of these hosts speaks, or the recipient is at one of these domains.
     #[serde(default)]
     hosts: Vec<String>,
+    /// Only where a host of the file's provider speaks.
+    #[serde(default)]
+    provider: bool,
     action: Option<RawAction>,
+    /// Only where the text tells that it was said at one of these points.
+    #[serde(default)]
+    phase: Vec<Phase>,
     severity: Option<Severity>,
     examples: Vec<String>,
     #[serde(default)]
@@ -66,7 +81,9 @@ pub struct Rule {
     status: Vec<StatusPattern>,
     reply: Vec<ReplyCode>,
     hosts: Vec<String>,
+    phase: Vec<Phase>,
     delayed: bool,
+    by_operator: bool,
     examples: Vec<String>,
     counter_examples: Vec<String>,
     regex: OnceLock<Regex>,
@@ -94,40 +111,43 @@ pub struct Context<'c> {
     pub hosts: &'c [String],
     /// What was done.
     pub action: Option<Action>,
+    /// How far the delivery had come.
+    pub phase: Option<Phase>,
 }
 
-/// A rule file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RuleError {
-    /// Not the TOML it should be.
-    #[error("{file}: {cause}")]
-    Toml {
-        /// The file.
-        file: String,
-        /// What the reader says, with line and column.
-        cause: Box<toml::de::Error>,
-    },
-    /// Two rules of one name.
-    #[error("{file}: rule {id}: the id is used twice")]
-    Twice {
-        /// The file of the second one.
-        file: String,
-        /// The id.
-        id: String,
-    },
-    /// Something in a rule is wrong.
-    #[error("{file}: rule {id}: {what}")]
-    Rule {
-        /// The file.
-        file: String,
-        /// The rule.
-        id: String,
-        /// What, with the offending text.
-        what: String,
-    },
-    /// The automaton grows too large.
-    #[error("the rules together: {0}")]
-    Automaton(Box<regex::Error>),
+/// Something wrong in a rule file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The file, with the line where the reader knows it.
+    pub file: String,
+    /// The rule; empty where the file itself is no TOML.
+    pub id: String,
+    /// What, with the offending text.
+    pub what: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.id.is_empty() {
+            write!(f, "{}: {}", self.file, self.what)
+        } else {
+            write!(f, "{}: rule {}: {}", self.file, self.id, self.what)
+        }
+    }
+}
+
+/// Rule files that cannot be used, with everything that is wrong in them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct RuleError(pub Vec<Flaw>);
+
+/// A rule file: its name for messages, and its text.
+#[derive(Debug, Clone)]
+pub struct RuleFile {
+    /// The name.
+    pub name: String,
+    /// The TOML.
+    pub text: String,
 }
 
 /// All rules, compiled.
@@ -141,52 +161,70 @@ impl Rules {
     /// Reads, checks and compiles the embedded files.
     ///
     /// # Errors
-    /// [`RuleError`], naming the file and the rule.
+    /// [`RuleError`], with every flaw at once.
     pub fn embedded() -> Result<Self, RuleError> {
-        Self::load(EMBEDDED.iter().copied())
+        Self::load(&[])
     }
 
-    /// Reads, checks and compiles rule files, given as (name, content).
+    /// Reads, checks and compiles the operator's files and the embedded ones. The operator's rules are tried
+    /// first, and one with the id of an embedded rule takes its place.
     ///
     /// # Errors
-    /// [`RuleError`] for bad TOML, a bad pattern or condition, an id used twice, or an example that does not
-    /// do what it says.
-    pub fn load<'f>(files: impl Iterator<Item = (&'f str, &'f str)>) -> Result<Self, RuleError> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct File {
-            #[serde(default)]
-            rule: Vec<RawRule>,
+    /// [`RuleError`], with every flaw at once: bad TOML, a bad pattern or condition, an id used twice, or an
+    /// example that does not do what it says.
+    pub fn load(operator: &[RuleFile]) -> Result<Self, RuleError> {
+        let mut flaws = Vec::new();
+        let mut drafts = Vec::new();
+        for file in operator {
+            read_file(&file.name, &file.text, &mut drafts, &mut flaws);
         }
-        let mut rules: Vec<Rule> = Vec::new();
-        let mut origin: Vec<String> = Vec::new();
-        for (name, text) in files {
-            let file: File = toml::from_str(text)
-                .map_err(|cause| RuleError::Toml { file: name.to_owned(), cause: Box::new(cause) })?;
-            for raw in file.rule {
-                if rules.iter().any(|rule| rule.id == raw.id) {
-                    return Err(RuleError::Twice { file: name.to_owned(), id: raw.id });
+        let own = drafts.len();
+        for (name, text) in EMBEDDED {
+            read_file(name, text, &mut drafts, &mut flaws);
+        }
+        Self::compile(drafts, own, flaws)
+    }
+
+    /// Compiles rules of which the first `own` are the operator's.
+    fn compile(drafts: Vec<Draft>, own: usize, mut flaws: Vec<Flaw>) -> Result<Self, RuleError> {
+        let (mut rules, mut files): (Vec<Rule>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut ids: HashMap<String, bool> = HashMap::new();
+        for (at, draft) in drafts.into_iter().enumerate() {
+            let by_operator = at < own;
+            match ids.insert(draft.raw.id.clone(), by_operator) {
+                Some(true) if !by_operator => {
+                    ids.insert(draft.raw.id, true); // the operator's rule stands in its place
+                    continue;
                 }
-                let id = raw.id.clone();
-                rules.push(check(raw).map_err(|what| RuleError::Rule { file: name.to_owned(), id, what })?);
-                origin.push(name.to_owned());
+                Some(_) => flaws.push(flaw(&draft.file, &draft.raw.id, "the id is used twice")),
+                None => {}
+            }
+            let id = draft.raw.id.clone();
+            match check(draft.raw) {
+                Ok(rule) => {
+                    rules.push(Rule { by_operator, ..rule });
+                    files.push(draft.file);
+                }
+                Err(what) => flaws.push(flaw(&draft.file, &id, what)),
             }
         }
         let automaton = RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
             .case_insensitive(true)
-            .size_limit(64 << 20)
-            .dfa_size_limit(32 << 20)
-            .build()
-            .map_err(|cause| RuleError::Automaton(Box::new(cause)))?;
+            .size_limit(256 << 20)
+            .dfa_size_limit(64 << 20)
+            .build();
+        let automaton = match automaton {
+            Ok(automaton) => automaton,
+            Err(cause) => {
+                flaws.push(flaw("all rules together", "", cause.to_string()));
+                return Err(RuleError(flaws));
+            }
+        };
         let loaded = Self { rules, automaton };
-        for (rule, file) in loaded.rules.iter().zip(origin) {
-            loaded.check_examples(rule).map_err(|what| RuleError::Rule {
-                file,
-                id: rule.id.clone(),
-                what,
-            })?;
+        for (rule, file) in loaded.rules.iter().zip(&files) {
+            flaws.extend(loaded.check_examples(rule).into_iter().map(|what| flaw(file, &rule.id, what)));
         }
-        Ok(loaded)
+        if flaws.is_empty() { Ok(loaded) } else { Err(RuleError(flaws)) }
     }
 
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
@@ -215,7 +253,8 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    fn check_examples(&self, rule: &Rule) -> Result<(), String> {
+    /// What a rule's own lines say against it.
+    fn check_examples(&self, rule: &Rule) -> Vec<String> {
         let decides = |line: &String| {
             let source = Source::new(EvidenceField::DiagnosticCode, line);
             let context = Context {
@@ -223,24 +262,34 @@ impl Rules {
                 reply_code: source.reply_code,
                 hosts: &rule.hosts,
                 action: Some(if rule.delayed { Action::Delayed } else { Action::Failed }),
+                phase: rule.phase.first().copied(),
             };
-            self.find(&source.text, context).map(|found| found.rule.id.clone())
+            self.find(&source.text, context).map(|found| found.rule)
         };
+        let mut wrong = Vec::new();
+        let mut decided = false;
         for line in &rule.examples {
             match decides(line) {
-                Some(id) if id == rule.id => {}
+                Some(other) if other.id == rule.id => decided = true,
+                // Two rules may say the same of a line, as long as each decides some line of its own.
+                Some(other) if other.class == rule.class && other.severity == rule.severity => {}
+                // The operator may decide otherwise about what an embedded rule says.
+                Some(other) if other.by_operator && !rule.by_operator => decided = true,
                 Some(other) => {
-                    return Err(format!("example {line:?} is taken by rule {other}, which comes before"));
+                    wrong.push(format!("example {line:?} is taken by rule {}, which comes before", other.id))
                 }
-                None => return Err(format!("example {line:?} does not match")),
+                None => wrong.push(format!("example {line:?} does not match")),
             }
+        }
+        if !decided && wrong.is_empty() {
+            wrong.push("earlier rules take every example: it decides nothing".to_owned());
         }
         for line in &rule.counter_examples {
-            if decides(line).is_some_and(|id| id == rule.id) {
-                return Err(format!("counter-example {line:?} matches"));
+            if decides(line).is_some_and(|decided| decided.id == rule.id) {
+                wrong.push(format!("counter-example {line:?} matches"));
             }
         }
-        Ok(())
+        wrong
     }
 }
 
@@ -249,6 +298,7 @@ impl Rule {
         (context.action == Some(Action::Delayed)) == self.delayed
             && (self.status.is_empty() || self.status.iter().any(|pattern| pattern.matches(context.status)))
             && (self.reply.is_empty() || context.reply_code.is_some_and(|code| self.reply.contains(&code)))
+            && (self.phase.is_empty() || context.phase.is_some_and(|phase| self.phase.contains(&phase)))
             && (self.hosts.is_empty() || context.hosts.iter().any(|host| self.names_host(host)))
     }
 
@@ -303,7 +353,53 @@ impl StatusPattern {
     }
 }
 
+/// A rule as read, and where.
+struct Draft {
+    file: String,
+    raw: RawRule,
+}
+
+fn flaw(file: &str, id: &str, what: impl Into<String>) -> Flaw {
+    Flaw { file: file.to_owned(), id: id.to_owned(), what: what.into() }
+}
+
+fn read_file(name: &str, text: &str, drafts: &mut Vec<Draft>, flaws: &mut Vec<Flaw>) {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        /// Hosts of the provider that all rules of the file speak of.
+        #[serde(default)]
+        provider: Option<Provider>,
+        #[serde(default)]
+        rule: Vec<RawRule>,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Provider {
+        hosts: Vec<String>,
+    }
+    match toml::from_str::<File>(text) {
+        Ok(file) => {
+            let hosts = file.provider.map(|provider| provider.hosts).unwrap_or_default();
+            drafts.extend(file.rule.into_iter().map(|mut raw| {
+                if raw.provider {
+                    raw.hosts.extend(hosts.iter().cloned());
+                }
+                Draft { file: name.to_owned(), raw }
+            }));
+        }
+        Err(cause) => {
+            let line =
+                cause.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            flaws.push(flaw(&format!("{name}:{line}"), "", cause.message()));
+        }
+    }
+}
+
 fn check(raw: RawRule) -> Result<Rule, String> {
+    if raw.provider && raw.hosts.is_empty() {
+        return Err("provider = true, but the file names no [provider] hosts".to_owned());
+    }
     if raw.examples.is_empty() {
         return Err("it has no example".to_owned());
     }
@@ -324,7 +420,9 @@ fn check(raw: RawRule) -> Result<Rule, String> {
         status,
         reply,
         hosts: raw.hosts.into_iter().map(|host| host.to_lowercase()).collect(),
+        phase: raw.phase,
         delayed: raw.action == Some(RawAction::Delayed),
+        by_operator: false,
         examples: raw.examples,
         counter_examples: raw.counter_examples,
         regex: OnceLock::new(),
@@ -345,8 +443,12 @@ mod tests {
         counter_examples = ["550 5.1.1 No thanks"]
     "#;
 
+    fn load(text: &str) -> Result<Rules, RuleError> {
+        Rules::load(&[RuleFile { name: "test.toml".to_owned(), text: text.to_owned() }])
+    }
+
     fn error(text: &str) -> String {
-        Rules::load([("test.toml", text)].into_iter()).unwrap_err().to_string()
+        load(text).unwrap_err().to_string()
     }
 
     #[test]
@@ -356,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_wrong_file_is_refused_and_named() {
-        Rules::load([("test.toml", GOOD)].into_iter()).unwrap();
+        load(GOOD).unwrap();
         for (from, to, said) in [
             ("policy", "polizei", "test.toml"),
             ("5.7.x", "9.7.x", "rule a: status"),
@@ -376,6 +478,31 @@ mod tests {
     #[test]
     fn a_rule_hidden_by_an_earlier_one_is_refused() {
         let second = GOOD.replacen("\"a\"", "\"b\"", 1);
-        assert!(error(&format!("{GOOD}{second}")).contains("taken by rule a"));
+        assert!(error(&format!("{GOOD}{second}")).contains("earlier rules take every example"));
+    }
+
+    #[test]
+    fn every_flaw_is_named_at_once() {
+        let text = format!(
+            "{}{}",
+            GOOD.replacen("5.7.1 No", "5.7.1 Oh", 1),
+            GOOD.replacen("\"a\"", "\"b\"", 1).replacen("5.7.x", "9.9", 1)
+        );
+        let message = error(&text);
+        assert!(message.contains("rule a") && message.contains("rule b"), "{message}");
+    }
+
+    #[test]
+    fn the_operator_decides_before_the_embedded_rules_and_can_replace_one() {
+        let first = GOOD.replacen("no thanks", "user unknown", 1).replacen("5.7.x", "5.1.x", 1);
+        let first =
+            first.replacen("5.7.1 No thanks", "5.1.1 user unknown", 1).replacen("5.1.1 No", "5.7.1 No", 1);
+        let rules = load(&first).unwrap();
+        let context =
+            Context { status: "5.1.1".parse().ok(), reply_code: None, hosts: &[], action: None, phase: None };
+        assert_eq!(rules.find("user unknown", context).unwrap().rule.id, "a");
+        let count = Rules::embedded().unwrap().len();
+        let replaced = load(&GOOD.replacen("\"a\"", "\"text.policy\"", 1)).unwrap();
+        assert_eq!(replaced.len(), count);
     }
 }

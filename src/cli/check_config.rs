@@ -19,8 +19,9 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<ExitCode> {
         }
         Err(error @ ConfigError::Read { .. }) => return Err(error.into()),
     };
-    if let Err(error) = Classifier::embedded() {
-        wrong.push(error.to_string());
+    let own_rules = loaded.as_ref().map(|config| config.rules.as_slice()).unwrap_or_default();
+    if let Err(error) = Classifier::with_rules(own_rules) {
+        wrong.extend(error.to_string().lines().map(str::to_owned));
     }
     if let (Some(config), true) = (loaded, wrong.is_empty()) {
         let file =

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{FAILED, Language, output};
 use crate::classify::registry::Registry;
-use crate::classify::{BounceType, Category, Class, Classifier, Decision};
+use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
 use crate::ingest::assess;
 use crate::report::{Action, RecipientFields, Report};
 use crate::status::ReplyCode;
@@ -79,6 +79,7 @@ struct RecipientPart {
     rule: String,
     evidence_field: &'static str,
     evidence: String,
+    facts: Facts,
 }
 
 /// Explains every file; goes on after one that cannot be read, and says so in the exit status.
@@ -170,6 +171,7 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
         rule: result.rule,
         evidence_field: result.evidence_field.as_str(),
         evidence: result.evidence,
+        facts: result.facts,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub use reader::Problem;
 use reader::Reader;
 
+use crate::classify::rules::RuleFile;
 use crate::policy::Policy;
 use crate::returnpath::{LocalPartPattern, ReturnPaths};
 use crate::smtp::settings::{BareNewline, Settings};
@@ -35,6 +36,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Thresholds and terms.
     pub policy: Policy,
+    /// The operator's rule files, in the order of their names; embedded rules come after them.
+    pub rules: Vec<RuleFile>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -142,12 +145,24 @@ impl Config {
         let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
+        let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
         if !problems.is_empty() {
             return Err(ConfigError::Wrong(problems));
         }
-        Ok(Self { file: None, listen, smtp, domains, return_paths, trust_unsigned, store, policy, log })
+        Ok(Self {
+            file: None,
+            listen,
+            smtp,
+            domains,
+            return_paths,
+            trust_unsigned,
+            store,
+            policy,
+            rules,
+            log,
+        })
     }
 }
 
@@ -342,6 +357,31 @@ fn policy(reader: &mut Reader, name: &str) -> Policy {
         );
     }
     policy
+}
+
+/// The `*.toml` files of `rules.dir`.
+fn rules(reader: &mut Reader) -> Vec<RuleFile> {
+    let Some((at, dir)) = reader.text("rules.dir") else { return Vec::new() };
+    if dir.is_empty() {
+        return Vec::new();
+    }
+    let read = || -> std::io::Result<Vec<RuleFile>> {
+        let mut paths =
+            std::fs::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        paths.sort();
+        let file = |path: &PathBuf| {
+            Ok(RuleFile { name: path.display().to_string(), text: std::fs::read_to_string(path)? })
+        };
+        paths.iter().map(file).collect()
+    };
+    match read() {
+        Ok(files) => files,
+        Err(error) => {
+            reader.wrong(&at, format!("cannot read the rules in {dir:?}: {error}"));
+            Vec::new()
+        }
+    }
 }
 
 fn log(reader: &mut Reader) -> LogConfig {

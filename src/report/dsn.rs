@@ -76,7 +76,6 @@ impl Reader {
         let has = |role| paragraph.iter().any(|field| field.role == role);
         let leader = paragraph.iter().find(|field| matches!(field.role, Role::Address | Role::Recipient));
         let goes_on = !has(Role::Address)
-            && !has(Role::Message)
             && self.current.as_ref().is_some_and(|group| {
                 // An empty line too many inside a group: nothing of it was there before.
                 paragraph.iter().all(|field| group.seen & bit(field.name) == 0)
@@ -89,7 +88,7 @@ impl Reader {
         if self.current.is_none() && !about_message {
             self.current = Some(Group::default());
         }
-        let misplaced = has(Role::Message) && !has(Role::Address);
+        let misplaced = has(Role::Message) && !has(Role::Address) && !goes_on;
         for (at, field) in paragraph.iter().enumerate() {
             match field.role {
                 Role::Message => self.message_field(field, defects),
@@ -288,7 +287,7 @@ fn read_value(field: &RawField<'_>, defects: &mut Defects) -> (String, bool) {
 /// An address or MTA name with a comment loses it; the comment can hold the alias or the host's IP address.
 fn keep_commented(extensions: &mut Vec<Field>, field: &RawField<'_>, value: &str, defects: &mut Defects) {
     let typed = field.role == Role::Address || field.name.to_ascii_lowercase().ends_with("-mta");
-    if typed && value.contains('(') {
+    if typed && value.contains('(') && fields::typed(value).0.as_deref() != Some("x400") {
         extend(extensions, field.name, value.to_owned(), defects);
     }
 }
@@ -298,5 +297,87 @@ fn extend(extensions: &mut Vec<Field>, name: &str, value: String, defects: &mut 
         extensions.push(Field { name: name.to_owned(), value });
     } else {
         defects.add(name, "more extension fields than are kept", "");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Reader {
+        let mut reader = Reader::default();
+        let mut defects = Defects::default();
+        reader.read(body.as_bytes(), &mut defects);
+        reader.finish(&mut defects);
+        reader
+    }
+
+    fn recipients(body: &str) -> Vec<(Option<String>, Option<String>)> {
+        let group = |group: &RecipientFields| {
+            let address = group.final_recipient.as_ref().map(|address| address.value.clone());
+            (address, group.status.map(|status| status.to_string()))
+        };
+        read(body).recipients.iter().map(group).collect()
+    }
+
+    fn two() -> Vec<(Option<String>, Option<String>)> {
+        ["a@b", "c@d"]
+            .iter()
+            .zip(["5.1.1", "4.2.2"])
+            .map(|(a, s)| (Some((*a).into()), Some(s.into())))
+            .collect()
+    }
+
+    #[test]
+    fn two_recipients_stay_two_however_their_groups_are_set_apart() {
+        for body in [
+            "Reporting-MTA: mx\n\nFinal-Recipient: a@b\nStatus: 5.1.1\n\nFinal-Recipient: c@d\nStatus: 4.2.2\n",
+            "Reporting-MTA: mx\nFinal-Recipient: a@b\nStatus: 5.1.1\nFinal-Recipient: c@d\nStatus: 4.2.2\n",
+            "Final-Recipient: a@b\n\nStatus: 5.1.1\n\nFinal-Recipient: c@d\n \nStatus: 4.2.2\nReporting-MTA: mx\n",
+            "Action: failed\nFinal-Recipient: a@b\nStatus: 5.1.1\nAction: failed\nFinal-Recipient: c@d\nStatus: 4.2.2\n",
+            "Status: 5.1.1\nFinal-Recipient: a@b\n\nStatus: 4.2.2\nFinal-Recipient: c@d\n",
+            "Final-Recipient: a@b\nOriginal-Recipient: a@b\nStatus: 5.1.1\nOriginal-Recipient: c@d\nFinal-Recipient: c@d\nStatus: 4.2.2\n",
+            "Original-Recipient: a@b\nStatus: 5.1.1\nFinal-Recipient: a@b\nX-Y: z\n\n\nX-Y: z\nFinal-Recipient: c@d\nStatus: 4.2.2\n",
+        ] {
+            assert_eq!(recipients(body), two(), "{body}");
+        }
+    }
+
+    #[test]
+    fn fields_about_a_recipient_among_those_about_the_message_make_none() {
+        let reader = read("Reporting-MTA: mx\nAction: failed\n\nFinal-Recipient: a@b\nStatus: 5.1.1\n");
+        assert_eq!(reader.recipients.len(), 1);
+        assert_eq!(reader.message.extensions, [Field { name: "Action".into(), value: "failed".into() }]);
+        let alone = read("Reporting-MTA: mx\nAction: failed\nStatus: 5.1.1\n");
+        assert_eq!(alone.recipients.len(), 1);
+        assert_eq!(alone.recipients[0].action, Some(Action::Failed));
+    }
+
+    #[test]
+    fn actions_and_statuses_are_read_as_they_are_written() {
+        for (value, read) in [
+            ("failed", Some(Action::Failed)),
+            ("FAILED (bad destination)", Some(Action::Failed)),
+            ("(see below) delayed", Some(Action::Delayed)),
+            ("delivered;", Some(Action::Delivered)),
+            ("deliverable", None),
+            ("", None),
+        ] {
+            assert_eq!(action(value), read, "{value}");
+        }
+        for (value, read) in [
+            ("5.1.1", Some("5.1.1")),
+            ("5.1.1 (bad mailbox)", Some("5.1.1")),
+            ("5. 1. 1", Some("5.1.1")),
+            ("smtp; 550 5.7.1 no", Some("5.7.1")),
+            ("(permanent: 5.2.2)", Some("5.2.2")),
+            ("5.7.606.", Some("5.7.606")),
+            ("550", None),
+            ("5.1", None),
+            ("5.1.1.1", None),
+            ("", None),
+        ] {
+            assert_eq!(status(value).map(|code| code.to_string()).as_deref(), read, "{value}");
+        }
     }
 }

@@ -314,3 +314,75 @@ fn unescape_utf8(text: &str) -> String {
     out.push_str(rest);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Vec<Vec<(String, String)>> {
+        let field = |field: &RawField<'_>| (field.name.to_owned(), field.value().0);
+        Paragraphs::new(body.as_bytes()).map(|fields| fields.iter().map(field).collect()).collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_body_indented_as_a_whole_has_fields_all_the_same() {
+        let groups = read("  Reporting-MTA: dns; mx\n\n  Final-Recipient: a@b\n     (c)\n  Action: failed\n");
+        assert_eq!(
+            groups,
+            [
+                vec![pair("Reporting-MTA", "dns; mx")],
+                vec![pair("Final-Recipient", "a@b (c)"), pair("Action", "failed")]
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folded_line_that_looks_like_a_field_is_none() {
+        let groups = read("Diagnostic-Code: smtp; 550\n Status: 5.1.1 is what they said\nStatus: 5.0.0\n");
+        assert_eq!(groups[0].len(), 2);
+        assert_eq!(groups[0][0].1, "smtp; 550 Status: 5.1.1 is what they said");
+    }
+
+    #[test]
+    fn types_are_split_off_where_there_are_types() {
+        for (value, kind, rest) in [
+            ("rfc822; a@b", Some("rfc822"), "a@b"),
+            ("RFC822;a@b", Some("rfc822"), "a@b"),
+            ("rfc/822;a@b", Some("rfc/822"), "a@b"),
+            ("rfc822: a@b", Some("rfc822"), "a@b"),
+            ("smtp (why not) ; 550 x", Some("smtp"), "550 x"),
+            ("; a@b", None, "a@b"),
+            ("550 5.1.1; no", None, "550 5.1.1; no"),
+            ("a@b;c", None, "a@b;c"),
+            ("", None, ""),
+        ] {
+            assert_eq!(typed(value), (kind.map(str::to_owned), rest), "{value}");
+        }
+    }
+
+    #[test]
+    fn addresses_come_out_of_their_wrapping() {
+        for (value, read) in [
+            ("rfc822; <a@b.example>", "a@b.example"),
+            ("rfc822; <a@b.example> (expanded from <c@d.example>)", "a@b.example"),
+            ("rfc822; a@b.example>", "a@b.example"),
+            ("rfc822; Dora <a@b.example>", "a@b.example"),
+            ("rfc822; <<a@b.example>>", "a@b.example"),
+            ("rfc822; \"a<(b\"@c.example", "\"a<(b\"@c.example"),
+            ("rfc822; a(one(two)\\))@b.example", "a@b.example"),
+            ("rfc822; a@b.example (open", "a@b.example"),
+            ("utf-8; j\\x{FC}rgen@\\x{00fc}.example", "jürgen@ü.example"),
+            ("utf-8; \\x{110000}\\x{zz}\\x{A}@b", "\\x{110000}\\x{zz}\\x{A}@b"),
+            ("x400; /S=a (b)/C=DE/", "/S=a (b)/C=DE/"),
+        ] {
+            assert_eq!(address(value).map(|address| address.value).as_deref(), Some(read), "{value}");
+        }
+        for value in ["", "rfc822;", "rfc822; <>", "(nobody)"] {
+            assert_eq!(address(value), None, "{value}");
+        }
+    }
+}

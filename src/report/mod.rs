@@ -8,6 +8,7 @@ pub mod dsn;
 pub mod fields;
 mod header;
 mod kind;
+mod legacy;
 pub mod mime;
 mod parse;
 mod parts;
@@ -63,7 +64,7 @@ pub struct Report {
     pub recipients: Vec<RecipientFields>,
     /// The message that was returned, as far as it came back (RFC 3464 §2, third part).
     pub original: Option<ReturnedMessage>,
-    /// The text meant for people, decoded, at most [`mime::MAX_TEXT`] bytes; empty when there is none.
+    /// The text meant for people, decoded, with LF as line ends, at most [`mime::MAX_TEXT`] bytes; empty when there is none.
     pub text: String,
     /// What could not be read, and where.
     pub defects: Vec<Defect>,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::defects::Defects;
 use super::header::{Header, field_name, line_end, trim_eol};
 use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
-use super::{Report, ReportHeader, ReportKind, dsn, fields, kind, mime, returned};
+use super::{Report, ReportHeader, ReportKind, dsn, fields, kind, legacy, mime, returned};
 
 /// Attached messages inside attached messages that are opened in search of a report.
 const MAX_MESSAGES_DEEP: usize = 3;
@@ -61,7 +61,7 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
     if kind == ReportKind::Dsn && reader.recipients.is_empty() {
         defects.add("Final-Recipient", "a delivery status without a single recipient", "");
     }
-    Report {
+    let mut report = Report {
         kind,
         header,
         message: reader.message,
@@ -69,6 +69,32 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
         original: returned_message(parts, &statuses.used, defects),
         text: text(parts, &statuses.used),
         defects: Vec::new(),
+    };
+    if report.recipients.is_empty() {
+        read_letter(parts, &mut report);
+    }
+    report
+}
+
+/// Reads the recipients out of the text, where no machine's part names them.
+fn read_letter(parts: &Parts<'_>, report: &mut Report) {
+    let bounce = matches!(report.kind, ReportKind::TextBounce | ReportKind::Dsn);
+    if !bounce && !matches!(report.kind, ReportKind::Unrecognized | ReportKind::AutoReply) {
+        return;
+    }
+    let letter = legacy::Letter { header: &parts.header, report: &report.header, text: &report.text };
+    let Some(found) = legacy::read(&letter, bounce) else { return };
+    if !bounce {
+        report.kind = ReportKind::TextBounce;
+    }
+    report.recipients = found.reading.recipients;
+    if report.message == super::MessageFields::default() {
+        report.message = found.reading.message;
+    }
+    report.original = report.original.take().or(found.original);
+    // What follows is the returned message, whose words must not be taken for the report's.
+    if let Some(at) = found.reading.original_at {
+        report.text.truncate(report.text.floor_char_boundary(at));
     }
 }
 
@@ -270,6 +296,9 @@ fn text(parts: &Parts<'_>, used: &[usize]) -> String {
         if !out.trim().is_empty() {
             break;
         }
+    }
+    if out.contains('\r') {
+        out = out.replace("\r\n", "\n");
     }
     mime::cut_to(&mut out, mime::MAX_TEXT);
     out

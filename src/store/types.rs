@@ -316,6 +316,8 @@ pub struct BounceEvent {
     pub evidence_field: String,
     /// The text that decided.
     pub evidence: String,
+    /// What else the text tells: a JSON object, or null.
+    pub facts: Option<serde_json::Value>,
     /// What it did to the list.
     pub change: String,
 }

@@ -60,6 +60,7 @@ CREATE TABLE events (
     rule               TEXT    NOT NULL,
     evidence_field     TEXT    NOT NULL,
     evidence           TEXT    NOT NULL,
+    facts              TEXT,             -- JSON object: listed_ip, blocklist, retry_after …; NULL: none
     change             TEXT    NOT NULL  -- what it did: suppressed, counted, seen, cleared, quarantined, none
 ) STRICT;
 CREATE INDEX events_message ON events (message);

@@ -212,6 +212,13 @@ fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
         rule: row.try_get("rule")?,
         evidence_field: row.try_get("evidence_field")?,
         evidence: row.try_get("evidence")?,
+        facts: row
+            .try_get::<Option<String>, _>("facts")?
+            .map(|text| {
+                serde_json::from_str(&text)
+                    .map_err(|_| StoreError::Corrupt { what: format!("facts: {text:?}") })
+            })
+            .transpose()?,
         change: row.try_get("change")?,
     })
 }

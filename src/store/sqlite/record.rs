@@ -326,9 +326,9 @@ async fn insert_event(
         "INSERT INTO events (event_key, message, received_at, stream, trust, recipient, recipient_key, original_recipient,
                              final_recipient, action, status, effective_status, reply_code, diagnostic_type,
                              diagnostic_code, remote_mta, last_attempt_date, bounce_type, category, class, decision,
-                             rule, evidence_field, evidence, change)
+                             rule, evidence_field, evidence, facts, change)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25)
+                 ?23, ?24, ?25, ?26)
          RETURNING id",
     )
     .bind(&event.key[..])
@@ -355,6 +355,7 @@ async fn insert_event(
     .bind(&result.rule)
     .bind(result.evidence_field.as_str())
     .bind(&result.evidence)
+    .bind((!result.facts.is_empty()).then(|| serde_json::to_string(&result.facts).unwrap_or_default()))
     .bind(change.as_str())
     .fetch_one(connection)
     .await
