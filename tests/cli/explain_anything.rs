@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::common::{Home, hard_bounce, json_lines};
 
 /// A program is started a case, so many files go into one.
-const FILES: usize = 24;
+const FILES: usize = 60;
 
 /// Pieces that steer a reader of reports into its corners.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -47,7 +47,7 @@ fn file() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_file_is_explained(files in prop::collection::vec(file(), FILES)) {
