@@ -45,8 +45,8 @@ fn a_database_that_is_missing_foreign_or_newer_is_named() {
 
 #[test]
 fn a_first_start_that_is_cut_short_is_made_good_by_the_next() {
-    // Units of 512 octets; a whole schema needs more than the most of them.
-    for limit in (0..=100).step_by(20) {
+    // Units of 512 octets: nothing fits, only the header, the list of migrations too, some of the first migration.
+    for limit in [0, 40, 80, 100] {
         let home = Home::new();
         let limited = format!("trap '' XFSZ; ulimit -S -f {limit} && exec \"$0\" serve");
         let command = home.wrapped(&["sh", "-c", &limited, DSND], &[]);
