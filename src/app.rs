@@ -62,6 +62,8 @@ pub enum AppError {
 /// # Errors
 /// [`AppError`] when it cannot start, or was stopped by a second signal.
 pub async fn serve(config: Config) -> Result<(), AppError> {
+    // First of all: who asks it to stop while it starts is heard as well.
+    let mut signals = Signals::new()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let mut listeners = Vec::new();
     for address in &config.listen {
@@ -93,7 +95,6 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     drop(server);
     let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
 
-    let mut signals = Signals::new()?;
     let name = signals.next().await;
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
     shutdown.cancel();

@@ -108,6 +108,7 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
         }
     }
     out.flush()?;
+    store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,6 +150,7 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
         let mut out = std::io::stdout().lock();
         out.write_all(&raw)?;
         out.flush()?;
+        store.close().await;
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = output::stdout();
@@ -158,6 +160,7 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
         print(&mut out, &bounce)?;
     }
     out.flush()?;
+    store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -88,10 +88,21 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS, // whoever read us has seen enough
         Err(error) => {
-            output::error(&format!("{error:#}"));
+            output::error(&in_one_line(&error));
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// An error with its causes, without those that it has told already.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

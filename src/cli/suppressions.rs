@@ -178,6 +178,7 @@ async fn check(config: Option<&Path>, arguments: &Check) -> anyhow::Result<ExitC
         }
     }
     out.flush()?;
+    store.close().await;
     Ok(ExitCode::from(if untold { FAILED } else { u8::from(suppressed) }))
 }
 
@@ -256,6 +257,7 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
         }
     }
     out.flush()?;
+    store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

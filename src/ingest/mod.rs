@@ -272,19 +272,15 @@ impl Summary {
 
     /// One line a decision; one for a message that led to none.
     fn log(&self, id: i64, duplicate: bool, changes: &[EventChange], mask: bool, started: Instant) {
-        let millis = started.elapsed().as_millis();
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if duplicate {
             info!(id, kind = self.kind, millis, "the same message again; nothing changed");
             return;
         }
         if self.events.is_empty() {
-            info!(
-                id,
-                kind = self.kind,
-                subject = self.subject.as_deref().unwrap_or(""),
-                millis,
-                "kept; no recipient in it"
-            );
+            // A subject may name the recipient: where addresses are masked it is left out.
+            let subject = self.subject.as_deref().filter(|_| !mask);
+            info!(id, kind = self.kind, subject = subject.unwrap_or(""), millis, "kept; no recipient in it");
         }
         for ((recipient, event), change) in self.events.iter().zip(changes) {
             info!(

@@ -105,17 +105,22 @@ async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteCo
 /// Whose file is it, and which schema has it? True when it has to be migrated.
 async fn check(path: &Path, access: Access, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
     let not_ours = |cause: String| StoreError::NotOurs { path: path.to_owned(), cause };
+    let open_error = |cause: String| StoreError::Open { path: path.to_owned(), cause };
     let number = |result: Result<i64, sqlx::Error>| {
         result.map_err(|error| match super::writer::unavailable(&error) {
-            Some(cause) => StoreError::Unavailable(cause),
+            Some(cause) if cause.contains("locked") => open_error(cause),
+            Some(cause) => {
+                open_error(format!("{cause}; dsnd must be able to write to the file and its directory"))
+            }
             None => not_ours(error.to_string()),
         })
     };
     let application: i64 =
         number(sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await)?;
     let found: i64 = number(sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await)?;
-    let tables: i64 =
-        number(sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await)?;
+    // A first start that was cut short leaves the list of migrations, and nothing in it.
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'";
+    let tables: i64 = number(sqlx::query_scalar(tables).fetch_one(&mut *connection).await)?;
     let empty = tables == 0 && found == 0;
     if application != APPLICATION_ID && !empty {
         return Err(not_ours("it belongs to another program".to_owned()));

@@ -196,7 +196,8 @@ async fn commit_group(
     match run_group(connection, policy, group).await {
         Ok(()) => {
             group.drain(..).for_each(|mut job| job.committed());
-            tracing::debug!(jobs, micros = started.elapsed().as_micros(), "committed");
+            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            tracing::debug!(jobs, micros, "committed");
             true
         }
         Err(error) => {

@@ -1,0 +1,106 @@
+//! What is said when it cannot be done: the thing, and the fix.
+
+use super::{failed, status, text};
+use crate::common::{DSND, Database, Home, PATIENCE};
+
+#[test]
+fn a_database_that_is_missing_foreign_or_newer_is_named() {
+    let home = Home::new();
+    let path = home.database();
+    let name = path.to_str().unwrap();
+    let readers =
+        [&["suppressions", "check", "a@example.net"][..], &["suppressions", "list"], &["bounces", "list"]];
+    let writers =
+        [&["suppressions", "add", "a@example.net"][..], &["suppressions", "remove", "a@example.net"]];
+    let all = || readers.iter().chain(&writers);
+    for arguments in all() {
+        let output = home.run(arguments);
+        let line = failed(&output);
+        assert!(line.contains("there is no database at") && line.contains(name), "{line}");
+        assert!(line.contains("dsnd serve") && !path.exists(), "{line}");
+    }
+
+    home.file(
+        "dsnd.db",
+        b"These are my memoirs, and no database at all. Please leave them alone, whoever you are.",
+    );
+    for arguments in all().chain(&[&["serve"][..]]) {
+        let output = home.run(arguments);
+        let line = failed(&output);
+        assert!(line.contains("is no dsnd database"), "{line}");
+        assert_eq!(line.matches(name).count(), 1, "named, and once: {line}");
+    }
+    assert!(std::fs::read(&path).unwrap().starts_with(b"These are my memoirs"), "left alone");
+    std::fs::remove_file(&path).unwrap();
+
+    home.start().stop();
+    Database::write(&path).run("PRAGMA user_version = 99");
+    for arguments in all().chain(&[&["serve"][..]]) {
+        let output = home.run(arguments);
+        let line = failed(&output);
+        assert!(line.contains("newer dsnd (schema 99"), "{line}");
+        assert_eq!(line.matches(name).count(), 1, "named, and once: {line}");
+    }
+}
+
+#[test]
+fn a_first_start_that_is_cut_short_is_made_good_by_the_next() {
+    // Units of 512 octets: nothing fits, only the header, the list of migrations too, some of the first migration.
+    for limit in [0, 40, 80, 100] {
+        let home = Home::new();
+        let limited = format!("trap '' XFSZ; ulimit -S -f {limit} && exec \"$0\" serve");
+        let command = home.wrapped(&["sh", "-c", &limited, DSND], &[]);
+        let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap();
+        let line = failed(&output);
+        assert!(line.contains(home.database().to_str().unwrap()), "{limit}: {line}");
+        home.start().stop();
+        assert!(home.json(&["bounces", "list", "--json"]).is_empty(), "{limit}");
+    }
+}
+
+#[test]
+fn check_config_names_every_problem_with_file_line_and_key() {
+    let home = Home::new().without("SMTP_LISTEN").without("STORE_PATH").without("RETURN_PATH_DOMAINS");
+    let fine = home.file("fine.toml", b"[smtp]\nlisten = [\"127.0.0.1:0\"]\n");
+    let output = home.run(&["check-config", "--config", fine.to_str().unwrap()]);
+    assert_eq!((status(&output), text(&output.stderr)), (0, ""), "{output:?}");
+
+    let wrong = home.file(
+        "wrong.toml",
+        b"[smtp]\nlistne = [\"127.0.0.1:0\"]\nidle_timeout = \"long\"\n\n[store]\nbusy_timeout = 9999\n\n[policy]\nsoft_days = 300\n",
+    );
+    let name = wrong.to_str().unwrap();
+    for (arguments, code) in [(["check-config", "--config", name], 1), (["serve", "--config", name], 2)] {
+        let output = home.run(&arguments);
+        assert_eq!((status(&output), text(&output.stdout)), (code, ""));
+        let said = text(&output.stderr);
+        for problem in [
+            format!("{name}:2: smtp.listne: unknown key; did you mean smtp.listen?"),
+            format!("{name}:3: smtp.idle_timeout: this must be an integer, not a string"),
+            format!("{name}:6: store.busy_timeout: 9999 is out of range"),
+            format!("{name}: policy.soft_max_days: 180 is less than soft_days = 300"),
+        ] {
+            assert!(said.contains(&problem), "{problem:?} in {said}");
+        }
+        assert_eq!(said.lines().count(), 4, "a line a problem: {said}");
+    }
+
+    let broken = home.file("broken.toml", b"[smtp]\nlisten = [\n");
+    let output = home.run(&["check-config", "--config", broken.to_str().unwrap()]);
+    assert_eq!(status(&output), 1);
+    assert!(text(&output.stderr).contains(&format!("{}:", broken.display())), "{output:?}");
+
+    let missing = home.run(&["check-config", "--config", "nowhere.toml"]);
+    assert!(failed(&missing).contains("cannot read the configuration nowhere.toml"));
+    let variable = Home::new().with("SMTP_LISTNE", "127.0.0.1:0").run(&["check-config"]);
+    assert_eq!(status(&variable), 1);
+    assert!(text(&variable.stderr).contains("DSND_SMTP_LISTNE: no key of that name"), "{variable:?}");
+}
+
+#[test]
+fn the_configuration_that_comes_with_the_project_is_fine() {
+    let home = Home::new();
+    let output =
+        home.run(&["check-config", "--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config/dsnd.toml")]);
+    assert_eq!(status(&output), 0, "{output:?}");
+}

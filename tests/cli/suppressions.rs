@@ -1,0 +1,91 @@
+//! `dsnd suppressions check|list|add|remove`.
+
+use super::{assert_has_keys, failed, status, text, with_bounces};
+use crate::common::json_lines;
+use serde_json::Value;
+
+#[test]
+fn check_answers_by_its_exit_status_and_says_why() {
+    let home = with_bounces();
+    let check = |addresses: &[&str]| home.run(&[&["suppressions", "check"], addresses].concat());
+    let free = check(&["full@example.net", "blocked@example.net", "stranger@example.net"]);
+    assert_eq!((status(&free), text(&free.stderr)), (0, ""));
+    assert_eq!(text(&free.stdout).matches(": ok\n").count(), 3, "{free:?}");
+
+    let dead = check(&["full@example.net", "DEAD@EXAMPLE.NET"]);
+    assert_eq!(status(&dead), 1, "one is enough");
+    let said = text(&dead.stdout);
+    for words in ["DEAD@EXAMPLE.NET: suppressed", "recipient_unknown", "550 5.1.1", "bounces show 1"] {
+        assert!(said.contains(words), "{words:?} in {said}");
+    }
+
+    let untold = check(&["dead@example.net", "no address"]);
+    assert_eq!(status(&untold), 2, "what could not be told wins");
+    assert!(text(&untold.stderr).contains("\"no address\" is no address"), "{untold:?}");
+    assert!(text(&untold.stdout).contains("suppressed"), "the others are answered: {untold:?}");
+    assert_eq!(status(&check(&[])), 2, "nothing was asked");
+}
+
+#[test]
+fn check_speaks_json_and_reads_standard_input() {
+    let home = with_bounces();
+    let list = home.file("list", b"dead@example.net\n\nfull@example.net\r\n");
+    let mut command = home.command(&["suppressions", "check", "--json", "-"]);
+    let output = command.stdin(std::fs::File::open(list).unwrap()).output().unwrap();
+    assert_eq!(status(&output), 1);
+    let [dead, full] = &json_lines(&output.stdout)[..] else { panic!("two answers: {output:?}") };
+    assert_eq!((&dead["address"], &dead["suppressed"]), (&"dead@example.net".into(), &true.into()));
+    assert_eq!((&full["address"], &full["suppressed"]), (&"full@example.net".into(), &false.into()));
+    let entry = &dead["entry"];
+    assert_has_keys(
+        entry,
+        &[
+            "address",
+            "stream",
+            "reason",
+            "class",
+            "status",
+            "rule",
+            "first_seen",
+            "last_seen",
+            "count",
+            "expires_at",
+            "recheckable",
+            "origin",
+        ],
+    );
+    assert_eq!([&entry["reason"], &entry["class"], &entry["status"]], ["hard", "recipient_unknown", "5.1.1"]);
+    let hard_days = |entry: &Value| {
+        let time = |key: &str| entry[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        time("expires_at").duration_since(time("last_seen")).as_hours() / 24
+    };
+    assert_eq!(hard_days(entry), 180);
+}
+
+#[test]
+fn entries_are_added_listed_and_removed_by_hand() {
+    let home = with_bounces();
+    let added =
+        home.run(&["suppressions", "add", "--days", "3", "--note", "asked by phone", "Vip@Example.net"]);
+    assert_eq!((status(&added), text(&added.stdout)), (0, "Vip@Example.net: added\n"));
+    let listed = home.json(&["suppressions", "list", "--json"]);
+    let brief: Vec<_> =
+        listed.iter().map(|entry| [&entry["address"], &entry["reason"], &entry["origin"]]).collect();
+    assert_eq!(brief, [["Dead@Example.net", "hard", "bounce"], ["Vip@Example.net", "manual", "cli"]]);
+    assert_eq!(listed[1]["note"], "asked by phone");
+    assert_eq!(home.json(&["suppressions", "list", "--json", "--reason", "manual"]).len(), 1);
+    assert_eq!(home.json(&["suppressions", "list", "--json", "--domain", "EXAMPLE.NET"]).len(), 2);
+    assert_eq!(home.json(&["suppressions", "list", "--json", "--domain", "ample.net"]).len(), 0);
+    assert_eq!(home.json(&["suppressions", "list", "--json", "--limit", "1"]).len(), 1);
+
+    let removed = home.run(&["suppressions", "remove", "--json", "vip@example.net", "dead@example.net"]);
+    assert_eq!(status(&removed), 0, "{removed:?}");
+    assert!(json_lines(&removed.stdout).iter().all(|line| line["change"] == "removed"), "{removed:?}");
+    assert_eq!(status(&home.run(&["suppressions", "check", "vip@example.net", "dead@example.net"])), 0);
+    let again = home.run(&["suppressions", "remove", "vip@example.net"]);
+    assert_eq!((status(&again), text(&again.stdout)), (1, "vip@example.net: not on the list\n"));
+
+    let refused = home.run(&["suppressions", "add", "good@example.net", "bad"]);
+    assert!(failed(&refused).contains("\"bad\" is no address; nothing was changed"), "{refused:?}");
+    assert!(home.json(&["suppressions", "list", "--json"]).is_empty(), "all or nothing");
+}

@@ -1,0 +1,216 @@
+//! The real program, in a directory of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Client, DSND, OUR_DOMAIN, PATIENCE};
+
+/// A directory with a configuration, in which commands run and daemons start.
+pub(crate) struct Home {
+    directory: TempDir,
+    settings: BTreeMap<String, String>,
+}
+
+impl Home {
+    /// A configuration for tests: any free port, a database here, log lines as JSON.
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let home = Self { directory, settings: BTreeMap::new() };
+        let database = home.database();
+        home.with("SMTP_LISTEN", "127.0.0.1:0")
+            .with("SMTP_HOSTNAME", "mx.bounces.example.com")
+            .with("RETURN_PATH_DOMAINS", OUR_DOMAIN)
+            .with("STORE_PATH", &database.display().to_string())
+            .with("LOG_FORMAT", "json")
+    }
+
+    /// Sets a key: `STORE_BUSY_TIMEOUT` is `store.busy_timeout`.
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
+        self.settings.insert(format!("DSND_{key}"), value.to_owned());
+        self
+    }
+
+    /// Leaves a key to the configuration file or its default.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.settings.remove(&format!("DSND_{key}"));
+        self
+    }
+
+    /// Where everything is.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where the database is, or will be.
+    pub(crate) fn database(&self) -> PathBuf {
+        match self.settings.get("DSND_STORE_PATH") {
+            Some(path) => PathBuf::from(path),
+            None => self.path().join("dsnd.db"),
+        }
+    }
+
+    /// Writes a file here and returns its path.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, content).expect("a file in the temporary directory");
+        path
+    }
+
+    /// The program with arguments, ready to run here. Variables of whoever runs the tests do not reach it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.wrapped(&[DSND], arguments)
+    }
+
+    /// The same through another program, which ends by becoming dsnd.
+    pub(crate) fn wrapped(&self, program: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("DSND_") {
+                command.env_remove(name);
+            }
+        }
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env("TERM", "xterm").envs(&self.settings);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the program runs")
+    }
+
+    /// Runs a command that must end with status 0, and reads its NDJSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        json_lines(&output.stdout)
+    }
+
+    /// Starts the daemon and waits until it accepts connections.
+    pub(crate) fn start(&self) -> Daemon {
+        Daemon::start(self.command(&["serve"]))
+    }
+}
+
+/// Every line as JSON.
+pub(crate) fn json_lines(output: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(output).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"))).collect()
+}
+
+/// A running daemon; killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts a command that becomes the daemon, and waits until it accepts connections.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the daemon starts");
+        let stderr = child.stderr.take().expect("its standard error");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (found, address) = channel();
+        let written = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Ok(entry) = serde_json::from_str::<Value>(&line)
+                    && entry["message"] == "accepting SMTP connections"
+                {
+                    let _ = found.send(entry["address"].as_str().and_then(|text| text.parse().ok()));
+                }
+                let mut log = written.lock().expect("the log");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut daemon = Self { child, address: SocketAddr::from(([0; 4], 0)), log, reader: Some(reader) };
+        match address.recv_timeout(PATIENCE) {
+            Ok(address) => daemon.address = address.expect("an address in the log line"),
+            Err(RecvTimeoutError::Disconnected) => panic!("it did not start: {}", daemon.log()),
+            Err(RecvTimeoutError::Timeout) => panic!("it does not listen: {}", daemon.log()),
+        }
+        daemon
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection, EHLO said.
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address).unwrap_or_else(|error| panic!("{error}; its log: {}", self.log()))
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// The most memory it ever had, in bytes; `None` where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    }
+
+    /// Sends it SIGTERM and does not wait.
+    pub(crate) fn ask_to_stop(&self) {
+        let kill = format!("kill -TERM {}", self.pid());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success(), "SIGTERM is sent");
+    }
+
+    /// Waits for its end; its status and all that it logged.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let status = super::wait_for("the end of the daemon", || self.child.try_wait().expect("its status"));
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader of the log");
+        }
+        (status, self.log())
+    }
+
+    /// SIGTERM, which must end it with status 0; all that it logged.
+    pub(crate) fn stop(self) -> String {
+        self.ask_to_stop();
+        let (status, log) = self.ended();
+        assert!(status.success(), "{status}: {log}");
+        log
+    }
+
+    /// SIGKILL, now.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("SIGKILL is sent");
+        self.child.wait().expect("its end");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        if std::thread::panicking() {
+            super::say(&format!("the daemon logged:\n{}", self.log()));
+        }
+    }
+}

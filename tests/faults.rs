@@ -1,0 +1,227 @@
+//! A database that cannot be written: `451`, nothing half-written, and service by itself when the cause goes.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Client, DSND, Daemon, Database, Home, dsn, hard_bounce, say};
+use tempfile::TempDir;
+
+/// Recipients of every bounce that fills a database: one that is there with fewer is half-written.
+const RECIPIENTS: usize = 3;
+
+/// So many refusals in a row, and the database is full: a first one may be followed by room that SQLite makes.
+const REFUSALS: usize = 4;
+
+#[test]
+fn a_locked_database_is_answered_with_451_and_taken_up_again_when_it_is_released() {
+    let home = Home::new().with("STORE_BUSY_TIMEOUT", "1");
+    let daemon = home.start();
+    let (mut first, mut second) = (daemon.connect(), daemon.connect());
+    assert_eq!(first.send(&hard_bounce("before", "before@example.net")).unwrap().code, 250);
+
+    let mut holder = Database::write(&home.database());
+    holder.run("BEGIN IMMEDIATE");
+    let started = Instant::now();
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| first.send(&hard_bounce("one", "one@example.net")).unwrap());
+        let two = scope.spawn(|| second.send(&hard_bounce("two", "two@example.net")).unwrap());
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    let waited = started.elapsed();
+    assert!(one.starts_with("451 4.3.0"), "{one:?}");
+    assert!(two.starts_with("451 4.3.0"), "{two:?}");
+    assert!(waited >= Duration::from_millis(900), "it waits for busy_timeout first, not {waited:?}");
+    assert!(waited < Duration::from_secs(20), "and not much longer, as {waited:?}");
+    let stored = home.json(&["bounces", "list", "--json"]);
+    assert_eq!(stored.len(), 1, "readers are served all the while, and nothing refused is there: {stored:?}");
+
+    holder.run("ROLLBACK");
+    for (client, id) in [(&mut first, "one"), (&mut second, "two")] {
+        let reply = client.send(&hard_bounce(id, &format!("{id}@example.net"))).unwrap();
+        assert!(
+            reply.starts_with("250 2.6.0 Stored as"),
+            "the same connection, when it is released: {reply:?}"
+        );
+    }
+    let mut late = daemon.connect();
+    assert_eq!(late.send(&hard_bounce("late", "late@example.net")).unwrap().code, 250);
+    daemon.stop();
+    let mut database = Database::read(&home.database());
+    assert_eq!(database.number("SELECT count(*) FROM messages"), 4);
+    assert_eq!(database.number("SELECT count(*) FROM suppressions WHERE count = 1"), 4);
+    assert_eq!(database.integrity(), "ok");
+}
+
+#[test]
+fn a_daemon_that_starts_beside_a_lock_waits_for_it_like_any_other() {
+    let home = Home::new().with("STORE_BUSY_TIMEOUT", "1");
+    home.start().stop();
+    let mut holder = Database::write(&home.database());
+    holder.run("BEGIN IMMEDIATE");
+    let daemon = home.start();
+    let mut client = daemon.connect();
+    let reply = client.send(&hard_bounce("early", "early@example.net")).unwrap();
+    assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
+    holder.run("ROLLBACK");
+    let reply = client.send(&hard_bounce("early", "early@example.net")).unwrap();
+    assert!(reply.starts_with("250 2.6.0 Stored as 1"), "{reply:?}");
+    daemon.stop();
+}
+
+#[test]
+fn a_lock_that_goes_in_time_costs_nothing() {
+    let home = Home::new().with("STORE_BUSY_TIMEOUT", "30");
+    let daemon = home.start();
+    let mut client = daemon.connect();
+    let mut holder = Database::write(&home.database());
+    holder.run("BEGIN IMMEDIATE");
+    let reply = std::thread::scope(|scope| {
+        let reply = scope.spawn(|| client.send(&hard_bounce("patient", "patient@example.net")).unwrap());
+        // Whether the bounce waits for the lock yet or comes after it went: it must be taken either way.
+        std::thread::sleep(Duration::from_millis(300));
+        holder.run("ROLLBACK");
+        reply.join().unwrap()
+    });
+    assert!(reply.starts_with("250 2.6.0"), "{reply:?}");
+    assert_eq!(home.json(&["bounces", "list", "--json"]).len(), 1);
+    daemon.stop();
+}
+
+#[test]
+fn a_file_size_limit_is_answered_with_451_and_taken_up_again_when_it_is_lifted() {
+    let prlimit = |arguments: &[&str]| Command::new("prlimit").args(arguments).output();
+    if !prlimit(&["--version"]).is_ok_and(|output| output.status.success()) {
+        say("SKIPPED: no prlimit (util-linux), so no limit can be lifted from a running daemon");
+        return;
+    }
+    let home = Home::new();
+    // 512-octet units. The signal is ignored so that a write too many fails instead of ending the process.
+    let limited = "trap '' XFSZ; ulimit -S -f 1500 && exec \"$0\" serve";
+    let daemon = Daemon::start(home.wrapped(&["sh", "-c", limited, DSND], &[]));
+    full_and_free_again(&home, daemon, |daemon| {
+        let lifted = prlimit(&["--pid", &daemon.pid().to_string(), "--fsize=unlimited"]).unwrap();
+        assert!(lifted.status.success(), "{lifted:?}");
+    });
+}
+
+#[test]
+fn a_full_disk_is_answered_with_451_and_taken_up_again_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let home = Home::new().with("STORE_PATH", &disk.path().join("dsnd.db").display().to_string());
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 768 * 1024]).unwrap();
+    full_and_free_again(&home, home.start(), |_| std::fs::remove_file(&ballast).unwrap());
+}
+
+/// Fills the database until it takes no more, looks at what is in it, makes room, and sees it taken up again.
+fn full_and_free_again(home: &Home, daemon: Daemon, make_room: impl FnOnce(&Daemon)) {
+    let mut client = daemon.connect();
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    let mut in_a_row = 0;
+    for bounce in 0.. {
+        let reply = client.send(&large_bounce(bounce)).unwrap();
+        match reply.code {
+            250 => {
+                taken.push(bounce);
+                in_a_row = 0;
+            }
+            _ => {
+                assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
+                refused.push(bounce);
+                in_a_row += 1;
+            }
+        }
+        if in_a_row == REFUSALS {
+            break;
+        }
+        assert!(bounce < 5_000, "this database is never full");
+    }
+    assert!(taken.len() >= 10, "there was room at first, for {} bounces", taken.len());
+    assert_holds_exactly(&home.database(), &taken);
+
+    make_room(&daemon);
+    for bounce in refused.drain(..) {
+        let reply = client.send(&large_bounce(bounce)).unwrap();
+        assert!(reply.starts_with("250 2.6.0"), "the same connection, when there is room: {reply:?}");
+        taken.push(bounce);
+    }
+    let mut late: Client = daemon.connect();
+    assert_eq!(late.send(&large_bounce(9_999)).unwrap().code, 250);
+    taken.push(9_999);
+    daemon.stop();
+    assert_holds_exactly(&home.database(), &taken);
+}
+
+/// Every acknowledged bounce, whole, and no other.
+fn assert_holds_exactly(path: &Path, taken: &[usize]) {
+    let mut database = Database::read(path);
+    assert_eq!(database.integrity(), "ok");
+    let stored: Vec<(String, i64)> = database.rows(
+        "SELECT message_id, count(events.id) FROM messages LEFT JOIN events ON events.message = messages.id
+         GROUP BY messages.id ORDER BY message_id",
+    );
+    let mut expected: Vec<(String, i64)> = taken
+        .iter()
+        .map(|bounce| (format!("<{}@mx.example.org>", name(*bounce)), RECIPIENTS as i64))
+        .collect();
+    expected.sort();
+    assert_eq!(stored, expected);
+    assert_eq!(database.number("SELECT count(*) FROM suppressions"), (taken.len() * RECIPIENTS) as i64);
+    assert_eq!(
+        database.number("SELECT count(*) FROM events WHERE message NOT IN (SELECT id FROM messages)"),
+        0
+    );
+}
+
+fn name(bounce: usize) -> String {
+    format!("large-{bounce:05}")
+}
+
+/// A bounce that zstd cannot make small: some 12 KB of digits without a pattern follow the report.
+fn large_bounce(bounce: usize) -> Vec<u8> {
+    let addresses: Vec<String> =
+        (0..RECIPIENTS).map(|index| format!("full-{bounce}-{index}@example.net")).collect();
+    let groups: Vec<_> =
+        addresses.iter().map(|address| (address.as_str(), "5.1.1", "550 5.1.1 User unknown")).collect();
+    let mut message = dsn(&name(bounce), &groups);
+    let mut state = bounce as u64 + 1;
+    for _ in 0..250 {
+        for _ in 0..3 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            message.extend_from_slice(format!("{:016x}", state ^ (state >> 31)).as_bytes());
+        }
+        message.extend_from_slice(b"\r\n");
+    }
+    message
+}
+
+/// A file system of 2 MiB, gone when dropped.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None`, and a message, where this process may not mount.
+    fn mount() -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=2m,mode=0700", "dsnd-test"];
+        let why = match Command::new("mount").args(mount).arg(at.path()).output() {
+            Ok(output) if output.status.success() => return Some(Self(at)),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        say(&format!("SKIPPED: a full disk, since no small one can be mounted here: {why}"));
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
