@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use dsnd::address::{Mailbox, comparison_form};
+use dsnd::classify::evidence::{Evidence, EvidenceField, Source};
 use dsnd::classify::{Classifier, Decision};
 use dsnd::ingest::assess;
-use dsnd::report::Report;
+use dsnd::report::{Action, Report};
 use proptest::prelude::*;
 
 /// An empty folder must not pass.
@@ -92,6 +93,34 @@ fn every_golden_message_decides_as_written_down() {
         assert_eq!(decided, expected, "{}:{}", path.display(), line + 1);
     }
     assert_eq!(decided.lines().count(), expected.lines().count(), "{}", path.display());
+}
+
+/// What `tests/data/diagnostics.tsv` says of texts, whoever says them.
+#[test]
+fn what_hosts_say_means_what_the_field_knows_it_to_mean() {
+    let list = include_str!("data/diagnostics.tsv");
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let [class, status, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let evidence = Evidence {
+            action: Some(Action::Failed),
+            status: status.parse().ok(),
+            sources: if text == "-" {
+                vec![]
+            } else {
+                vec![Source::new(EvidenceField::DiagnosticCode, text)]
+            },
+            ..Evidence::default()
+        };
+        let result = classifier().decide(&evidence);
+        if result.class.as_str() != class {
+            wrong.push(format!("{status} {text}: {class}, not {} ({})", result.class, result.rule));
+        }
+        seen += 1;
+    }
+    assert!(seen > 100, "{seen}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Messages that a cut can make suppressing, and why that is right.

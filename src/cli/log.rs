@@ -6,8 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// Starts logging to standard error.
+/// Starts logging to standard error. A panic is logged like everything else, by its place alone: its words could
+/// hold what a message says.
 pub(super) fn start(config: &LogConfig) {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a part of dsnd panicked; please report it");
+    }));
     let level = match config.level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
