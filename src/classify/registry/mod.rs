@@ -115,8 +115,7 @@ impl Registry {
         let twice = |code: &str| RegistryError::Twice { file: file.to_owned(), code: code.to_owned() };
         let explained = |code: &str, texts: [&Explanation; 2]| {
             let complete = texts.iter().all(|text| !text.meaning.is_empty() && !text.action.is_empty());
-            let unexplained =
-                || RegistryError::Unexplained { file: file.to_owned(), code: code.to_owned() };
+            let unexplained = || RegistryError::Unexplained { file: file.to_owned(), code: code.to_owned() };
             complete.then_some(()).ok_or_else(unexplained)
         };
         let read: File =
@@ -142,7 +141,10 @@ impl Registry {
         for entry in read.provider_code {
             let pattern = CodePattern::read(&entry.code).ok_or_else(|| bad(&entry.code))?;
             explained(&entry.code, [&entry.en, &entry.de])?;
-            if self.providers.iter().any(|(other, known)| *other == pattern && known.provider == entry.provider)
+            if self
+                .providers
+                .iter()
+                .any(|(other, known)| *other == pattern && known.provider == entry.provider)
             {
                 return Err(twice(&format!("{} of {}", entry.code, entry.provider)));
             }

@@ -42,15 +42,22 @@ fn the_codes_of_the_source_documents_do_what_they_say() {
 fn every_code_of_every_file_is_explained_in_full() {
     let registry = Registry::embedded().unwrap();
     assert!(registry.entries().len() >= 79, "{}", registry.entries().len());
-    let registered = registry.entries().iter().map(|entry| {
-        (entry.code.clone(), [&entry.en, &entry.de], &entry.examples, &entry.related)
-    });
+    let registered = registry
+        .entries()
+        .iter()
+        .map(|entry| (entry.code.clone(), [&entry.en, &entry.de], &entry.examples, &entry.related));
     let providers = registry.provider_entries().map(|entry| {
-        (format!("{} {}", entry.provider, entry.code), [&entry.en, &entry.de], &entry.examples, &entry.related)
+        (
+            format!("{} {}", entry.provider, entry.code),
+            [&entry.en, &entry.de],
+            &entry.examples,
+            &entry.related,
+        )
     });
-    let replies = registry.reply_entries().iter().map(|entry| {
-        (entry.code.to_string(), [&entry.en, &entry.de], &entry.examples, &entry.related)
-    });
+    let replies = registry
+        .reply_entries()
+        .iter()
+        .map(|entry| (entry.code.to_string(), [&entry.en, &entry.de], &entry.examples, &entry.related));
     let mut lacking = Vec::new();
     for (code, [en, de], examples, related) in registered.chain(providers).chain(replies) {
         if !en.is_complete() || !de.is_complete() || examples.is_empty() || related.is_empty() {
