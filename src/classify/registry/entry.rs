@@ -111,6 +111,8 @@ pub struct ProviderCode {
     pub provider: String,
     /// `5.7.606`, or `X.7.606` where both classes occur.
     pub code: String,
+    /// The last number of the range that begins with `code`: 649 for `5.7.606` to `5.7.649`.
+    pub through: Option<u16>,
     /// The provider's short name for it.
     pub name: String,
     /// What we conclude from it with 5 in front.
@@ -136,6 +138,14 @@ pub struct ProviderCode {
 }
 
 impl ProviderCode {
+    /// Whether a code is the one this entry is about, or in its range.
+    #[must_use]
+    pub fn covers(&self, pattern: CodePattern, code: EnhancedStatusCode) -> bool {
+        let last = self.through.unwrap_or(pattern.detail);
+        (pattern.detail..=last).contains(&code.detail)
+            && CodePattern { detail: code.detail, ..pattern }.matches(code)
+    }
+
     /// The class concluded from this code in a status class, where the entry says.
     #[must_use]
     pub fn class(&self, status_class: StatusClass) -> Option<Class> {

@@ -182,9 +182,13 @@ impl Registry {
         self.exact.get(&code)
     }
 
-    /// What providers mean by a code, in the file's order.
-    pub fn by_providers(&self, code: EnhancedStatusCode) -> impl Iterator<Item = &ProviderCode> {
-        self.providers.iter().filter(move |(pattern, _)| pattern.matches(code)).map(|(_, entry)| entry)
+    /// What providers mean by a code: those that name it first, then those with a range around it.
+    #[must_use]
+    pub fn by_providers(&self, code: EnhancedStatusCode) -> Vec<&ProviderCode> {
+        let covering = self.providers.iter().filter(|(pattern, entry)| entry.covers(*pattern, code));
+        let mut found: Vec<&ProviderCode> = covering.map(|(_, entry)| entry).collect();
+        found.sort_by_key(|entry| entry.through.is_some());
+        found
     }
 
     /// The entry of a bare reply code.

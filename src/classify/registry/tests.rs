@@ -77,7 +77,7 @@ fn related_codes_lead_to_an_entry() {
         let pattern = CodePattern::read(related).unwrap_or_else(|| panic!("{related} is no code"));
         [StatusClass::Permanent, StatusClass::PersistentTransient].into_iter().any(|class| {
             let code = pattern.beside(class);
-            registry.registered(code).is_some() || registry.by_providers(code).next().is_some()
+            registry.registered(code).is_some() || !registry.by_providers(code).is_empty()
         })
     };
     let all = (registry.entries().iter().map(|entry| (&entry.code, &entry.related)))
@@ -94,6 +94,33 @@ fn related_codes_lead_to_an_entry() {
             assert!(known(related), "{} names {related}", entry.code);
         }
     }
+}
+
+#[test]
+fn a_providers_code_is_found_by_itself_before_its_range() {
+    let entry = |code: &str, name: &str, rest: &str| {
+        format!(
+            "[[provider_code]]\nprovider='P'\ncode='{code}'\nname='{name}'\n{rest}\n\
+             en={{meaning='m',action='a'}}\nde={{meaning='m',action='a'}}\n"
+        )
+    };
+    let text = entry("5.7.600", "range", "through=649\npermanent='sender_blocked'")
+        + &entry("5.7.610", "one", "")
+        + &entry("X.4.1", "both", "")
+        + &entry("X.4.1", "another meaning", "");
+    let registry = Registry::parse(&[("0-other.toml", FILES[0].1), ("p.toml", &text)]).unwrap();
+    let names = |asked: &str| {
+        registry.by_providers(code(asked)).iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("5.7.610"), ["one", "range"]);
+    assert_eq!(names("5.7.649"), ["range"]);
+    assert_eq!(names("5.7.650"), [""; 0]);
+    assert_eq!(names("4.7.610"), [""; 0]);
+    assert_eq!(names("4.4.1"), ["both", "another meaning"]);
+    assert_eq!(
+        registry.by_providers(code("5.7.600"))[0].class(StatusClass::Permanent),
+        Some(Class::SenderBlocked)
+    );
 }
 
 #[test]

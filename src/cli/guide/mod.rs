@@ -78,7 +78,7 @@ pub(super) fn of_code(
     concluded: Option<Class>,
     language: Language,
 ) -> Guide<'_> {
-    let mut providers: Vec<&ProviderCode> = registry.by_providers(code).collect();
+    let mut providers = registry.by_providers(code);
     let registered = registry.registered(code);
     let chosen = match (registered, concluded) {
         (None, None) => providers.iter().position(|_| true),
@@ -217,7 +217,7 @@ fn named<'r>(
         };
         let registered = registry.registered(code).map(|entry| (&entry.name, &entry.en, &entry.de));
         let by_provider =
-            || registry.by_providers(code).next().map(|entry| (&entry.name, &entry.en, &entry.de));
+            || registry.by_providers(code).first().map(|entry| (&entry.name, &entry.en, &entry.de));
         let found = registered.or_else(by_provider);
         Related {
             code: code.to_string(),
