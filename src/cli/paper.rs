@@ -40,7 +40,7 @@ impl<'w, W: Write> Paper<'w, W> {
         let bold = Style::new().bold();
         let (first, rest) = (clean(first), clean(rest));
         for (at, line) in
-            textwrap::wrap(&format!("{first}  {rest}"), self.options("", "    ")).iter().enumerate()
+            textwrap::wrap(format!("{first}  {rest}").trim_end(), self.options("", "    ")).iter().enumerate()
         {
             match line.strip_prefix(first.as_str()) {
                 Some(after) if at == 0 => {
@@ -56,7 +56,11 @@ impl<'w, W: Write> Paper<'w, W> {
     /// A section's heading, with an empty line before it.
     pub(super) fn heading(&mut self, text: &str) -> io::Result<()> {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Blue.into()));
-        writeln!(self.out, "\n{style}{}{style:#}", clean(text))
+        writeln!(self.out)?;
+        for line in textwrap::wrap(&clean(text), self.options("", "  ")) {
+            writeln!(self.out, "{style}{line}{style:#}")?;
+        }
+        Ok(())
     }
 
     /// A paragraph; nothing where there is no text.

@@ -141,11 +141,9 @@ impl Registry {
         for entry in read.provider_code {
             let pattern = CodePattern::read(&entry.code).ok_or_else(|| bad(&entry.code))?;
             explained(&entry.code, [&entry.en, &entry.de])?;
-            if self
-                .providers
-                .iter()
-                .any(|(other, known)| *other == pattern && known.provider == entry.provider)
-            {
+            // One provider may give a number several meanings; the reply's text tells them apart.
+            let same = |known: &ProviderCode| known.provider == entry.provider && known.name == entry.name;
+            if self.providers.iter().any(|(other, known)| *other == pattern && same(known)) {
                 return Err(twice(&format!("{} of {}", entry.code, entry.provider)));
             }
             self.providers.push((pattern, entry));

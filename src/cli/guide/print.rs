@@ -19,7 +19,8 @@ pub(in crate::cli) fn print<W: Write>(
     paper.title(&guide.code, guide.name)?;
     let code: Option<EnhancedStatusCode> = guide.code.parse().ok();
     if let Some(code) = code.filter(|_| guide.explained_by.is_none()) {
-        paper.paragraph(&words::anatomy(code, guide.name, language))?;
+        let name = guide.provider.is_none().then_some(guide.name);
+        paper.paragraph(&words::anatomy(code, name, language))?;
     }
     match (guide.registered, guide.provider, &guide.explained_by) {
         (false, Some(provider), _) => paper.paragraph(&format!("{} {provider}", words.only_provider))?,
@@ -36,8 +37,9 @@ pub(in crate::cli) fn print<W: Write>(
     paper.field(words.reference, Some(guide.reference))?;
     paper.heading(words.meaning)?;
     paper.paragraph(guide.meaning)?;
-    for other in &guide.providers {
-        print_use(paper, other, language)?;
+    // Where the text told which meaning it is, the others would only distract.
+    if !guide.registered || guide.provider.is_none() {
+        print_uses(paper, &guide.providers, language)?;
     }
     paper.heading(words.action)?;
     paper.paragraph(guide.action)?;
@@ -61,19 +63,18 @@ pub(in crate::cli) fn print_verdict<W: Write>(
     paper.coloured_field(words.decision, Some(&does), output::style_of(decision.as_str()))
 }
 
-/// What a provider means by the code, in short: its own guide is printed where only providers have it.
-fn print_use<W: Write>(paper: &mut Paper<'_, W>, guide: &Guide<'_>, language: Language) -> io::Result<()> {
-    let words = words(language);
-    let provider = guide.provider.unwrap_or_default();
-    paper.heading(&format!("{provider} {}: {}", words.uses_it_for, guide.name))?;
-    paper.paragraph(guide.meaning)?;
-    paper.paragraph(guide.action)?;
-    if let Some(verdict) = guide.verdict {
-        let does = words::decision(verdict.decision, verdict.class, language);
-        paper.field(words.class, Some(verdict.class.as_str()))?;
-        paper.coloured_field(words.decision, Some(&does), output::style_of(verdict.decision.as_str()))?;
+/// What providers mean by the code, in short.
+fn print_uses<W: Write>(paper: &mut Paper<'_, W>, uses: &[Guide<'_>], language: Language) -> io::Result<()> {
+    if uses.is_empty() {
+        return Ok(());
     }
-    paper.bullets(&guide.examples)
+    paper.heading(words(language).providers)?;
+    let one = |guide: &Guide<'_>| {
+        let verdict = guide.verdict.map(|verdict| format!(" [{}, {}]", verdict.class, verdict.decision));
+        let uses = words::uses_it_for(guide.provider.unwrap_or_default(), guide.name, language);
+        format!("{uses}. {}{}", guide.meaning, verdict.unwrap_or_default())
+    };
+    paper.bullets(&uses.iter().map(one).collect::<Vec<_>>())
 }
 
 fn print_lists<W: Write>(paper: &mut Paper<'_, W>, guide: &Guide<'_>, language: Language) -> io::Result<()> {

@@ -13,7 +13,7 @@ pub(in crate::cli) struct Words {
     pub(in crate::cli) decision: &'static str,
     pub(in crate::cli) replies: &'static str,
     pub(in crate::cli) reference: &'static str,
-    pub(in crate::cli) code: &'static str,
+    pub(in crate::cli) line: &'static str,
     pub(in crate::cli) provider: &'static str,
     pub(in crate::cli) meaning: &'static str,
     pub(in crate::cli) action: &'static str,
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Words {
     pub(in crate::cli) investigate: &'static str,
     pub(in crate::cli) examples: &'static str,
     pub(in crate::cli) related: &'static str,
-    pub(in crate::cli) uses_it_for: &'static str,
+    pub(in crate::cli) providers: &'static str,
     pub(in crate::cli) unregistered: &'static str,
     pub(in crate::cli) only_provider: &'static str,
     pub(in crate::cli) conclusion: &'static str,
@@ -38,7 +38,7 @@ const ENGLISH: Words = Words {
     decision: "decision",
     replies: "with replies",
     reference: "defined in",
-    code: "code",
+    line: "line",
     provider: "provider",
     meaning: "What it means",
     action: "What to do",
@@ -48,7 +48,7 @@ const ENGLISH: Words = Words {
     investigate: "How to investigate",
     examples: "Example replies",
     related: "Related codes",
-    uses_it_for: "uses it for",
+    providers: "What providers use it for",
     unregistered: "not registered; explained by",
     only_provider: "not registered; a code of",
     conclusion: "What dsnd concludes from this line",
@@ -63,7 +63,7 @@ const GERMAN: Words = Words {
     decision: "Entscheidung",
     replies: "Antwortcodes",
     reference: "Quelle",
-    code: "Code",
+    line: "Zeile",
     provider: "Anbieter",
     meaning: "Was es bedeutet",
     action: "Was zu tun ist",
@@ -73,7 +73,7 @@ const GERMAN: Words = Words {
     investigate: "Wie man der Sache nachgeht",
     examples: "Beispielantworten",
     related: "Verwandte Codes",
-    uses_it_for: "meldet damit",
+    providers: "Was Anbieter damit melden",
     unregistered: "nicht registriert; erklärt durch",
     only_provider: "nicht registriert; ein Code von",
     conclusion: "Was dsnd aus dieser Zeile schließt",
@@ -158,8 +158,19 @@ pub(in crate::cli) fn decision(decision: Decision, class: Class, language: Langu
     format!("{decision} ({does})")
 }
 
-/// The code, number by number: `5 = permanent failure, 4 = network/routing, 2 = bad connection`.
-pub(in crate::cli) fn anatomy(code: EnhancedStatusCode, name: &str, language: Language) -> String {
+/// Who uses a code for what: `Microsoft 365 uses it for: …`.
+pub(in crate::cli) fn uses_it_for(provider: &str, name: &str, language: Language) -> String {
+    let several = provider.contains(" and ") || provider.contains(", ");
+    match (language, several) {
+        (Language::En, false) => format!("{provider} uses it for: {name}"),
+        (Language::En, true) => format!("{provider} use it for: {name}"),
+        (Language::De, false) => format!("{provider} meldet damit: {name}"),
+        (Language::De, true) => format!("{} melden damit: {name}", provider.replace(" and ", " und ")),
+    }
+}
+
+/// The code, number by number: `5 = permanent failure, 4 = network/routing, 2 = Bad connection`.
+pub(in crate::cli) fn anatomy(code: EnhancedStatusCode, name: Option<&str>, language: Language) -> String {
     let german = language == Language::De;
     let class = match code.class {
         StatusClass::Success if german => "Erfolg",
@@ -170,5 +181,6 @@ pub(in crate::cli) fn anatomy(code: EnhancedStatusCode, name: &str, language: La
         StatusClass::Permanent => "permanent failure",
     };
     let subject = category(Category::of_subject(code.subject), language);
-    format!("{} = {class}, {} = {subject}, {} = {name}", code.class.digit(), code.subject, code.detail)
+    let detail = name.map(|name| format!(", {} = {name}", code.detail)).unwrap_or_default();
+    format!("{} = {class}, {} = {subject}{detail}", code.class.digit(), code.subject)
 }

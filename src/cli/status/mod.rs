@@ -11,9 +11,10 @@ use serde::Serialize;
 use super::guide::{self, Guide, Verdict, words};
 use super::paper::Paper;
 use super::{Language, output};
+use crate::classify::evidence::{EvidenceField, Source};
 use crate::classify::registry::Registry;
 use crate::classify::{Classification, Classifier};
-use query::Query;
+use query::{LINE, Query};
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -80,7 +81,7 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<ExitCode> {
         let classifier = Classifier::embedded()?;
         let registry = classifier.registry();
         let concluded = query.conclude(&classifier, &asked);
-        let guide = match query.code() {
+        let mut guide = match query.code() {
             Some(code) => {
                 let class = concluded.as_ref().map(|result| result.class);
                 Some(guide::of_code(registry, code, class, arguments.lang))
@@ -90,6 +91,9 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<ExitCode> {
             }
         };
         let conclusion = concluded.map(Conclusion::from);
+        if let (Query::Reply(_), Some(guide), Some(conclusion)) = (query, &mut guide, &conclusion) {
+            guide.verdict = Some(conclusion.verdict);
+        }
         answer(&mut out, arguments, &Answer { query: &asked, kind: query.kind(), guide, conclusion })?;
     }
     out.flush()?;
@@ -101,18 +105,30 @@ fn answer(out: &mut impl Write, arguments: &Status, answer: &Answer<'_>) -> anyh
         return output::json_line(out, answer);
     }
     let mut paper = Paper::new(out);
+    // A bare code has nothing to mark: what is concluded from it stands in its card.
+    if let Some(conclusion) = answer.conclusion.as_ref().filter(|_| answer.kind == LINE) {
+        print_conclusion(&mut paper, answer.query, conclusion, arguments.lang)?;
+        paper.gap()?;
+    }
     if let Some(guide) = &answer.guide {
         guide::print(&mut paper, guide, arguments.lang)?;
     }
-    if let Some(conclusion) = &answer.conclusion {
-        let words = words::words(arguments.lang);
-        paper.heading(words.conclusion)?;
-        let mark =
-            answer.query.find(&conclusion.evidence).map_or(0..0, |at| at..at + conclusion.evidence.len());
-        paper.marked_field(words.code, answer.query, mark)?;
-        guide::print_verdict(&mut paper, conclusion.verdict, false, arguments.lang)?;
-        paper.field(words.rule, Some(&conclusion.rule))?;
-        paper.field(words.evidence, Some(&format!("{:?}", conclusion.evidence)))?;
-    }
     Ok(())
+}
+
+/// What the classifier makes of the line, with the deciding words marked in it.
+fn print_conclusion<W: Write>(
+    paper: &mut Paper<'_, W>,
+    line: &str,
+    conclusion: &Conclusion,
+    language: Language,
+) -> std::io::Result<()> {
+    let words = words::words(language);
+    let line = Source::new(EvidenceField::DiagnosticCode, line).text;
+    let mark = line.find(&conclusion.evidence).map_or(0..0, |at| at..at + conclusion.evidence.len());
+    paper.title(words.conclusion, "")?;
+    paper.marked_field(words.line, &line, mark)?;
+    guide::print_verdict(paper, conclusion.verdict, false, language)?;
+    paper.field(words.rule, Some(&conclusion.rule))?;
+    paper.field(words.evidence, Some(&format!("{:?}", conclusion.evidence)))
 }

@@ -7,6 +7,9 @@ use crate::classify::registry::{Registry, Reply};
 use crate::classify::{Classification, Classifier};
 use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 
+/// The word for a line in JSON.
+pub(super) const LINE: &str = "reply_line";
+
 /// A question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Query {
@@ -46,7 +49,7 @@ impl Query {
         match self {
             Self::Code(_) => "enhanced_code",
             Self::Reply(_) => "reply_code",
-            Self::Line { .. } => "reply_line",
+            Self::Line { .. } => LINE,
         }
     }
 
