@@ -109,6 +109,8 @@ pub struct ExactCode {
 pub struct ProviderCode {
     /// Who uses it so: `Microsoft 365`.
     pub provider: String,
+    /// The same in German, where that differs: `Yahoo und AOL`.
+    pub provider_de: Option<String>,
     /// `5.7.606`, or `X.7.606` where both classes occur.
     pub code: String,
     /// The last number of the range that begins with `code`: 649 for `5.7.606` to `5.7.649`.

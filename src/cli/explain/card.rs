@@ -113,7 +113,9 @@ fn guide_to<'r>(
     language: Language,
 ) -> Option<guide::Guide<'r>> {
     if let Some(code) = recipient.effective_status.as_deref().and_then(|code| code.parse().ok()) {
-        return Some(guide::of_code(registry, code, Some(recipient.class), language));
+        let text = recipient.context.as_deref().or(recipient.diagnostic_code.as_deref()).unwrap_or_default();
+        let said = guide::Said { class: recipient.class, text };
+        return Some(guide::of_code(registry, code, Some(said), language));
     }
     let entry = registry.reply(recipient.reply_code.and_then(ReplyCode::new)?)?;
     Some(guide::of_reply(registry, entry, language))

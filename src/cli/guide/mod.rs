@@ -1,10 +1,12 @@
 //! The explanation of a code for a person, gathered from the registry in one language.
 
+mod choose;
 mod print;
 pub(super) mod words;
 
 use serde::Serialize;
 
+pub(super) use choose::Said;
 pub(super) use print::{print, print_verdict};
 
 use super::Language;
@@ -70,27 +72,20 @@ impl Verdict {
     }
 }
 
-/// The guide to an enhanced status code. `concluded` is the class that a whole message led to: where that is
-/// a provider's own use of the code, the provider's text is the one that helps.
-pub(super) fn of_code(
-    registry: &Registry,
+/// The guide to an enhanced status code. Where a text was `said` with it in a provider's own wording, the
+/// provider's explanation is the one that helps.
+pub(super) fn of_code<'r>(
+    registry: &'r Registry,
     code: EnhancedStatusCode,
-    concluded: Option<Class>,
+    said: Option<Said<'_>>,
     language: Language,
-) -> Guide<'_> {
+) -> Guide<'r> {
     let mut providers = registry.by_providers(code);
     let registered = registry.registered(code);
-    let chosen = match (registered, concluded) {
-        (None, None) => providers.iter().position(|_| true),
-        (None, Some(class)) => {
-            let fits = providers.iter().position(|entry| entry.class(code.class) == Some(class));
-            fits.or_else(|| providers.iter().position(|_| true))
-        }
-        (Some(entry), Some(class)) if entry.class(code.class) != class => {
-            providers.iter().position(|entry| entry.class(code.class) == Some(class))
-        }
-        (Some(_), _) => None,
-    };
+    let class = registered.map(|entry| entry.class(code.class));
+    let chosen = said.and_then(|said| choose::wording_of(&providers, code, class, said));
+    let chosen =
+        chosen.or_else(|| if registered.is_none() && !providers.is_empty() { Some(0) } else { None });
     let mut guide = match chosen {
         Some(at) => {
             let mut guide = of_provider(registry, providers.remove(at), code, language);
@@ -132,7 +127,8 @@ fn of_provider<'r>(
     language: Language,
 ) -> Guide<'r> {
     let mut guide = new(code.to_string(), &entry.name, in_language(&entry.en, &entry.de, language), None);
-    guide.provider = Some(&entry.provider);
+    let german = entry.provider_de.as_ref().filter(|_| language == Language::De);
+    guide.provider = Some(german.unwrap_or(&entry.provider));
     let class = entry.class(code.class).unwrap_or_else(|| registry.lookup(code).entry.class(code.class));
     guide.verdict = Some(Verdict::new(code, class));
     guide.examples = for_class(&entry.examples, code);

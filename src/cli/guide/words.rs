@@ -160,12 +160,12 @@ pub(in crate::cli) fn decision(decision: Decision, class: Class, language: Langu
 
 /// Who uses a code for what: `Microsoft 365 uses it for: …`.
 pub(in crate::cli) fn uses_it_for(provider: &str, name: &str, language: Language) -> String {
-    let several = provider.contains(" and ") || provider.contains(", ");
+    let several = [" and ", " und "].iter().any(|and| provider.contains(and));
     match (language, several) {
         (Language::En, false) => format!("{provider} uses it for: {name}"),
         (Language::En, true) => format!("{provider} use it for: {name}"),
         (Language::De, false) => format!("{provider} meldet damit: {name}"),
-        (Language::De, true) => format!("{} melden damit: {name}", provider.replace(" and ", " und ")),
+        (Language::De, true) => format!("{provider} melden damit: {name}"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::guide::{self, Guide, Verdict, words};
+use super::guide::{self, Guide, Said, Verdict, words};
 use super::paper::Paper;
 use super::{Language, output};
 use crate::classify::evidence::{EvidenceField, Source};
@@ -83,8 +83,8 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<ExitCode> {
         let concluded = query.conclude(&classifier, &asked);
         let mut guide = match query.code() {
             Some(code) => {
-                let class = concluded.as_ref().map(|result| result.class);
-                Some(guide::of_code(registry, code, class, arguments.lang))
+                let said = concluded.as_ref().map(|result| Said { class: result.class, text: &asked });
+                Some(guide::of_code(registry, code, said, arguments.lang))
             }
             None => {
                 query.explained_reply(registry)?.map(|entry| guide::of_reply(registry, entry, arguments.lang))
