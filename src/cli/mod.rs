@@ -6,8 +6,10 @@
 mod bounces;
 mod check_config;
 mod explain;
+mod guide;
 mod log;
 mod output;
+mod paper;
 mod serve;
 mod status;
 mod suppressions;
@@ -52,7 +54,7 @@ enum Verb {
     CheckConfig,
     /// Read messages and say what they mean, without recording anything.
     Explain(explain::Explain),
-    /// Say what an enhanced status code means and what to do about it.
+    /// Say what a status code, a reply code or a whole reply line means and what to do about it.
     Status(status::Status),
     /// Ask and change the suppression list.
     #[command(subcommand)]

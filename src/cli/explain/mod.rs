@@ -1,5 +1,7 @@
 //! `dsnd explain FILE…|-`.
 
+mod card;
+
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
@@ -8,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{FAILED, Language, output};
-use crate::classify::registry::Registry;
+use crate::classify::evidence::Evidence;
 use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
 use crate::ingest::assess;
 use crate::report::{Action, RecipientFields, Report};
@@ -26,6 +28,9 @@ pub(super) struct Explain {
     /// One JSON object a message.
     #[arg(long)]
     json: bool,
+    /// Leave out the explanation of each code.
+    #[arg(long, conflicts_with = "json")]
+    short: bool,
     /// The language of explanations.
     #[arg(long, value_enum, default_value = "en")]
     lang: Language,
@@ -80,6 +85,9 @@ struct RecipientPart {
     evidence_field: &'static str,
     evidence: String,
     facts: Facts,
+    /// The text that the evidence stands in, folded to one line.
+    #[serde(skip)]
+    context: Option<String>,
 }
 
 /// Explains every file; goes on after one that cannot be read, and says so in the exit status.
@@ -100,7 +108,7 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
         if arguments.json {
             output::json_line(&mut out, &explained)?;
         } else {
-            print(&mut out, &explained, classifier.registry(), arguments.lang)?;
+            card::print(&mut out, &explained, classifier.registry(), arguments)?;
         }
     }
     out.flush()?;
@@ -152,7 +160,12 @@ fn explain<'a>(classifier: &Classifier, source: &'a str, message: &[u8]) -> Expl
 fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields) -> RecipientPart {
     let assessed = assess(classifier, report, fields);
     let result = assessed.classification;
+    let context = Evidence::gather(report, fields)
+        .sources
+        .into_iter()
+        .find(|source| source.field == result.evidence_field && source.text.contains(&result.evidence));
     RecipientPart {
+        context: context.map(|source| source.text),
         recipient: assessed.recipient,
         original_recipient: fields.original_recipient.as_ref().map(|address| address.value.clone()),
         final_recipient: fields.final_recipient.as_ref().map(|address| address.value.clone()),
@@ -173,60 +186,4 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
         evidence: result.evidence,
         facts: result.facts,
     }
-}
-
-fn print(
-    out: &mut impl Write,
-    explained: &Explained<'_>,
-    registry: &Registry,
-    language: Language,
-) -> anyhow::Result<()> {
-    let bold = anstyle::Style::new().bold();
-    writeln!(out, "{bold}{}{bold:#}: {}", output::clean(explained.source), explained.kind)?;
-    output::field(out, "reported by", explained.report.reporting_mta.as_deref())?;
-    if let Some(original) = &explained.original {
-        output::field(out, "about message", original.message_id.as_deref())?;
-        output::field(out, "subject", original.subject.as_deref())?;
-    }
-    if explained.recipients.is_empty() {
-        output::field(out, "recipients", Some("none found"))?;
-    }
-    for recipient in &explained.recipients {
-        let style = output::style_of(recipient.decision.as_str());
-        let address = recipient.recipient.as_deref().unwrap_or("(no address)");
-        writeln!(
-            out,
-            "\n  {bold}{}{bold:#}  {style}{}{style:#}",
-            output::clean(address),
-            recipient.decision
-        )?;
-        output::field(out, "class", Some(&format!("{}: {}", recipient.class, recipient.class.describe())))?;
-        output::field(out, "type", Some(recipient.bounce_type.as_str()))?;
-        output::field(out, "action", recipient.action)?;
-        let status = match (&recipient.status, &recipient.effective_status) {
-            (Some(status), Some(effective)) if status != effective => {
-                Some(format!("{status}, effectively {effective}"))
-            }
-            (status, effective) => status.clone().or_else(|| effective.clone()),
-        };
-        output::field(out, "status", status.as_deref())?;
-        output::field(out, "rule", Some(&recipient.rule))?;
-        output::field(
-            out,
-            "because of",
-            Some(&format!("{:?} in {}", recipient.evidence, recipient.evidence_field)),
-        )?;
-        output::field(out, "diagnostic", recipient.diagnostic_code.as_deref())?;
-        output::field(out, "remote host", recipient.remote_mta.as_deref())?;
-        if let Some(code) = recipient.effective_status.as_deref().and_then(|code| code.parse().ok()) {
-            let entry = registry.lookup(code).entry;
-            let text = if language == Language::De { &entry.de } else { &entry.en };
-            output::field(out, "the code means", Some(&text.meaning))?;
-        }
-    }
-    for defect in &explained.defects {
-        output::field(out, "could not read", Some(defect))?;
-    }
-    writeln!(out)?;
-    Ok(())
 }
