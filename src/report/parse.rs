@@ -71,21 +71,25 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
         defects: Vec::new(),
     };
     if report.recipients.is_empty() {
-        read_letter(parts, &mut report);
+        read_letter(parts, &mut report, defects);
     }
     report
 }
 
 /// Reads the recipients out of the text, where no machine's part names them.
-fn read_letter(parts: &Parts<'_>, report: &mut Report) {
+fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
     let bounce = matches!(report.kind, ReportKind::TextBounce | ReportKind::Dsn);
     if !bounce && !matches!(report.kind, ReportKind::Unrecognized | ReportKind::AutoReply) {
         return;
     }
-    let letter = legacy::Letter { header: &parts.header, report: &report.header, text: &report.text };
+    let letter =
+        legacy::Letter::new(&parts.header, &report.header, &report.text, report.original.as_ref());
     let Some(found) = legacy::read(&letter, bounce) else { return };
     if !bounce {
         report.kind = ReportKind::TextBounce;
+    }
+    if let Some(remark) = found.reading.confidence.remark() {
+        defects.add("recipient", remark, "");
     }
     report.recipients = found.reading.recipients;
     if report.message == super::MessageFields::default() {

@@ -1,8 +1,19 @@
 //! A text bounce as the families see it, and what they share in reading it.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::super::header::Header;
-use super::super::{ReportHeader, mime};
-use crate::address::Mailbox;
+use super::super::{RecipientFields, ReportHeader, ReturnedMessage, mime, returned};
+use super::{failed, same_address};
+use crate::address::{Mailbox, TypedAddress};
+
+/// Compiles a family's pattern; they are literals, each run by a test.
+pub(super) fn pattern(text: &str) -> Regex {
+    #[expect(clippy::expect_used, reason = "a literal of this program, compiled by its tests")]
+    Regex::new(text).expect("the pattern is valid")
+}
 
 /// A message that came back without a machine's part.
 #[derive(Debug)]
@@ -13,9 +24,38 @@ pub(in crate::report) struct Letter<'a> {
     pub(in crate::report) report: &'a ReportHeader,
     /// The text for people, decoded, with LF line ends.
     pub(in crate::report) text: &'a str,
+    /// The text before the returned copy: what the reporting program wrote itself.
+    pub(super) body: &'a str,
+    /// The same with ASCII letters in lower case; offsets are those of `body`.
+    pub(super) lower: String,
+    /// Where in the text the returned copy begins, when there is one.
+    pub(super) original_at: Option<usize>,
+    /// The header of what was returned, in the text or in a part of its own.
+    pub(super) original: Option<ReturnedMessage>,
 }
 
 impl<'a> Letter<'a> {
+    /// Finds where the reporting program's own words end.
+    pub(in crate::report) fn new(
+        header: &'a Header<'a>,
+        report: &'a ReportHeader,
+        text: &'a str,
+        attached: Option<&ReturnedMessage>,
+    ) -> Self {
+        let (end, original_at) = before_original(text);
+        let body = &text[..end];
+        let quoted = || returned::read(text.get(original_at?..)?.as_bytes());
+        Self {
+            header,
+            report,
+            text,
+            body,
+            lower: body.to_ascii_lowercase(),
+            original_at,
+            original: attached.cloned().or_else(quoted),
+        }
+    }
+
     /// A header field as text, encoded words decoded; empty when there is none.
     pub(super) fn field(&self, name: &str) -> String {
         self.header.first(name).map(mime::unstructured).unwrap_or_default()
@@ -31,10 +71,118 @@ impl<'a> Letter<'a> {
         self.report.from.as_deref().unwrap_or_default().to_lowercase()
     }
 
-    /// The lines of the text with the offsets they begin at, without their line ends.
+    /// The lines of the report's own words with the offsets they begin at, without their line ends.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + Clone {
-        lines(self.text)
+        lines(self.body)
     }
+
+    /// The first lines that hold anything, up to `count`.
+    pub(super) fn opening(&self, count: usize) -> impl Iterator<Item = &'a str> + Clone {
+        self.body.lines().map(str::trim).filter(|line| !line.is_empty()).take(count)
+    }
+
+    /// The report's own words after the first match of a pattern, which is matched against lower case.
+    pub(super) fn after(&self, pattern: &Regex) -> Option<&'a str> {
+        self.body.get(pattern.find(&self.lower)?.end()..)
+    }
+
+    /// Whether the report's own words, in lower case, hold a match.
+    pub(super) fn says(&self, pattern: &Regex) -> bool {
+        pattern.is_match(&self.lower)
+    }
+
+    /// The whole address for a bare local part, where the returned message or X-Failed-Recipients has it.
+    pub(super) fn whole_address(&self, local_part: &str) -> Option<String> {
+        let known = self.report.failed_recipients.iter();
+        let to = self.original.iter().flat_map(|original| original.to.iter().chain(&original.delivered_to));
+        known
+            .chain(to)
+            .find(|address| {
+                address.rsplit_once('@').is_some_and(|(local, _)| local.eq_ignore_ascii_case(local_part))
+            })
+            .cloned()
+    }
+
+    /// The one recipient of the returned message, where there is one only.
+    pub(super) fn only_recipient(&self) -> Option<String> {
+        match self.original.as_ref()?.to.as_slice() {
+            [only] if only.contains('@') => Some(only.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Marks of a returned copy on a line of dashes or the like.
+static RULED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        "copy of|original (e?-?mail|message)|message headers?|mail headers?|headers? (of|follow)|unsent message|\
+         returned message|enclosed|message follows|undelivered message|original header|source mail|\
+         (mensaje|mensagem|messaggio) original|message (d'origine|original|initial)|messaggio originale|\
+         copie du message|ursprüngliche|original-?nachricht|kopie|oorspronkelijk|oryginaln|исходн|копия|копии|\
+         元のメ|元メッセージ|原文|原始邮件|原始郵件",
+    )
+});
+
+/// Marks of a returned copy that need no line around them; lower case, at the start of a line.
+static BARE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        "^(?:(the )?(possibly truncated )?original (message|mail)( headers?)?( as received)?( is)?( as)?( follows?)?[:.]?$|\
+         original message (as received|headers?|follows)|message headers? follows?|below (is|this line is) a copy|\
+         (here is |included is |this is )?a copy of (the|your) (original |returned )?(message|mail)( headers?)? (is )?(below|follows|included below)|\
+         included is a copy of the message|the header and top|a summary of the undelivered message|old message:|\
+         (the )?headers? (of|from) the original message|the first \\d+ lines? of|\
+         original mail as follows|ursprüngliche nachrichtenkopfzeilen|en-têtes de message d'origine|\
+         encabezados de mensajes? original|intestazioni originali|cabeçalhos de mensagens? original|\
+         original-nachrichtenkopf|oorspronkelijke berichtkoppen|元のメッセージ ヘッダー|原始邮件头|\
+         исходные заголовки)",
+    )
+});
+
+/// Where the report's own words end, and where the returned copy after them begins.
+fn before_original(text: &str) -> (usize, Option<usize>) {
+    let mut blank = true;
+    for (at, line) in lines(text) {
+        let trimmed = line.trim();
+        if trimmed.is_empty() {
+            blank = true;
+            continue;
+        }
+        // The copy itself, with no mark before it.
+        if blank && at > 0 && starts_header(line) {
+            return (at, Some(at));
+        }
+        blank = false;
+        if trimmed.len() > 160 {
+            continue;
+        }
+        let ruled = ["--", "==", "**", "__", "|--", "##"].iter().any(|rule| trimmed.starts_with(rule));
+        let core = trimmed.trim_matches(|c: char| matches!(c, '-' | '=' | '*' | '_' | '|' | '#') || c.is_whitespace());
+        let core = core.to_lowercase();
+        let apart = ruled && !core.is_empty() && !core.contains('@');
+        if (apart && RULED.is_match(&core)) || (!ruled && BARE.is_match(&core)) {
+            return (at, copy_after(text, at));
+        }
+    }
+    (text.len(), None)
+}
+
+/// The first line of a copy after its mark: lines of dashes and empty ones are passed over.
+fn copy_after(text: &str, mark: usize) -> Option<usize> {
+    lines(&text[mark..])
+        .skip(1)
+        .find(|(_, line)| {
+            let line = line.trim();
+            !line.is_empty() && !line.starts_with("--") && !line.starts_with("==") && !line.starts_with("**")
+        })
+        .map(|(at, _)| mark + at)
+}
+
+/// Whether a line is the first of a returned header: only a message begins with these.
+fn starts_header(line: &str) -> bool {
+    let lower: String = line.chars().take(20).collect::<String>().to_ascii_lowercase();
+    ["received: from ", "received: by ", "received: (", "return-path: <", "return-path:<"]
+        .iter()
+        .any(|start| lower.starts_with(start))
 }
 
 /// The lines of a text with the offsets they begin at, without their line ends.
@@ -43,22 +191,124 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
     text.lines().map(move |line| (line.as_ptr() as usize - start, line))
 }
 
+/// How far a line is indented, in characters; a tab counts as eight.
+pub(super) fn indent(line: &str) -> usize {
+    line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 8 } else { 1 }).sum()
+}
+
+/// Recipients in the making: an address, and the lines about it.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    list: Vec<(String, Option<String>, String)>,
+}
+
+impl Entries {
+    /// A recipient begins; `text` is what already stands about it on the same line. One that was there before
+    /// goes on.
+    pub(super) fn begin(&mut self, address: &str, text: &str) {
+        match self.list.iter().position(|(known, ..)| same_address(known, address)) {
+            Some(at) => {
+                let again = self.list.remove(at);
+                self.list.push(again);
+            }
+            None => self.list.push((address.to_owned(), None, String::new())),
+        }
+        self.add(text);
+    }
+
+    /// A line about the last recipient.
+    pub(super) fn add(&mut self, line: &str) {
+        let line = line.trim();
+        if let Some((_, _, text)) = self.list.last_mut()
+            && !line.is_empty()
+            && text.len() < super::MAX_SAID
+            && !text.ends_with(&format!("{line}\n"))
+        {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+
+    /// The last recipient came from this one, by an alias or a forward.
+    pub(super) fn from_alias(&mut self, address: String) {
+        if let Some((last, original, _)) = self.list.last_mut()
+            && !same_address(last, &address)
+        {
+            original.get_or_insert(address);
+        }
+    }
+
+    /// Whether this one is among them.
+    pub(super) fn has(&self, address: &str) -> bool {
+        self.list.iter().any(|(known, ..)| same_address(known, address))
+    }
+
+    /// Whether there is none yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// A text for those of whom nothing was said.
+    pub(super) fn fill(&mut self, text: &str) {
+        for (_, _, said) in &mut self.list {
+            if said.is_empty() {
+                text.trim().clone_into(said);
+            }
+        }
+    }
+
+    /// All of them, failed.
+    pub(super) fn finish(self) -> Vec<RecipientFields> {
+        self.list
+            .into_iter()
+            .map(|(address, original, text)| RecipientFields {
+                original_recipient: original.map(|value| TypedAddress { kind: None, value }),
+                ..failed(&address, &text)
+            })
+            .collect()
+    }
+}
+
 /// The first address in a text: in angle brackets, else the first word that is one, without the punctuation
 /// around it.
 pub(super) fn address_in(text: &str) -> Option<String> {
     addresses_in(text).next()
 }
 
+/// The address that a line consists of, with nothing beside it but brackets, bullets and punctuation; or the
+/// same address twice, as `a@x.example<mailto:a@x.example>`.
+pub(super) fn lone_address(line: &str) -> Option<String> {
+    let line = line.trim().trim_start_matches(['*', '-', '•', '·', '>']).trim();
+    let mut found = addresses_in(line);
+    let first = found.next()?;
+    let rest = line.replace("mailto:", "").replace(&first, "");
+    rest.chars().all(|c| !c.is_alphanumeric()).then_some(first)
+}
+
 /// All addresses in a text, in order, as they are written.
 pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| {
-        c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|')
+        c.is_whitespace()
+            || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|' | '“' | '”' | '‘' | '’')
+            || matches!(c, '«' | '»' | '、' | '。' | '：' | '（' | '）' | '「' | '」')
     })
     .filter(|word| word.contains('@'))
     .filter_map(|word| {
-        let word = word.trim_start_matches("mailto:").trim_start_matches("MAILTO:");
-        let word = word.trim_start_matches("rfc822:").trim_start_matches("SMTP:").trim_start_matches("smtp:");
-        let word = word.trim_matches([':', '.', '*', '=', '!', '?', '`']);
+        // "mailto:", "rfc822:", "SMTP:", "dda:SMTP=": nothing before the last of these marks is in an address
+        let word = match word.rsplit_once(':') {
+            Some((_, rest)) if rest.contains('@') => rest,
+            _ => word,
+        };
+        let word = match word.get(..5) {
+            Some(start) if start.eq_ignore_ascii_case("smtp=") => &word[5..],
+            _ => word,
+        };
+        let word = word.trim_matches([':', '.', '*', '=', '!', '?', '`', '-']);
         let mailbox = Mailbox::parse(word).ok()?;
         mailbox.domain().contains(|c: char| c.is_alphabetic()).then(|| word.to_owned())
     })
@@ -74,11 +324,25 @@ mod tests {
             ("<a@x.example>:", Some("a@x.example")),
             ("    b@x.example", Some("b@x.example")),
             ("Recipient: c@x.example.", Some("c@x.example")),
+            ("Recipient: [SMTP:c@x.example]", Some("c@x.example")),
+            ("c=US;a= ;dda:SMTP=c@x.example; on Friday", Some("c@x.example")),
             ("to 'd@x.example' failed", Some("d@x.example")),
             ("no address here, user@ nor @host", None),
             ("at 10:00 @ home", None),
         ] {
             assert_eq!(address_in(text).as_deref(), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_an_address_when_nothing_else_is_in_it() {
+        for (line, found) in [
+            ("  * a@x.example", Some("a@x.example")),
+            ("a@x.example<mailto:a@x.example>", Some("a@x.example")),
+            ("<a@x.example>:", Some("a@x.example")),
+            ("write to a@x.example", None),
+        ] {
+            assert_eq!(lone_address(line).as_deref(), found, "{line}");
         }
     }
 
@@ -89,5 +353,34 @@ mod tests {
             assert!(text[at..].starts_with(line));
         }
         assert_eq!(lines(text).map(|(at, _)| at).collect::<Vec<_>>(), [0, 4, 8, 9]);
+    }
+
+    #[test]
+    fn the_returned_copy_is_set_apart() {
+        for mark in [
+            "--- Below this line is a copy of the message.",
+            "------ This is a copy of the message, including all the headers. ------",
+            "   ----- Unsent message follows -----",
+            "   ----- Original message -----",
+            "--- Mensaje original adjunto.",
+            "|------------------------- Message header follows: ----------------------|",
+            "Original message follows.",
+            "Original message headers:",
+            "    Below is a copy of the original message:",
+            "Message headers follow:",
+        ] {
+            let text = format!("It failed.\n\n{mark}\n\nReceived: from a by b\nTo: c@x.example\n");
+            let (end, at) = before_original(&text);
+            assert!(text[end..].starts_with(mark), "{mark}");
+            assert!(at.is_some_and(|at| text[at..].starts_with("Received: ")), "{mark}");
+        }
+        for no_mark in [
+            "----- The following addresses had permanent fatal errors -----",
+            "   ----- Transcript of session follows -----",
+            "The original message was received at noon",
+            "==== Technical details: ====",
+        ] {
+            assert_eq!(before_original(no_mark), (no_mark.len(), None), "{no_mark}");
+        }
     }
 }

@@ -1,0 +1,109 @@
+//! The last one asked: addresses near words of failure, before the returned copy; else the one recipient of
+//! the returned message. It says how sure it is, and never takes those who only pass the mail on.
+
+use super::letter::{Entries, Letter, addresses_in};
+use super::listed::{FAILURE, WARNING};
+use super::{Confidence, Family, Reading, same_address};
+use crate::report::mime;
+
+/// More addresses than this near words of failure are a list of something else.
+const MAX_GUESSES: usize = 20;
+
+pub(super) struct Generic;
+
+impl Family for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    fn certain(&self) -> bool {
+        false
+    }
+
+    fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        let subject = letter.subject();
+        if !letter.says(&FAILURE) && !FAILURE.is_match(&letter.body.to_lowercase()) && !FAILURE.is_match(&subject) {
+            return None;
+        }
+        let own = Own::of(letter);
+        let mut entries = Entries::default();
+        let mut confidence = Confidence::Doubtful;
+        let said = || letter.body.lines().take(200).map(str::trim).filter(|line| !line.is_empty());
+        // The returned message says whom it was for: that is better than any guess.
+        if let Some(only) = letter.only_recipient().filter(|only| !own.has(only)) {
+            entries.begin(&only, "");
+            confidence = Confidence::Likely;
+        } else {
+            let mut near = 0_u8;
+            let mut waiting: Vec<String> = Vec::new();
+            for line in said() {
+                if FAILURE.is_match(&line.to_lowercase()) {
+                    near = 3;
+                    waiting.drain(..).for_each(|address| entries.begin(&address, ""));
+                }
+                let found = addresses_in(line).filter(|address| !own.has(address));
+                if near > 0 {
+                    found.for_each(|address| entries.begin(&address, ""));
+                } else {
+                    waiting = found.collect(); // the words may come on the next line
+                }
+                near = near.saturating_sub(1);
+            }
+            if entries.len() > MAX_GUESSES {
+                return None;
+            }
+        }
+        if entries.is_empty() {
+            let in_subject = addresses_in(&subject).find(|address| !own.has(address));
+            in_subject.into_iter().for_each(|address| entries.begin(&address, ""));
+        }
+        if entries.len() == 1 {
+            said().for_each(|line| entries.add(line));
+        }
+        let reading = Reading::of(entries.finish()).with(confidence);
+        Some(if letter.says(&WARNING) { reading.delayed() } else { reading })
+    }
+}
+
+/// Addresses that no guess may take for a recipient: those of the report's header, the sender of what was
+/// returned, and the postmasters that bounces tell one to write to.
+pub(super) struct Own(Vec<String>);
+
+/// Local parts of roles that answer for a mail system.
+const ROLES: [&str; 12] = [
+    "postmaster",
+    "mailer-daemon",
+    "abuse",
+    "support",
+    "helpdesk",
+    "hostmaster",
+    "webmaster",
+    "noreply",
+    "no-reply",
+    "root",
+    "admin",
+    "administrator",
+];
+
+impl Own {
+    pub(super) fn of(letter: &Letter<'_>) -> Self {
+        let mut list: Vec<String> =
+            ["From", "To", "Cc", "Reply-To", "Return-Path", "Delivered-To", "X-Original-To", "Envelope-To"]
+                .iter()
+                .filter_map(|name| letter.header.first(name))
+                .flat_map(mime::addresses)
+                .collect();
+        list.extend(letter.original.as_ref().and_then(|original| original.from.clone()));
+        // Whom the returned message was for is no stranger, whatever else he is.
+        if let Some(original) = &letter.original {
+            list.retain(|own| !original.to.iter().any(|to| same_address(to, own)));
+        }
+        Self(list)
+    }
+
+    pub(super) fn has(&self, address: &str) -> bool {
+        let local = address.split('@').next().unwrap_or_default();
+        ROLES.iter().any(|role| local.eq_ignore_ascii_case(role))
+            || self.0.iter().any(|own| same_address(own, address))
+    }
+}
