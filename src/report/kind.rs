@@ -27,7 +27,7 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "mail failed",
     "message not delivered",
     "mail not delivered",
-    "message could not be delivered",
+    "could not be delivered",
     "message was not delivered",
     "returned mail",
     "returned to sender",
@@ -77,7 +77,9 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
         || header.has_any(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply-From"]);
     if nobody || bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
         // An answer to a bounce, or a talk about one, is none.
-        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path;
+        // Some put the notice behind the subject of what they return.
+        let notice = subject.contains(" : non remis");
+        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path && !notice;
         if !talk && (daemon || !reply_subject) {
             return ReportKind::TextBounce;
         }

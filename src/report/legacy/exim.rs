@@ -121,6 +121,13 @@ impl Reader {
         if let Some(address) = lone_address(line) {
             return Some((address, ""));
         }
+        // Smail, whose words these were first: "<a@x.example> ... transport smtp: 550 …"
+        if line.starts_with('<')
+            && let Some((start, said)) = line.split_once("> ")
+            && let Some(address) = lone_address(start)
+        {
+            return Some((address, said.trim_start_matches(['.', ' '])));
+        }
         let (start, said) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|start| (start, "")))?;
         if self.malformed {
             return addresses_in(start).last().map(|address| (address, said));

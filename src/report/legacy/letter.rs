@@ -57,6 +57,7 @@ impl<'a> Letter<'a> {
     }
 
     /// A header field as text, encoded words decoded; empty when there is none.
+    #[allow(dead_code, reason = "families of service providers are told by it")]
     pub(super) fn field(&self, name: &str) -> String {
         self.header.first(name).map(mime::unstructured).unwrap_or_default()
     }
@@ -67,6 +68,7 @@ impl<'a> Letter<'a> {
     }
 
     /// The From address in lower case.
+    #[allow(dead_code, reason = "families of service providers are told by it")]
     pub(super) fn from(&self) -> String {
         self.report.from.as_deref().unwrap_or_default().to_lowercase()
     }
@@ -74,6 +76,11 @@ impl<'a> Letter<'a> {
     /// The lines of the report's own words with the offsets they begin at, without their line ends.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + Clone {
         lines(self.body)
+    }
+
+    /// The lines of all of the text, for a program whose own rules look like marks of a copy.
+    pub(super) fn text_lines(&self) -> impl Iterator<Item = (usize, &'a str)> + Clone {
+        lines(self.text)
     }
 
     /// The first lines that hold anything, up to `count`.

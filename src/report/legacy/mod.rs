@@ -13,6 +13,7 @@ mod failed_recipients;
 mod generic;
 mod groupwise;
 mod imail;
+mod interscan;
 mod letter;
 mod list_servers;
 mod listed;
@@ -128,6 +129,7 @@ static REGISTRY: &[&dyn Family] = &[
     &domino::Domino,
     &groupwise::GroupWise,
     &imail::Imail,
+    &interscan::InterScan,
     &communigate::CommuniGate,
     &mdaemon::MDaemon,
     &messaging_server::MessagingServer,
