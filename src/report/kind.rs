@@ -7,7 +7,7 @@ use super::{ReportHeader, ReportKind, mime};
 const DAEMONS: [&str; 5] = ["mailer-daemon", "mailerdaemon", "mail-daemon", "mailer_daemon", "maildaemon"];
 
 /// How subjects of bounces read, in lower case. Plain substrings: what they decide is only the kind.
-const BOUNCE_SUBJECTS: [&str; 30] = [
+const BOUNCE_SUBJECTS: [&str; 49] = [
     "undeliver",
     "delivery failure",
     "delivery failed",
@@ -27,7 +27,8 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "mail failed",
     "message not delivered",
     "mail not delivered",
-    "could not be delivered",
+    "message could not be delivered",
+    "mail could not be delivered",
     "message was not delivered",
     "returned mail",
     "returned to sender",
@@ -38,6 +39,24 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "non-deliver",
     "non remis",
     "unzustellbar",
+    "zustellfehler",
+    "échec de la remise",
+    "no se puede entregar",
+    "no se ha podido entregar",
+    "impossibile recapitare",
+    "non recapitabile",
+    "não é possível entregar",
+    "não entregue",
+    "onbestelbaar",
+    "niedostarcz",
+    "недоставлен",
+    "не доставлен",
+    "配信不能",
+    "配信できません",
+    "无法送达",
+    "未送达",
+    "無法傳遞",
+    "退信",
 ];
 
 /// How subjects of automatic replies begin, in lower case.

@@ -83,8 +83,8 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
         return;
     }
     let letter =
-        legacy::Letter::new(&parts.header, &report.header, &report.text, report.original.as_ref());
-    let Some(found) = legacy::read(&letter, bounce) else { return };
+        legacy::Letter::new(&parts.header, &report.header, &report.text, report.original.as_ref(), bounce);
+    let Some(found) = legacy::read(&letter) else { return };
     if !bounce {
         report.kind = ReportKind::TextBounce;
     }

@@ -20,6 +20,10 @@ impl Family for CommuniGate {
         "communigate"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         if !letter.says(&REPORTS) {
             return None;
@@ -32,8 +36,8 @@ impl Family for CommuniGate {
                 || lower.starts_with("message delivery to")
                 || lower.starts_with("delivery to");
             if about && LINE.is_match(&lower) {
-                let who = line.split(['\'', '‘', '’', '<', '>']).nth(1).unwrap_or_default();
-                let address = address_in(who).or_else(|| letter.whole_address(who));
+                let who = || line.split(['\'', '‘', '’', '<', '>']).nth(1).unwrap_or_default();
+                let address = address_in(line).or_else(|| letter.whole_address(who()));
                 delayed |= lower.contains("delayed");
                 if let Some(address) = address {
                     entries.begin(&address, "");

@@ -30,6 +30,10 @@ impl Family for Domino {
         "domino"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         if let Some(list) = letter.after(&LIST) {
             return Some(Reading::of(delivered_to(list)));

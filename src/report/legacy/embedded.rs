@@ -13,6 +13,10 @@ impl Family for Embedded {
         "embedded"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let is_recipient = |line: &str| field(line, "final-recipient:") || field(line, "original-recipient:");
         let mut start = None;

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::letter::{Entries, Letter, address_in, indent, lone_address, pattern};
 use super::{Family, Reading};
+use crate::address::TypedAddress;
 
 pub(super) struct Exchange;
 
@@ -41,21 +42,29 @@ impl Family for Exchange {
         "exchange"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let mut entries = Entries::default();
-        if let Some(section) = after_lower(letter, &DIAGNOSTIC) {
+        if let Some(section) = letter.after(&DIAGNOSTIC) {
             diagnostics(section, &mut entries);
         }
         let host = SERVER.captures(&letter.lower).and_then(|found| found.get(1)).map(|host| host.as_str());
         if entries.is_empty() {
-            prose(after_lower(letter, &LIST)?, letter, &mut entries);
+            prose(letter.after(&LIST)?, letter, &mut entries);
         }
-        Some(Reading::of(entries.finish()).reported_by(host))
+        let mut recipients = entries.finish();
+        for recipient in &mut recipients {
+            // "host #<host #5.1.1 smtp;550 …> #SMTP#"
+            let said = recipient.diagnostic_code.as_ref().map_or("", |code| code.text.as_str());
+            if let Some((host, _)) = said.split_once(" #<").filter(|(host, _)| !host.contains(char::is_whitespace)) {
+                recipient.remote_mta = Some(TypedAddress { kind: None, value: host.to_owned() });
+            }
+        }
+        Some(Reading::of(recipients).reported_by(host))
     }
-}
-
-fn after_lower<'a>(letter: &Letter<'a>, what: &Regex) -> Option<&'a str> {
-    letter.after(what)
 }
 
 /// `address`, then `#550 5.1.1 …##` or `host returned '550 …'`, up to the next address.
@@ -82,8 +91,8 @@ fn prose(section: &str, letter: &Letter<'_>, entries: &mut Entries) {
     let mut nameless = false;
     for line in section.lines() {
         let trimmed = line.trim();
-        if trimmed.is_empty() {
-            continue;
+        if !trimmed.contains(char::is_alphabetic) {
+            continue; // empty, or the rest of a folded time
         }
         let timed = ON_DATE.find(trimmed);
         let who = timed.as_ref().map_or(trimmed, |found| &trimmed[..found.start()]);

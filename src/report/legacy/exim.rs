@@ -34,6 +34,10 @@ impl Family for Exim {
         "exim"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let list = letter.after(&LIST)?;
         let mut reader = Reader { malformed: letter.lower.contains("incorrectly constructed"), ..Reader::default() };
@@ -45,7 +49,8 @@ impl Family for Exim {
         if reader.entries.len() == 1 {
             // What a filter or a pipe printed stands apart from the list.
             let rest = list.split_once("generated during the delivery attempt").map(|(_, rest)| rest);
-            rest.unwrap_or_default().lines().skip(1).take(30).for_each(|line| reader.entries.add(line));
+            let printed = rest.unwrap_or_default().lines().skip(1).take(30);
+            printed.filter(|line| !line.contains("------")).for_each(|line| reader.entries.add(line));
         }
         let host = QUEUE.captures(&letter.lower).and_then(|found| found.get(1)).map(|host| host.as_str());
         let reading = Reading::of(reader.entries.finish()).reported_by(host);

@@ -21,6 +21,9 @@ impl Family for Generic {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        if !letter.from_machine() {
+            return None;
+        }
         let subject = letter.subject();
         if !letter.says(&FAILURE) && !FAILURE.is_match(&letter.body.to_lowercase()) && !FAILURE.is_match(&subject) {
             return None;
@@ -30,7 +33,7 @@ impl Family for Generic {
         let mut confidence = Confidence::Doubtful;
         let said = || letter.body.lines().take(200).map(str::trim).filter(|line| !line.is_empty());
         // The returned message says whom it was for: that is better than any guess.
-        if let Some(only) = letter.only_recipient().filter(|only| !own.has(only)) {
+        if let Some(only) = letter.only_recipient().filter(|only| !own.has(only) && !own.is_home(only)) {
             entries.begin(&only, "");
             confidence = Confidence::Likely;
         } else {
@@ -41,7 +44,7 @@ impl Family for Generic {
                     near = 3;
                     waiting.drain(..).for_each(|address| entries.begin(&address, ""));
                 }
-                let found = addresses_in(line).filter(|address| !own.has(address));
+                let found = addresses_in(line).filter(|address| !own.has(address) && !sent_by(line, address));
                 if near > 0 {
                     found.for_each(|address| entries.begin(&address, ""));
                 } else {
@@ -67,7 +70,11 @@ impl Family for Generic {
 
 /// Addresses that no guess may take for a recipient: those of the report's header, the sender of what was
 /// returned, and the postmasters that bounces tell one to write to.
-pub(super) struct Own(Vec<String>);
+pub(super) struct Own {
+    list: Vec<String>,
+    /// Whom the returned message was for: no stranger, whatever else he is.
+    mailed: Vec<String>,
+}
 
 /// Local parts of roles that answer for a mail system.
 const ROLES: [&str; 12] = [
@@ -94,16 +101,45 @@ impl Own {
                 .flat_map(mime::addresses)
                 .collect();
         list.extend(letter.original.as_ref().and_then(|original| original.from.clone()));
-        // Whom the returned message was for is no stranger, whatever else he is.
-        if let Some(original) = &letter.original {
-            list.retain(|own| !original.to.iter().any(|to| same_address(to, own)));
-        }
-        Self(list)
+        let mailed = letter.original.as_ref().map(|original| original.to.clone()).unwrap_or_default();
+        Self { list, mailed }
+    }
+
+    /// Whether an address is in a domain that the report was sent to. The To of a returned list posting is the
+    /// list, not the subscriber who could not be reached.
+    fn is_home(&self, address: &str) -> bool {
+        let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
+        self.list.iter().any(|own| domain(own) == domain(address))
     }
 
     pub(super) fn has(&self, address: &str) -> bool {
         let local = address.split('@').next().unwrap_or_default();
-        ROLES.iter().any(|role| local.eq_ignore_ascii_case(role))
-            || self.0.iter().any(|own| same_address(own, address))
+        !self.mailed.iter().any(|mailed| same_address(mailed, address))
+            && (ROLES.iter().any(|role| local.eq_ignore_ascii_case(role))
+                || self.list.iter().any(|own| same_address(own, address)))
+    }
+}
+
+/// Whether a text names an address as the one that the mail is from.
+pub(super) fn sent_by(text: &str, address: &str) -> bool {
+    let Some(at) = text.find(address) else { return false };
+    let before = text[..at].trim_end_matches([' ', '<', ':', '"', '\'', '\t', '\n']).to_lowercase();
+    ["from", "sender", "von", "absender"].iter().any(|word| before.ends_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_the_mail_is_from_is_no_recipient() {
+        for (text, address, from) in [
+            ("not accepting mail from <a@x.example>", "a@x.example", true),
+            ("From: a@x.example", "a@x.example", true),
+            ("mail to a@x.example", "a@x.example", false),
+            ("a@x.example failed", "a@x.example", false),
+        ] {
+            assert_eq!(sent_by(text, address), from, "{text}");
+        }
     }
 }

@@ -20,6 +20,10 @@ impl Family for GroupWise {
         "groupwise"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let mut entries = Entries::default();
         for line in letter.after(&LIST)?.lines() {

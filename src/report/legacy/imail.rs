@@ -20,6 +20,10 @@ impl Family for Imail {
         "imail"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         // The first thing it says; a line like these deeper in a text is somebody else's.
         let first = letter.opening(1).next()?;

@@ -11,7 +11,7 @@ pub(super) struct InterScan;
 
 /// Its two ways to name itself, or the way it shows a command and its reply.
 static MARK: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"message from interscan|sent <<< rcpt to:|\*{4,} +end of message +\*{4,}"));
+    LazyLock::new(|| pattern(r"message from interscan|sent <<< rcpt to:"));
 
 static TO: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?:rcpt to: *|unable to deliver message to *|could not be delivered to:? *|recipient:? *)<(?P<address>[^<>\s]+@[^<>\s]+)>")
@@ -35,6 +35,7 @@ impl Family for InterScan {
             match found {
                 Some(address) if trimmed.starts_with("Sent <<<") => entries.begin(&address, ""),
                 Some(address) => entries.begin(&address, trimmed),
+                None if trimmed == "End of message" => {}
                 None => entries.add(trimmed.trim_start_matches("Received >>>")),
             }
         }

@@ -22,6 +22,8 @@ pub(in crate::report) struct Letter<'a> {
     pub(in crate::report) header: &'a Header<'a>,
     /// Its header as the report has it.
     pub(in crate::report) report: &'a ReportHeader,
+    /// Whether its header looks like a bounce's.
+    pub(in crate::report) bounce: bool,
     /// The text for people, decoded, with LF line ends.
     pub(in crate::report) text: &'a str,
     /// The text before the returned copy: what the reporting program wrote itself.
@@ -41,6 +43,7 @@ impl<'a> Letter<'a> {
         report: &'a ReportHeader,
         text: &'a str,
         attached: Option<&ReturnedMessage>,
+        bounce: bool,
     ) -> Self {
         let (end, original_at) = before_original(text);
         let body = &text[..end];
@@ -48,6 +51,7 @@ impl<'a> Letter<'a> {
         Self {
             header,
             report,
+            bounce,
             text,
             body,
             lower: body.to_ascii_lowercase(),
@@ -68,9 +72,20 @@ impl<'a> Letter<'a> {
     }
 
     /// The From address in lower case.
-    #[allow(dead_code, reason = "families of service providers are told by it")]
     pub(super) fn from(&self) -> String {
         self.report.from.as_deref().unwrap_or_default().to_lowercase()
+    }
+
+    /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
+    /// (RFC 5321 §4.5.5), or a field that only programs write.
+    pub(super) fn from_machine(&self) -> bool {
+        let local = self.from().split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
+        let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
+        ["mailerdaemon", "maildaemon", "postmaster", "daemon"].iter().any(|role| local.contains(role))
+            || null("Return-Path")
+            || null("From")
+            || !self.report.failed_recipients.is_empty()
+            || self.report.auto_submitted.as_deref().is_some_and(|word| word != "no") // RFC 3834 §5
     }
 
     /// The lines of the report's own words with the offsets they begin at, without their line ends.
@@ -123,7 +138,7 @@ impl<'a> Letter<'a> {
 static RULED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         "copy of|original (e?-?mail|message)|message headers?|mail headers?|headers? (of|follow)|unsent message|\
-         returned message|enclosed|message follows|undelivered message|original header|source mail|\
+         returned message|enclosed|(message|text) follows|undelivered message|original header|source mail|\
          (mensaje|mensagem|messaggio) original|message (d'origine|original|initial)|messaggio originale|\
          copie du message|ursprüngliche|original-?nachricht|kopie|oorspronkelijk|oryginaln|исходн|копия|копии|\
          元のメ|元メッセージ|原文|原始邮件|原始郵件",
@@ -227,7 +242,7 @@ impl Entries {
     pub(super) fn add(&mut self, line: &str) {
         let line = line.trim();
         if let Some((_, _, text)) = self.list.last_mut()
-            && !line.is_empty()
+            && line.contains(char::is_alphanumeric)
             && text.len() < super::MAX_SAID
             && !text.ends_with(&format!("{line}\n"))
         {

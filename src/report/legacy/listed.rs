@@ -44,6 +44,7 @@ impl Family for Listed {
         let mut tail = String::new();
         // The sentence may have begun on the line before.
         let mut before = String::new();
+        let mut heading = String::new();
         let mut open = false;
         let mut found = 0;
         for (_, line) in letter.lines() {
@@ -62,6 +63,9 @@ impl Family for Listed {
             if ends && trimmed.len() < 300 && WHOM.is_match(&sentence) && FAILURE.is_match(&sentence) {
                 open = true;
                 found = 0;
+                if entries.is_empty() {
+                    heading = sentence.trim().to_owned();
+                }
             } else if open && found > 0 {
                 // The first line that is no address ends the list, or says why.
                 entries.add(trimmed);
@@ -69,7 +73,7 @@ impl Family for Listed {
             } else if open && !said_between(trimmed) {
                 open = false;
             }
-            if !entries.is_empty() && tail.len() < super::MAX_SAID {
+            if !entries.is_empty() && tail.len() < super::MAX_SAID && trimmed.contains(char::is_alphanumeric) {
                 tail.push_str(trimmed);
                 tail.push('\n');
             }
@@ -83,9 +87,8 @@ impl Family for Listed {
         }
         if entries.len() == 1 {
             tail.lines().for_each(|line| entries.add(line));
-        } else {
-            entries.fill(&tail);
         }
+        entries.fill(if tail.is_empty() { &heading } else { &tail });
         let reading = Reading::of(entries.finish()).with(Confidence::Likely);
         Some(if letter.says(&WARNING) { reading.delayed() } else { reading })
     }

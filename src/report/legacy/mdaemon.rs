@@ -25,12 +25,19 @@ impl Family for MDaemon {
         "mdaemon"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let start = OPENING.find(&letter.lower)?.start();
         let mut entries = Entries::default();
+        let mut transcript = false;
         for line in letter.body[start..].lines() {
             let trimmed = line.trim();
-            if LABEL.is_match(&trimmed.to_lowercase())
+            if trimmed.starts_with("---") {
+                transcript = trimmed.to_lowercase().contains("session transcript");
+            } else if LABEL.is_match(&trimmed.to_lowercase())
                 && let Some(address) = address_in(trimmed)
             {
                 entries.begin(&address, "");
@@ -41,18 +48,11 @@ impl Family for MDaemon {
                 if reply.starts_with(['4', '5']) {
                     entries.add(reply);
                 }
-            } else if !trimmed.contains("--> ") && !trimmed.starts_with("---") && !is_log(trimmed) {
+            } else if !transcript {
                 entries.add(trimmed);
             }
         }
         let reading = Reading::of(entries.finish());
         Some(if letter.lower.contains("transient non-fatal") { reading.delayed() } else { reading })
     }
-}
-
-/// A line of the transcript that is about the session, not about the recipient.
-fn is_log(line: &str) -> bool {
-    ["Parsing ", "From:", "To:", "Subject:", "Message-ID:", "MX-record ", "Attempting ", "* ", "Waiting "]
-        .iter()
-        .any(|start| line.trim_start_matches(|c: char| !c.is_alphabetic() && c != '*').starts_with(start))
 }

@@ -20,6 +20,10 @@ impl Family for MessagingServer {
         "messaging-server"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let opening = OPENING.find(&letter.lower)?;
         let mut entries = Entries::default();

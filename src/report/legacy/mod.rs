@@ -135,9 +135,9 @@ static REGISTRY: &[&dyn Family] = &[
     &messaging_server::MessagingServer,
     &list_servers::ListServers,
     &sendmail::Sendmail,
+    &failed_recipients::FailedRecipients,
     &listed::Listed,
     &stated::Stated,
-    &failed_recipients::FailedRecipients,
     &generic::Generic,
 ];
 
@@ -147,8 +147,9 @@ pub(super) struct Found {
     pub(super) original: Option<ReturnedMessage>,
 }
 
-/// Asks the families one after the other. `bounce` says that the header looks like a bounce's.
-pub(super) fn read(letter: &Letter<'_>, bounce: bool) -> Option<Found> {
+/// Asks the families one after the other.
+pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
+    let bounce = letter.bounce;
     // Someone answers to a bounce, or forwards one: his letter is none.
     if !bounce && is_talk(letter) {
         return None;

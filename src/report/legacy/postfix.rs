@@ -29,6 +29,10 @@ impl Family for Postfix {
         "postfix"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         if SESSION.is_match(&letter.lower) && letter.lower.contains("\n out: ") {
             return session(letter);

@@ -12,15 +12,17 @@ use crate::status::EnhancedStatusCode;
 
 pub(super) struct Qmail;
 
-/// Opening lines, in lower case.
+/// Opening lines that no letter of a person has, in lower case.
 static OPENING: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        "^(?:hi\\. (?:this is|the) |hello\\.? this is the |this is the (?:qmail|machine generated|mail delivery agent)|\
-         message from [a-z0-9. -]+$|i'm afraid i wasn't able to deliver|i am sorry to (?:have to )?inform you|\
-         we're sorry\\. there's a problem with the e-?mail address|su mensaje no pudo ser entregado|\
-         i was not able to deliver|i wasn't able to deliver|unable to deliver message to the following address|\
-         unfortunately, we were not able to deliver|es tut mir leid|hallo\\. (?:dies|hier) ist|bonjour\\. (?:ici|je suis|ceci)|\
-         hola\\. (?:este|soy)|olá\\. (?:este|aqui)|ciao\\. (?:questo|sono)|こちらは)",
+        r"^(?:hi\. (?:this is|the) \S.{0,60} (?:program|server|system|agent|daemon|mta)\b|(?:hello|hallo|bonjour|hola|olá|ciao)[.!,] .{0,80}(?:qmail|mailer|daemon|programm? auf)|this is the (?:qmail|machine generated|mail delivery agent))",
+    )
+});
+
+/// Opening lines of those who wrote their own; enough where the header says the rest.
+static WEAKER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:hi\. |message from +[a-z0-9. -]+$|i'm afraid i wasn't able to deliver|i (?:was not|wasn't) able to deliver|i am sorry to (?:have to )?inform you|we're sorry\. there's a problem with|(?:sorry, )?(?:i was|we were|unfortunately, we were)? ?(?:unable|not able) to deliver|su mensaje no pudo ser entregado|unfortunately, we were not able to deliver|es tut mir leid|(?:hallo|bonjour|hola|olá|ciao)[.!,] |こちらは)",
     )
 });
 
@@ -34,9 +36,12 @@ impl Family for Qmail {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
-        let known = letter.opening(8).any(|line| OPENING.is_match(&line.to_lowercase()));
+        let known = letter.opening(8).any(|line| {
+            let line = line.to_lowercase();
+            OPENING.is_match(&line) || (letter.bounce && WEAKER.is_match(&line))
+        });
         // An opening in words nobody listed, with the subject that qmail gives all of its bounces.
-        let failure_notice = letter.subject().starts_with("failure notice");
+        let failure_notice = letter.bounce && letter.subject().starts_with("failure notice");
         if !known && !failure_notice {
             return None;
         }

@@ -13,13 +13,13 @@ pub(super) struct Sendmail;
 /// The heading over the addresses.
 static ADDRESSES: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?m)^[ >|]*-{2,} *(?:the )?following addresse?s? (?:had|have|has|did|could)[^\n-]{0,80}-{2,}",
+        r"(?m)^[ >|]*-{2,} *(?:the )?following addresse?s? (?:had|have|has|did|could)[^\n]{0,80}?-{2,}",
     )
 });
 
 /// The heading over the dialogue.
 static TRANSCRIPT: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?m)^[ >|]*-{2,} *(?:transcript of (?:the )?session follows|non-delivered information)[^\n-]{0,40}-{2,}"));
+    LazyLock::new(|| pattern(r"(?m)^[ >|]*-{2,} *(?:transcript of (?:the )?session follows|non-delivered information)[^\n]{0,40}?-{2,}"));
 
 /// `550 <a@x.example>... User unknown`: the code, the address, what happened.
 static OUTCOME: LazyLock<Regex> =
@@ -32,6 +32,10 @@ static DOMAIN: LazyLock<Regex> =
 impl Family for Sendmail {
     fn name(&self) -> &'static str {
         "sendmail"
+    }
+
+    fn certain(&self) -> bool {
+        false
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
@@ -52,7 +56,8 @@ impl Family for Sendmail {
             entries.begin(&address, "");
             letter.lines().for_each(|(_, line)| entries.add(line));
         }
-        let warning = addresses.is_some_and(|heading| heading.as_str().contains("transient"));
+        let warning = addresses.is_some_and(|heading| heading.as_str().contains("transient"))
+            || letter.lower.contains("warning: message still undelivered");
         let reading = Reading::of(entries.finish());
         Some(if warning { reading.delayed() } else { reading })
     }

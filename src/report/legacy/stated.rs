@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::letter::{Entries, Letter, address_in, pattern};
-use super::listed::WARNING;
+use super::generic::{Own, sent_by};
+use super::listed::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading};
 
 pub(super) struct Stated;
@@ -24,9 +25,6 @@ static AFTER: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Fixed words of failure that must stand somewhere, for the weaker labels to mean one.
-use super::listed::FAILURE;
-
 impl Family for Stated {
     fn name(&self) -> &'static str {
         "stated"
@@ -37,15 +35,17 @@ impl Family for Stated {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
-        if !letter.says(&FAILURE) {
+        if !letter.says(&FAILURE) && !FAILURE.is_match(&letter.subject()) {
             return None;
         }
-        let own = super::generic::Own::of(letter);
+        let own = Own::of(letter);
         let mut entries = Entries::default();
         for pattern in [&*AFTER, &*BEFORE] {
             for found in pattern.captures_iter(&letter.lower).take(200) {
                 let Some(at) = found.name("address") else { continue };
-                if let Some(address) = address_in(&letter.body[at.range()]).filter(|address| !own.has(address)) {
+                let before = &letter.body[letter.body.floor_char_boundary(at.start().saturating_sub(20))..at.end()];
+                let address = address_in(&letter.body[at.range()]);
+                if let Some(address) = address.filter(|address| !own.has(address) && !sent_by(before, address)) {
                     entries.begin(&address, "");
                 }
             }
