@@ -89,7 +89,14 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
         report.kind = ReportKind::TextBounce;
     }
     if let Some(remark) = found.reading.confidence.remark() {
-        defects.add("recipient", remark, "");
+        defects.add("recipient", remark, found.family);
+    }
+    if found.reading.recipients.len() >= legacy::MAX_RECIPIENTS {
+        defects.add(
+            "recipient",
+            "more recipients than are read from prose; the later ones are not listed",
+            "",
+        );
     }
     report.recipients = found.reading.recipients;
     if report.message == super::MessageFields::default() {

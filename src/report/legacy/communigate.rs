@@ -10,7 +10,9 @@ use super::{Family, Reading};
 pub(super) struct CommuniGate;
 
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?P<late>message delivery to|delivery to)?(?:failed to deliver to)? *[<'‘][^'>’]+[>'’](?P<delayed> delayed)?")
+    pattern(
+        r"^(?P<late>message delivery to|delivery to)?(?:failed to deliver to)? *[<'‘][^'>’]+[>'’](?P<delayed> delayed)?",
+    )
 });
 
 static REPORTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:module\s*\([^)]*\)|module|router) reports:"));

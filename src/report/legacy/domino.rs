@@ -16,11 +16,12 @@ static LIST: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static BECAUSE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?:because|weil|da|grund|car|en raison de|porque|debido a|perché|a causa di|omdat|理由)\s*[:：]$")
+    pattern(
+        r"^(?:because|weil|da|grund|car|en raison de|porque|debido a|perché|a causa di|omdat|理由)\s*[:：]$",
+    )
 });
 
-static REASONS: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"-+ *(?:failure reasons?|fehlerursachen?) *-+"));
+static REASONS: LazyLock<Regex> = LazyLock::new(|| pattern(r"-+ *(?:failure reasons?|fehlerursachen?) *-+"));
 
 static DIRECTORY: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\(([^()\s]+@[^()\s]+)\) not\s+listed in (?:domino directory|public name)"));

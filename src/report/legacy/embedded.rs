@@ -27,7 +27,9 @@ impl Family for Embedded {
                 start = Some(at);
             }
             named |= is_recipient(line);
-            if start.is_some() && (line.starts_with("--") || field(line, "received:") || field(line, "return-path:")) {
+            if start.is_some()
+                && (line.starts_with("--") || field(line, "received:") || field(line, "return-path:"))
+            {
                 end = at;
                 break;
             }

@@ -59,7 +59,9 @@ impl Family for Exchange {
         for recipient in &mut recipients {
             // "host #<host #5.1.1 smtp;550 …> #SMTP#"
             let said = recipient.diagnostic_code.as_ref().map_or("", |code| code.text.as_str());
-            if let Some((host, _)) = said.split_once(" #<").filter(|(host, _)| !host.contains(char::is_whitespace)) {
+            if let Some((host, _)) =
+                said.split_once(" #<").filter(|(host, _)| !host.contains(char::is_whitespace))
+            {
                 recipient.remote_mta = Some(TypedAddress { kind: None, value: host.to_owned() });
             }
         }
@@ -97,12 +99,16 @@ fn prose(section: &str, letter: &Letter<'_>, entries: &mut Entries) {
         let timed = ON_DATE.find(trimmed);
         let who = timed.as_ref().map_or(trimmed, |found| &trimmed[..found.start()]);
         // A line that is folded in the middle of an X.400 address goes on with the time.
-        if let Some(address) = address_in(who).filter(|_| timed.is_some() || indent(line) < 16 && entry_like(who)) {
+        if let Some(address) =
+            address_in(who).filter(|_| timed.is_some() || indent(line) < 16 && entry_like(who))
+        {
             entries.begin(&address, "");
             nameless = false;
         } else if timed.is_some() && !trimmed.contains("MSEXCH") {
             nameless = true;
-        } else if nameless && let Some(address) = address_in(trimmed).filter(|address| is_ours(letter, address)) {
+        } else if nameless
+            && let Some(address) = address_in(trimmed).filter(|address| is_ours(letter, address))
+        {
             entries.begin(&address, trimmed);
             nameless = false;
         } else if !nameless {

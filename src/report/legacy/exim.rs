@@ -40,7 +40,8 @@ impl Family for Exim {
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let list = letter.after(&LIST)?;
-        let mut reader = Reader { malformed: letter.lower.contains("incorrectly constructed"), ..Reader::default() };
+        let mut reader =
+            Reader { malformed: letter.lower.contains("incorrectly constructed"), ..Reader::default() };
         for line in list.lines() {
             if !reader.line(line, letter) {
                 break;
@@ -117,7 +118,7 @@ impl Reader {
     fn alias(&mut self, address: String) {
         match self.waiting.take() {
             Some(text) => self.entries.begin(&address, &text.replace('\n', " ")),
-            None => self.entries.from_alias(address),
+            None => self.entries.came_from(address),
         }
     }
 
@@ -133,7 +134,8 @@ impl Reader {
         {
             return Some((address, said.trim_start_matches(['.', ' '])));
         }
-        let (start, said) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|start| (start, "")))?;
+        let (start, said) =
+            line.split_once(": ").or_else(|| line.strip_suffix(':').map(|start| (start, "")))?;
         if self.malformed {
             return addresses_in(start).last().map(|address| (address, said));
         }

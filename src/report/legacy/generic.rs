@@ -21,11 +21,14 @@ impl Family for Generic {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
-        if !letter.from_machine() {
+        if !letter.is_by_machine() {
             return None;
         }
         let subject = letter.subject();
-        if !letter.says(&FAILURE) && !FAILURE.is_match(&letter.body.to_lowercase()) && !FAILURE.is_match(&subject) {
+        if !letter.says(&FAILURE)
+            && !FAILURE.is_match(&letter.body.to_lowercase())
+            && !FAILURE.is_match(&subject)
+        {
             return None;
         }
         let own = Own::of(letter);
@@ -99,6 +102,7 @@ impl Own {
                 .iter()
                 .filter_map(|name| letter.header.first(name))
                 .flat_map(mime::addresses)
+                .take(100)
                 .collect();
         list.extend(letter.original.as_ref().and_then(|original| original.from.clone()));
         let mailed = letter.original.as_ref().map(|original| original.to.clone()).unwrap_or_default();

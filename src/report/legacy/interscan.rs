@@ -10,11 +10,12 @@ use super::{Family, Reading};
 pub(super) struct InterScan;
 
 /// Its two ways to name itself, or the way it shows a command and its reply.
-static MARK: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"message from interscan|sent <<< rcpt to:"));
+static MARK: LazyLock<Regex> = LazyLock::new(|| pattern(r"message from interscan|sent <<< rcpt to:"));
 
 static TO: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?:rcpt to: *|unable to deliver message to *|could not be delivered to:? *|recipient:? *)<(?P<address>[^<>\s]+@[^<>\s]+)>")
+    pattern(
+        r"(?:rcpt to: *|unable to deliver message to *|could not be delivered to:? *|recipient:? *)<(?P<address>[^<>\s]+@[^<>\s]+)>",
+    )
 });
 
 impl Family for InterScan {
@@ -29,9 +30,9 @@ impl Family for InterScan {
         let mut entries = Entries::default();
         for (_, line) in letter.text_lines() {
             let trimmed = line.trim().trim_matches('*').trim();
-            let found = TO.captures(&trimmed.to_ascii_lowercase()).and_then(|found| {
-                address_in(&trimmed[found.name("address")?.range()])
-            });
+            let found = TO
+                .captures(&trimmed.to_ascii_lowercase())
+                .and_then(|found| address_in(&trimmed[found.name("address")?.range()]));
             match found {
                 Some(address) if trimmed.starts_with("Sent <<<") => entries.begin(&address, ""),
                 Some(address) => entries.begin(&address, trimmed),

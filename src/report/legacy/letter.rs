@@ -1,5 +1,6 @@
 //! A text bounce as the families see it, and what they share in reading it.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -78,7 +79,7 @@ impl<'a> Letter<'a> {
 
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
     /// (RFC 5321 §4.5.5), or a field that only programs write.
-    pub(super) fn from_machine(&self) -> bool {
+    pub(super) fn is_by_machine(&self) -> bool {
         let local = self.from().split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
         let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
         ["mailerdaemon", "maildaemon", "postmaster", "daemon"].iter().any(|role| local.contains(role))
@@ -178,7 +179,8 @@ fn before_original(text: &str) -> (usize, Option<usize>) {
             continue;
         }
         let ruled = ["--", "==", "**", "__", "|--", "##"].iter().any(|rule| trimmed.starts_with(rule));
-        let core = trimmed.trim_matches(|c: char| matches!(c, '-' | '=' | '*' | '_' | '|' | '#') || c.is_whitespace());
+        let core = trimmed
+            .trim_matches(|c: char| matches!(c, '-' | '=' | '*' | '_' | '|' | '#') || c.is_whitespace());
         let core = core.to_lowercase();
         let apart = ruled && !core.is_empty() && !core.contains('@');
         if (apart && RULED.is_match(&core)) || (!ruled && BARE.is_match(&core)) {
@@ -221,48 +223,61 @@ pub(super) fn indent(line: &str) -> usize {
 /// Recipients in the making: an address, and the lines about it.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    list: Vec<(String, Option<String>, String)>,
+    list: Vec<Entry>,
+    /// Where each address stands in the list, by its lower-case form.
+    places: HashMap<String, usize>,
+    /// Which one lines are about.
+    last: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: String,
+    alias: Option<String>,
+    said: String,
 }
 
 impl Entries {
     /// A recipient begins; `text` is what already stands about it on the same line. One that was there before
     /// goes on.
     pub(super) fn begin(&mut self, address: &str, text: &str) {
-        match self.list.iter().position(|(known, ..)| same_address(known, address)) {
-            Some(at) => {
-                let again = self.list.remove(at);
-                self.list.push(again);
-            }
-            None => self.list.push((address.to_owned(), None, String::new())),
+        let next = self.list.len();
+        if next >= super::MAX_RECIPIENTS && !self.has(address) {
+            self.last = usize::MAX; // what follows is about one that is not kept
+            return;
+        }
+        self.last = *self.places.entry(address.to_lowercase()).or_insert(next);
+        if self.last == next {
+            self.list.push(Entry { address: address.to_owned(), alias: None, said: String::new() });
         }
         self.add(text);
     }
 
-    /// A line about the last recipient.
+    /// A line about the last recipient. Lines that hold no word, and the same line again, say nothing.
     pub(super) fn add(&mut self, line: &str) {
         let line = line.trim();
-        if let Some((_, _, text)) = self.list.last_mut()
+        if let Some(Entry { said, .. }) = self.list.get_mut(self.last)
             && line.contains(char::is_alphanumeric)
-            && text.len() < super::MAX_SAID
-            && !text.ends_with(&format!("{line}\n"))
+            && said.len() < super::MAX_SAID
+            && said.lines().next_back() != Some(line)
         {
-            text.push_str(line);
-            text.push('\n');
+            said.push_str(line);
+            said.push('\n');
         }
     }
 
     /// The last recipient came from this one, by an alias or a forward.
-    pub(super) fn from_alias(&mut self, address: String) {
-        if let Some((last, original, _)) = self.list.last_mut()
-            && !same_address(last, &address)
+    pub(super) fn came_from(&mut self, address: String) {
+        if let Some(last) = self.list.get_mut(self.last)
+            && !same_address(&last.address, &address)
         {
-            original.get_or_insert(address);
+            last.alias.get_or_insert(address);
         }
     }
 
     /// Whether this one is among them.
     pub(super) fn has(&self, address: &str) -> bool {
-        self.list.iter().any(|(known, ..)| same_address(known, address))
+        self.places.contains_key(&address.to_lowercase())
     }
 
     /// Whether there is none yet.
@@ -277,10 +292,9 @@ impl Entries {
 
     /// A text for those of whom nothing was said.
     pub(super) fn fill(&mut self, text: &str) {
-        for (_, _, said) in &mut self.list {
-            if said.is_empty() {
-                text.trim().clone_into(said);
-            }
+        let text = &text[..text.floor_char_boundary(super::MAX_SHARED)];
+        for entry in self.list.iter_mut().filter(|entry| entry.said.is_empty()) {
+            text.trim().clone_into(&mut entry.said);
         }
     }
 
@@ -288,9 +302,9 @@ impl Entries {
     pub(super) fn finish(self) -> Vec<RecipientFields> {
         self.list
             .into_iter()
-            .map(|(address, original, text)| RecipientFields {
-                original_recipient: original.map(|value| TypedAddress { kind: None, value }),
-                ..failed(&address, &text)
+            .map(|entry| RecipientFields {
+                original_recipient: entry.alias.map(|value| TypedAddress { kind: None, value }),
+                ..failed(&entry.address, &entry.said)
             })
             .collect()
     }
@@ -316,7 +330,10 @@ pub(super) fn lone_address(line: &str) -> Option<String> {
 pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| {
         c.is_whitespace()
-            || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|' | '“' | '”' | '‘' | '’')
+            || matches!(
+                c,
+                '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|' | '“' | '”' | '‘' | '’'
+            )
             || matches!(c, '«' | '»' | '、' | '。' | '：' | '（' | '）' | '「' | '」')
     })
     .filter(|word| word.contains('@'))

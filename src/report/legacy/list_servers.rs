@@ -10,8 +10,9 @@ use super::{Family, Reading};
 pub(super) struct ListServers;
 
 /// fml's alert of a loop.
-static LOOP: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?:duplicated message-id in|loop back warning:[^<]{0,80}) <([^<>\s]+@[^<>\s]+)>"));
+static LOOP: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(?:duplicated message-id in|loop back warning:[^<]{0,80}) <([^<>\s]+@[^<>\s]+)>")
+});
 
 /// A postmaster's answer with the staff directory in it.
 static LOCATOR: LazyLock<Regex> = LazyLock::new(|| {

@@ -73,7 +73,8 @@ impl Family for Listed {
             } else if open && !said_between(trimmed) {
                 open = false;
             }
-            if !entries.is_empty() && tail.len() < super::MAX_SAID && trimmed.contains(char::is_alphanumeric) {
+            if !entries.is_empty() && tail.len() < super::MAX_SAID && trimmed.contains(char::is_alphanumeric)
+            {
                 tail.push_str(trimmed);
                 tail.push('\n');
             }
@@ -113,7 +114,9 @@ fn item(line: &str) -> Option<(String, &str)> {
 /// A label of somebody who is no recipient.
 fn is_sender(label: &str) -> bool {
     let label = label.to_lowercase();
-    ["from", "sender", "von", "absender", "reply", "contact", "return-path", "cc"].iter().any(|word| label.contains(word))
+    ["from", "sender", "von", "absender", "reply", "contact", "return-path", "cc"]
+        .iter()
+        .any(|word| label.contains(word))
 }
 
 /// Words that may stand between the sentence and the list.

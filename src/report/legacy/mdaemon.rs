@@ -17,8 +17,9 @@ static OPENING: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// A label and the address after it.
-static LABEL: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?:failed (?:address|recipient)|recipient|failed address\(es\))\s*:\s*(?P<rest>.*@.*)$"));
+static LABEL: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(?:failed (?:address|recipient)|recipient|failed address\(es\))\s*:\s*(?P<rest>.*@.*)$")
+});
 
 impl Family for MDaemon {
     fn name(&self) -> &'static str {

@@ -12,7 +12,9 @@ use crate::address::TypedAddress;
 pub(super) struct MessagingServer;
 
 static OPENING: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"your message (?:cannot|could not) be delivered to the following recipients?:|has been enqueued and undeliverable for|(?:your message is being returned|your message has been enqueued)")
+    pattern(
+        r"your message (?:cannot|could not) be delivered to the following recipients?:|has been enqueued and undeliverable for|(?:your message is being returned|your message has been enqueued)",
+    )
 });
 
 impl Family for MessagingServer {

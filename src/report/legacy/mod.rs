@@ -36,6 +36,12 @@ use crate::address::TypedAddress;
 /// Longest text kept about one recipient, in bytes.
 const MAX_SAID: usize = 8 * 1024;
 
+/// Recipients kept of one letter. Real ones name a few; a list of thousands is no bounce.
+pub(super) const MAX_RECIPIENTS: usize = 500;
+
+/// Longest text that several recipients get a copy of each, in bytes.
+const MAX_SHARED: usize = 1024;
+
 /// A family of programs that write bounces of their own form.
 pub(super) trait Family: Sync {
     /// The family's name, as it stands in defects and tests: `qmail`.
@@ -143,6 +149,8 @@ static REGISTRY: &[&dyn Family] = &[
 
 /// A letter that a family could read.
 pub(super) struct Found {
+    /// The name of the family.
+    pub(super) family: &'static str,
     pub(super) reading: Reading,
     pub(super) original: Option<ReturnedMessage>,
 }
@@ -157,7 +165,7 @@ pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
     REGISTRY.iter().filter(|family| bounce || family.certain()).find_map(|family| {
         let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
         reading.original_at = reading.original_at.or(letter.original_at);
-        Some(Found { reading, original: letter.original.clone() })
+        Some(Found { family: family.name(), reading, original: letter.original.clone() })
     })
 }
 

@@ -18,8 +18,9 @@ static OPENING: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Its two ways of saying that tries go on.
-static WARNING: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"this is a warning only|it will be retried until|warning only\.\s+you do not need"));
+static WARNING: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"this is a warning only|it will be retried until|warning only\.\s+you do not need")
+});
 
 /// What the SMTP server writes to the postmaster about a session of its own.
 static SESSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^transcript of session follows\.\s*$"));
@@ -42,8 +43,8 @@ impl Family for Postfix {
         let mut open = false;
         for (_, line) in letter.lines() {
             let trimmed = line.trim();
-            if line.starts_with('<') {
-                let Some((address, rest)) = line[1..].split_once('>') else { continue };
+            if let Some(entry) = line.strip_prefix('<') {
+                let Some((address, rest)) = entry.split_once('>') else { continue };
                 open = rest.starts_with(':') || rest.trim_start().starts_with("(expanded from");
                 if let Some(address) = address_in(address).filter(|_| open) {
                     entries.begin(&address, rest.trim_start_matches(':'));

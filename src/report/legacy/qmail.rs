@@ -27,8 +27,9 @@ static WEAKER: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The host behind "program at".
-static HOST: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?:program|agent|server|programm|programme|programa) (?:at|auf|à|en|em|su) ([a-z0-9._-]+)"));
+static HOST: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?:program|agent|server|programm|programme|programa) (?:at|auf|à|en|em|su) ([a-z0-9._-]+)")
+});
 
 impl Family for Qmail {
     fn name(&self) -> &'static str {

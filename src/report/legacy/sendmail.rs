@@ -12,18 +12,20 @@ pub(super) struct Sendmail;
 
 /// The heading over the addresses.
 static ADDRESSES: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?m)^[ >|]*-{2,} *(?:the )?following addresse?s? (?:had|have|has|did|could)[^\n]{0,80}?-{2,}",
-    )
+    pattern(r"(?m)^[ >|]*-{2,} *(?:the )?following addresse?s? (?:had|have|has|did|could)[^\n]{0,80}?-{2,}")
 });
 
 /// The heading over the dialogue.
-static TRANSCRIPT: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?m)^[ >|]*-{2,} *(?:transcript of (?:the )?session follows|non-delivered information)[^\n]{0,40}?-{2,}"));
+static TRANSCRIPT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?m)^[ >|]*-{2,} *(?:transcript of (?:the )?session follows|non-delivered information)[^\n]{0,40}?-{2,}",
+    )
+});
 
 /// `550 <a@x.example>... User unknown`: the code, the address, what happened.
-static OUTCOME: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?:(?P<code>[45]\d\d) (?:[45]\.\d+\.\d+ )?)?(?P<who>\S[^.]*(?:\.[^.]+)*)\.\.\. (?P<said>.*)$"));
+static OUTCOME: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(?:(?P<code>[45]\d\d) (?:[45]\.\d+\.\d+ )?)?(?P<who>\S[^.]*(?:\.[^.]+)*)\.\.\. (?P<said>.*)$")
+});
 
 /// `421 x.example (smtp)... Deferred: …`: version 5 names the domain.
 static DOMAIN: LazyLock<Regex> =
@@ -72,14 +74,21 @@ fn section(text: &str, letter: &Letter<'_>, entries: &mut Entries) {
             break;
         }
         if let Some(alias) = lower.strip_prefix("(expanded from:") {
-            let alias = address_in(trimmed).or_else(|| letter.whole_address(alias.trim_matches([' ', ')', '<', '>'])));
+            let alias = address_in(trimmed)
+                .or_else(|| letter.whole_address(alias.trim_matches([' ', ')', '<', '>'])));
             match alias {
                 Some(alias) if entries.is_empty() => entries.begin(&alias, ""),
-                Some(alias) => entries.from_alias(alias),
+                Some(alias) => entries.came_from(alias),
                 None => {}
             }
         } else if lower.starts_with("(reason:") {
-            entries.add(trimmed.trim_start_matches('(').trim_end_matches(')').split_once(':').map_or("", |(_, said)| said));
+            entries.add(
+                trimmed
+                    .trim_start_matches('(')
+                    .trim_end_matches(')')
+                    .split_once(':')
+                    .map_or("", |(_, said)| said),
+            );
         } else if let Some(address) = lone_address(trimmed).filter(|_| !trimmed.starts_with('"')) {
             entries.begin(&address, "");
         } else if let Some(address) = first_word_address(trimmed) {
@@ -129,7 +138,8 @@ fn dialogue(text: &str, letter: &Letter<'_>, alone: bool, entries: &mut Entries)
             domains.push((domain.as_str().to_owned(), trimmed.to_owned()));
         } else if let Some(outcome) = OUTCOME.captures(trimmed) {
             let who = outcome.name("who").map_or("", |who| who.as_str());
-            let Some(address) = addresses_in(who).last().or_else(|| letter.whole_address(who.trim_matches(['<', '>'])))
+            let Some(address) =
+                addresses_in(who).last().or_else(|| letter.whole_address(who.trim_matches(['<', '>'])))
             else {
                 continue;
             };

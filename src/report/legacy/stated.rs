@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::letter::{Entries, Letter, address_in, pattern};
 use super::generic::{Own, sent_by};
+use super::letter::{Entries, Letter, address_in, pattern};
 use super::listed::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading};
 
@@ -43,9 +43,12 @@ impl Family for Stated {
         for pattern in [&*AFTER, &*BEFORE] {
             for found in pattern.captures_iter(&letter.lower).take(200) {
                 let Some(at) = found.name("address") else { continue };
-                let before = &letter.body[letter.body.floor_char_boundary(at.start().saturating_sub(20))..at.end()];
+                let before =
+                    &letter.body[letter.body.floor_char_boundary(at.start().saturating_sub(20))..at.end()];
                 let address = address_in(&letter.body[at.range()]);
-                if let Some(address) = address.filter(|address| !own.has(address) && !sent_by(before, address)) {
+                if let Some(address) =
+                    address.filter(|address| !own.has(address) && !sent_by(before, address))
+                {
                     entries.begin(&address, "");
                 }
             }
@@ -53,18 +56,11 @@ impl Family for Stated {
                 break;
             }
         }
-        // What was said stands around the address; with several, on its own lines.
-        let lines: Vec<_> = letter.body.lines().map(str::trim).filter(|line| !line.is_empty()).take(200).collect();
-        let mut recipients = Entries::default();
-        let addresses = entries.finish();
-        for recipient in &addresses {
-            let address = recipient.final_recipient.as_ref().map(|address| address.value.clone()).unwrap_or_default();
-            recipients.begin(&address, "");
-            if addresses.len() == 1 {
-                lines.iter().for_each(|line| recipients.add(line));
-            }
+        // What was said stands around the address, and with several nobody can tell about whom.
+        if entries.len() == 1 {
+            letter.body.lines().take(200).for_each(|line| entries.add(line));
         }
-        let reading = Reading::of(recipients.finish()).with(Confidence::Likely);
+        let reading = Reading::of(entries.finish()).with(Confidence::Likely);
         Some(if letter.says(&WARNING) { reading.delayed() } else { reading })
     }
 }
