@@ -47,7 +47,9 @@ impl Family for Generic {
                     near = 3;
                     waiting.drain(..).for_each(|address| entries.begin(&address, ""));
                 }
-                let found = addresses_in(line).filter(|address| !own.has(address) && !sent_by(line, address));
+                let found = addresses_in(line).filter(|address| {
+                    !own.has(address) && !own.is_colleague(address) && !sent_by(line, address)
+                });
                 if near > 0 {
                     found.for_each(|address| entries.begin(&address, ""));
                 } else {
@@ -77,6 +79,8 @@ pub(super) struct Own {
     list: Vec<String>,
     /// Whom the returned message was for: no stranger, whatever else he is.
     mailed: Vec<String>,
+    /// The domain of a sender that is no daemon.
+    house: Option<String>,
 }
 
 /// Local parts of roles that answer for a mail system.
@@ -97,6 +101,10 @@ const ROLES: [&str; 12] = [
 
 impl Own {
     pub(super) fn of(letter: &Letter<'_>) -> Self {
+        // A person's address, or a company's: those of his house are colleagues, not recipients.
+        let house = (!letter.is_by_daemon())
+            .then(|| letter.from().rsplit_once('@').map(|(_, domain)| domain.to_owned()))
+            .flatten();
         let mut list: Vec<String> =
             ["From", "To", "Cc", "Reply-To", "Return-Path", "Delivered-To", "X-Original-To", "Envelope-To"]
                 .iter()
@@ -106,7 +114,14 @@ impl Own {
                 .collect();
         list.extend(letter.original.as_ref().and_then(|original| original.from.clone()));
         let mailed = letter.original.as_ref().map(|original| original.to.clone()).unwrap_or_default();
-        Self { list, mailed }
+        Self { list, mailed, house }
+    }
+
+    /// Whether an address is in the domain of a sender that is no daemon.
+    fn is_colleague(&self, address: &str) -> bool {
+        let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+        self.house.as_deref().zip(domain).is_some_and(|(house, domain)| house.eq_ignore_ascii_case(domain))
+            && !self.mailed.iter().any(|mailed| same_address(mailed, address))
     }
 
     /// Whether an address is in a domain that the report was sent to. The To of a returned list posting is the

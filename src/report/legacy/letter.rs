@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::super::header::Header;
 use super::super::{RecipientFields, ReportHeader, ReturnedMessage, mime, returned};
 use super::{failed, same_address};
 use crate::address::{Mailbox, TypedAddress};
 
-/// Compiles a family's pattern; they are literals, each run by a test.
+/// Compiles a family's pattern, which matches in either case; they are literals, each run by a test.
 pub(super) fn pattern(text: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "a literal of this program, compiled by its tests")]
-    Regex::new(text).expect("the pattern is valid")
+    RegexBuilder::new(text).case_insensitive(true).build().expect("the pattern is valid")
 }
 
 /// A message that came back without a machine's part.
@@ -77,12 +77,21 @@ impl<'a> Letter<'a> {
         self.report.from.as_deref().unwrap_or_default().to_lowercase()
     }
 
+    /// Whether its From is one that only mail systems write from.
+    pub(super) fn is_by_daemon(&self) -> bool {
+        let from = self.from();
+        let local = from.split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
+        from.is_empty()
+            || ["mailerdaemon", "maildaemon", "postmaster", "daemon", "maildelivery"]
+                .iter()
+                .any(|role| local.contains(role))
+    }
+
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
     /// (RFC 5321 §4.5.5), or a field that only programs write.
     pub(super) fn is_by_machine(&self) -> bool {
-        let local = self.from().split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
         let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
-        ["mailerdaemon", "maildaemon", "postmaster", "daemon"].iter().any(|role| local.contains(role))
+        self.is_by_daemon()
             || null("Return-Path")
             || null("From")
             || !self.report.failed_recipients.is_empty()
@@ -139,7 +148,7 @@ impl<'a> Letter<'a> {
 static RULED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         "copy of|original (e?-?mail|message)|message headers?|mail headers?|headers? (of|follow)|unsent message|\
-         returned message|enclosed|(message|text) follows|undelivered message|original header|source mail|\
+         returned (message|mail)|enclosed|(message|text) follows|undelivered message|original header|source mail|\
          (mensaje|mensagem|messaggio) original|message (d'origine|original|initial)|messaggio originale|\
          copie du message|ursprüngliche|original-?nachricht|kopie|oorspronkelijk|oryginaln|исходн|копия|копии|\
          元のメ|元メッセージ|原文|原始邮件|原始郵件",

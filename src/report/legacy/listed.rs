@@ -12,7 +12,7 @@ pub(super) struct Listed;
 /// Words of failure, in lower case.
 pub(super) static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:(?:not|n't|never|unable to|failed to|impossible to) (?:yet |be |been |get |have |reach |possible |able to )*(?:a valid|valid|deliver|sent|send|reach|receive|accept|transmit|process)|undeliver|nondeliver|non-deliver|del[ie]very[^:]{0,60}(?:fail|abort|problem|error|delay|unsuccessful|impossible|reject|refus|suspend)|fail(?:ed|ure|s)?\b|reject|bounced|returned to|aborted|delayed|unknown|invalid|permanent(?:ly)? (?:fatal )?error|returned permanent|does not exist|no such|unreachable|rejected by|nicht (?:\S+ )?(?:zugestellt|zustellbar|zustellen|erreicht|ausgeliefert|übermittelt)|unzustellbar|unbekannt|fehlgeschlagen|n'a pas pu|n'a pu|n'ont pas|pas (?:pu )?(?:etre|être)|échec|echec|impossible de|non remis|no (?:se )?(?:ha |pudo |pudieron )?(?:podido |ser )*(?:entreg|enviar|enviad)|no pudo ser|fall[oó]|error al|imposible|non (?:è|e'|e) stato|non (?:ha )?potuto|impossibile|non consegn|mancata consegna|não (?:foi|pôde|pode)|nao (?:foi|pode)|falha|niet (?:worden |kunnen )?(?:bezorg|aflever|afgelever)|onbestelbaar|kon niet|nie (?:mogła|mogło|może|można|został|udało)|niedostarcz|не (?:может|удалось|доставлен|было|могло)|невозможно|недоставлен|できません|届きません|配信不能|配送不能|失敗|无法|無法|失败|失敗|退信|不存在)",
+        r"(?:(?:not|n't|never|unable to|failed to|impossible to) (?:yet |be |been |get |have |reach |possible |able to )*(?:a valid|valid|deliver|sent|send|reach|receive|accept|transmit|process)|undeliver|nondeliver|non-deliver|del[ie]very[^:]{0,60}(?:fail|abort|problem|error|delay|unsuccessful|impossible|reject|refus|suspend)|fail(?:ed|ure|s)?\b|reject|bounced|returned to|returned mail|aborted|delayed|unknown|invalid|permanent(?:ly)? (?:fatal )?error|returned permanent|does not exist|no such|unreachable|rejected by|nicht (?:\S+ )?(?:zugestellt|zustellbar|zustellen|erreicht|ausgeliefert|übermittelt)|unzustellbar|unbekannt|fehlgeschlagen|n'a pas pu|n'a pu|n'ont pas|pas (?:pu )?(?:etre|être)|échec|echec|impossible de|non remis|no (?:se )?(?:ha |pudo |pudieron )?(?:podido |ser )*(?:entreg|enviar|enviad)|no pudo ser|fall[oó]|error al|imposible|non (?:è|e'|e) stato|non (?:ha )?potuto|impossibile|non consegn|mancata consegna|não (?:foi|pôde|pode)|nao (?:foi|pode)|falha|niet (?:worden |kunnen )?(?:bezorg|aflever|afgelever)|onbestelbaar|kon niet|nie (?:mogła|mogło|może|można|został|udało)|niedostarcz|не (?:может|удалось|доставлен|было|могло)|невозможно|недоставлен|できません|届きません|配信不能|配送不能|失敗|无法|無法|失败|失敗|退信|不存在)",
     )
 });
 
@@ -57,7 +57,7 @@ impl Family for Listed {
                 found += 1;
                 continue;
             }
-            let sentence = format!("{before} {}", trimmed.to_lowercase());
+            let sentence = format!("{before} {trimmed}");
             let ruled = trimmed.starts_with("--") && trimmed.ends_with("--");
             let ends = ruled || trimmed.ends_with([':', '：', '.', '!', 'à', 'a', 'o', 'n', '。']);
             if ends && trimmed.len() < 300 && WHOM.is_match(&sentence) && FAILURE.is_match(&sentence) {
@@ -78,7 +78,7 @@ impl Family for Listed {
                 tail.push_str(trimmed);
                 tail.push('\n');
             }
-            before = trimmed.to_lowercase();
+            trimmed.clone_into(&mut before);
             if before.len() > 200 {
                 before.clear();
             }
