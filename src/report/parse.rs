@@ -84,7 +84,17 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
     }
     let letter =
         legacy::Letter::new(&parts.header, &report.header, &report.text, report.original.as_ref(), bounce);
-    let Some(found) = legacy::read(&letter) else { return };
+    let Some(found) = legacy::read(&letter) else {
+        // "Delivery failed" is what couriers of parcels write, too: where neither sender nor text speaks of mail,
+        // the subject alone makes no bounce.
+        let subject = report.header.subject.as_deref().unwrap_or_default().to_lowercase();
+        let claimed = parts.content_type.essence == "multipart/report"
+            || ["mail", "message", "undeliver"].iter().any(|word| subject.contains(word));
+        if report.kind == ReportKind::TextBounce && !claimed && !letter.is_by_machine() {
+            report.kind = ReportKind::Unrecognized;
+        }
+        return;
+    };
     if !bounce {
         report.kind = ReportKind::TextBounce;
     }

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::letter::{Entries, Letter, lone_address, pattern};
+use super::entries::Entries;
+use super::letter::{Letter, lone_address, pattern};
 use super::{Family, Reading};
 
 pub(super) struct Courier;

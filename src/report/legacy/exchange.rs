@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::letter::{Entries, Letter, address_in, indent, lone_address, pattern};
+use super::entries::Entries;
+use super::letter::{Letter, address_in, indent, lone_address, pattern};
 use super::{Family, Reading};
 use crate::address::TypedAddress;
 

@@ -1,7 +1,8 @@
 //! X-Failed-Recipients alone: Exim's field, which others took over. The addresses stand in it; the text about
 //! them may be of any form.
 
-use super::letter::{Entries, Letter, addresses_in};
+use super::entries::Entries;
+use super::letter::{Letter, addresses_in};
 use super::{Family, Reading};
 
 pub(super) struct FailedRecipients;

@@ -1,7 +1,8 @@
 //! The last one asked: addresses near words of failure, before the returned copy; else the one recipient of
 //! the returned message. It says how sure it is, and never takes those who only pass the mail on.
 
-use super::letter::{Entries, Letter, addresses_in};
+use super::entries::Entries;
+use super::letter::{Letter, addresses_in};
 use super::listed::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading, same_address};
 use crate::report::mime;

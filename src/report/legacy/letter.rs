@@ -1,14 +1,11 @@
 //! A text bounce as the families see it, and what they share in reading it.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
 use regex::{Regex, RegexBuilder};
 
 use super::super::header::Header;
-use super::super::{RecipientFields, ReportHeader, ReturnedMessage, mime, returned};
-use super::{failed, same_address};
-use crate::address::{Mailbox, TypedAddress};
+use super::super::{ReportHeader, ReturnedMessage, mime, returned};
+use super::copy::before_original;
+use crate::address::Mailbox;
 
 /// Compiles a family's pattern, which matches in either case; they are literals, each run by a test.
 pub(super) fn pattern(text: &str) -> Regex {
@@ -89,7 +86,7 @@ impl<'a> Letter<'a> {
 
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
     /// (RFC 5321 §4.5.5), or a field that only programs write.
-    pub(super) fn is_by_machine(&self) -> bool {
+    pub(in crate::report) fn is_by_machine(&self) -> bool {
         let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
         self.is_by_daemon()
             || null("Return-Path")
@@ -144,80 +141,6 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Marks of a returned copy on a line of dashes or the like.
-static RULED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        "copy of|original (e?-?mail|message)|message headers?|mail headers?|headers? (of|follow)|unsent message|\
-         returned (message|mail)|enclosed|(message|text) follows|undelivered message|original header|source mail|\
-         (mensaje|mensagem|messaggio) original|message (d'origine|original|initial)|messaggio originale|\
-         copie du message|ursprüngliche|original-?nachricht|kopie|oorspronkelijk|oryginaln|исходн|копия|копии|\
-         元のメ|元メッセージ|原文|原始邮件|原始郵件",
-    )
-});
-
-/// Marks of a returned copy that need no line around them; lower case, at the start of a line.
-static BARE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        "^(?:(the )?(possibly truncated )?original (message|mail)( headers?)?( as received)?( is)?( as)?( follows?)?[:.]?$|\
-         original message (as received|headers?|follows)|message headers? follows?|below (is|this line is) a copy|\
-         (here is |included is |this is )?a copy of (the|your) (original |returned )?(message|mail)( headers?)? (is )?(below|follows|included below)|\
-         included is a copy of the message|the header and top|a summary of the undelivered message|old message:|\
-         (the )?headers? (of|from) the original message|the first \\d+ lines? of|\
-         original mail as follows|ursprüngliche nachrichtenkopfzeilen|en-têtes de message d'origine|\
-         encabezados de mensajes? original|intestazioni originali|cabeçalhos de mensagens? original|\
-         original-nachrichtenkopf|oorspronkelijke berichtkoppen|元のメッセージ ヘッダー|原始邮件头|\
-         исходные заголовки)",
-    )
-});
-
-/// Where the report's own words end, and where the returned copy after them begins.
-fn before_original(text: &str) -> (usize, Option<usize>) {
-    let mut blank = true;
-    for (at, line) in lines(text) {
-        let trimmed = line.trim();
-        if trimmed.is_empty() {
-            blank = true;
-            continue;
-        }
-        // The copy itself, with no mark before it.
-        if blank && at > 0 && starts_header(line) {
-            return (at, Some(at));
-        }
-        blank = false;
-        if trimmed.len() > 160 {
-            continue;
-        }
-        let ruled = ["--", "==", "**", "__", "|--", "##"].iter().any(|rule| trimmed.starts_with(rule));
-        let core = trimmed
-            .trim_matches(|c: char| matches!(c, '-' | '=' | '*' | '_' | '|' | '#') || c.is_whitespace());
-        let core = core.to_lowercase();
-        let apart = ruled && !core.is_empty() && !core.contains('@');
-        if (apart && RULED.is_match(&core)) || (!ruled && BARE.is_match(&core)) {
-            return (at, copy_after(text, at));
-        }
-    }
-    (text.len(), None)
-}
-
-/// The first line of a copy after its mark: lines of dashes and empty ones are passed over.
-fn copy_after(text: &str, mark: usize) -> Option<usize> {
-    lines(&text[mark..])
-        .skip(1)
-        .find(|(_, line)| {
-            let line = line.trim();
-            !line.is_empty() && !line.starts_with("--") && !line.starts_with("==") && !line.starts_with("**")
-        })
-        .map(|(at, _)| mark + at)
-}
-
-/// Whether a line is the first of a returned header: only a message begins with these.
-fn starts_header(line: &str) -> bool {
-    let lower: String = line.chars().take(20).collect::<String>().to_ascii_lowercase();
-    ["received: from ", "received: by ", "received: (", "return-path: <", "return-path:<"]
-        .iter()
-        .any(|start| lower.starts_with(start))
-}
-
 /// The lines of a text with the offsets they begin at, without their line ends.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
     let start = text.as_ptr() as usize;
@@ -227,96 +150,6 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
 /// How far a line is indented, in characters; a tab counts as eight.
 pub(super) fn indent(line: &str) -> usize {
     line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 8 } else { 1 }).sum()
-}
-
-/// Recipients in the making: an address, and the lines about it.
-#[derive(Debug, Default)]
-pub(super) struct Entries {
-    list: Vec<Entry>,
-    /// Where each address stands in the list, by its lower-case form.
-    places: HashMap<String, usize>,
-    /// Which one lines are about.
-    last: usize,
-}
-
-#[derive(Debug)]
-struct Entry {
-    address: String,
-    alias: Option<String>,
-    said: String,
-}
-
-impl Entries {
-    /// A recipient begins; `text` is what already stands about it on the same line. One that was there before
-    /// goes on.
-    pub(super) fn begin(&mut self, address: &str, text: &str) {
-        let next = self.list.len();
-        if next >= super::MAX_RECIPIENTS && !self.has(address) {
-            self.last = usize::MAX; // what follows is about one that is not kept
-            return;
-        }
-        self.last = *self.places.entry(address.to_lowercase()).or_insert(next);
-        if self.last == next {
-            self.list.push(Entry { address: address.to_owned(), alias: None, said: String::new() });
-        }
-        self.add(text);
-    }
-
-    /// A line about the last recipient. Lines that hold no word, and the same line again, say nothing.
-    pub(super) fn add(&mut self, line: &str) {
-        let line = line.trim();
-        if let Some(Entry { said, .. }) = self.list.get_mut(self.last)
-            && line.contains(char::is_alphanumeric)
-            && said.len() < super::MAX_SAID
-            && said.lines().next_back() != Some(line)
-        {
-            said.push_str(line);
-            said.push('\n');
-        }
-    }
-
-    /// The last recipient came from this one, by an alias or a forward.
-    pub(super) fn came_from(&mut self, address: String) {
-        if let Some(last) = self.list.get_mut(self.last)
-            && !same_address(&last.address, &address)
-        {
-            last.alias.get_or_insert(address);
-        }
-    }
-
-    /// Whether this one is among them.
-    pub(super) fn has(&self, address: &str) -> bool {
-        self.places.contains_key(&address.to_lowercase())
-    }
-
-    /// Whether there is none yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// A text for those of whom nothing was said.
-    pub(super) fn fill(&mut self, text: &str) {
-        let text = &text[..text.floor_char_boundary(super::MAX_SHARED)];
-        for entry in self.list.iter_mut().filter(|entry| entry.said.is_empty()) {
-            text.trim().clone_into(&mut entry.said);
-        }
-    }
-
-    /// All of them, failed.
-    pub(super) fn finish(self) -> Vec<RecipientFields> {
-        self.list
-            .into_iter()
-            .map(|entry| RecipientFields {
-                original_recipient: entry.alias.map(|value| TypedAddress { kind: None, value }),
-                ..failed(&entry.address, &entry.said)
-            })
-            .collect()
-    }
 }
 
 /// The first address in a text: in angle brackets, else the first word that is one, without the punctuation
@@ -401,34 +234,5 @@ mod tests {
             assert!(text[at..].starts_with(line));
         }
         assert_eq!(lines(text).map(|(at, _)| at).collect::<Vec<_>>(), [0, 4, 8, 9]);
-    }
-
-    #[test]
-    fn the_returned_copy_is_set_apart() {
-        for mark in [
-            "--- Below this line is a copy of the message.",
-            "------ This is a copy of the message, including all the headers. ------",
-            "   ----- Unsent message follows -----",
-            "   ----- Original message -----",
-            "--- Mensaje original adjunto.",
-            "|------------------------- Message header follows: ----------------------|",
-            "Original message follows.",
-            "Original message headers:",
-            "    Below is a copy of the original message:",
-            "Message headers follow:",
-        ] {
-            let text = format!("It failed.\n\n{mark}\n\nReceived: from a by b\nTo: c@x.example\n");
-            let (end, at) = before_original(&text);
-            assert!(text[end..].starts_with(mark), "{mark}");
-            assert!(at.is_some_and(|at| text[at..].starts_with("Received: ")), "{mark}");
-        }
-        for no_mark in [
-            "----- The following addresses had permanent fatal errors -----",
-            "   ----- Transcript of session follows -----",
-            "The original message was received at noon",
-            "==== Technical details: ====",
-        ] {
-            assert_eq!(before_original(no_mark), (no_mark.len(), None), "{no_mark}");
-        }
     }
 }

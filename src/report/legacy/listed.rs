@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::letter::{Entries, Letter, addresses_in, lone_address, pattern};
+use super::entries::Entries;
+use super::letter::{Letter, addresses_in, lone_address, pattern};
 use super::{Confidence, Family, Reading};
 
 pub(super) struct Listed;
@@ -87,7 +88,7 @@ impl Family for Listed {
             return None;
         }
         if entries.len() == 1 {
-            tail.lines().for_each(|line| entries.add(line));
+            tail.lines().for_each(|line| entries.add_new(line));
         }
         entries.fill(if tail.is_empty() { &heading } else { &tail });
         let reading = Reading::of(entries.finish()).with(Confidence::Likely);

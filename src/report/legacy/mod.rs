@@ -4,9 +4,11 @@
 //! with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
 
 mod communigate;
+mod copy;
 mod courier;
 mod domino;
 mod embedded;
+mod entries;
 mod exchange;
 mod exim;
 mod failed_recipients;

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::entries::Entries;
 use super::generic::{Own, sent_by};
-use super::letter::{Entries, Letter, address_in, pattern};
+use super::letter::{Letter, address_in, pattern};
 use super::listed::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading};
 
