@@ -14,7 +14,7 @@ pub(super) struct Exim;
 /// The end of the sentence before the list.
 static LIST: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"address(?:\(es\)|es)?\s+(?:has\s+|have\s+)?failed:|address(?:es)?\s+to\s+which\s+the\s+message\s+has\s+not\s+(?:yet\s+)?been\s+delivered\s+(?:is|are):|addresses?\s+that\s+were\s+incorrectly\s+constructed:|failed addresses follow:?[ -]*\|?|доставлено одному или нескольким получателям:|folgenden? adressen? fehlgeschlagen:|no pudo ser entregado a uno o más de sus\s+destinatarios:|adresses? suivantes? (?:a|ont) échoué ?:",
+        r"address(?:\(es\)|es)?\s+(?:has\s+|have\s+)?failed:|address(?:es)?\s+to\s+which\s+the\s+message\s+has\s+not\s+(?:yet\s+)?been\s+delivered\s+(?:is|are):|addresses?\s+that\s+were\s+incorrectly\s+constructed:|address\(es\)\s+have\s+yet\s+to\s+be\s+delivered:|failed addresses follow:?[ -]*\|?|доставлено одному или нескольким получателям:|folgenden? adressen? fehlgeschlagen:|no pudo ser entregado a uno o más de sus\s+destinatarios:|adresses? suivantes? (?:a|ont) échoué ?:",
     )
 });
 

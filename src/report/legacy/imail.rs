@@ -26,13 +26,12 @@ impl Family for Imail {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
-        // The first thing it says; a line like these deeper in a text is somebody else's.
-        let first = letter.opening(1).next()?;
-        LINE.captures(&first.to_lowercase())?;
+        // Among the first things it says; a line like these deeper in a text is somebody else's.
+        letter.opening(4).find(|line| LINE.is_match(line))?;
         let mut entries = Entries::default();
         for (_, line) in letter.lines() {
             let trimmed = line.trim();
-            if LINE.is_match(&trimmed.to_lowercase())
+            if LINE.is_match(trimmed)
                 && let Some(address) = address_in(trimmed)
             {
                 entries.begin(&address, trimmed);

@@ -115,6 +115,8 @@ fn dialogue(text: &str, letter: &Letter<'_>, alone: bool, entries: &mut Entries)
     let mut talking = String::new();
     let mut replies = String::new();
     let mut domains = Vec::new();
+    let mut asked: Option<String> = None;
+    let mut refused = Vec::new();
     let single = !alone && entries.len() == 1;
     for line in text.lines() {
         let trimmed = line.trim();
@@ -127,9 +129,13 @@ fn dialogue(text: &str, letter: &Letter<'_>, alone: bool, entries: &mut Entries)
             }
         } else if trimmed.starts_with(">>>") {
             replies.clear();
+            asked = lower.contains("rcpt to:").then(|| address_in(trimmed)).flatten();
         } else if let Some(reply) = trimmed.strip_prefix("<<<") {
             replies.push_str(reply.trim());
             replies.push('\n');
+            if reply.trim().starts_with(['4', '5']) && refused.len() < super::MAX_RECIPIENTS {
+                refused.extend(asked.take().map(|address| (address, reply.trim().to_owned())));
+            }
             if single {
                 entries.add(reply);
             }
@@ -148,6 +154,14 @@ fn dialogue(text: &str, letter: &Letter<'_>, alone: bool, entries: &mut Entries)
                 entries.begin(&address, &talking);
                 replies.lines().for_each(|reply| entries.add(reply));
                 entries.add(trimmed);
+            }
+        }
+    }
+    // A refusal with no outcome told after it.
+    if alone {
+        for (address, reply) in refused {
+            if !entries.has(&address) {
+                entries.begin(&address, &reply);
             }
         }
     }
