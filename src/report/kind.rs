@@ -7,7 +7,7 @@ use super::{ReportHeader, ReportKind, mime};
 const DAEMONS: [&str; 5] = ["mailer-daemon", "mailerdaemon", "mail-daemon", "mailer_daemon", "maildaemon"];
 
 /// How subjects of bounces read, in lower case. Plain substrings: what they decide is only the kind.
-const BOUNCE_SUBJECTS: [&str; 30] = [
+const BOUNCE_SUBJECTS: [&str; 49] = [
     "undeliver",
     "delivery failure",
     "delivery failed",
@@ -28,6 +28,7 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "message not delivered",
     "mail not delivered",
     "message could not be delivered",
+    "mail could not be delivered",
     "message was not delivered",
     "returned mail",
     "returned to sender",
@@ -38,6 +39,24 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "non-deliver",
     "non remis",
     "unzustellbar",
+    "zustellfehler",
+    "échec de la remise",
+    "no se puede entregar",
+    "no se ha podido entregar",
+    "impossibile recapitare",
+    "non recapitabile",
+    "não é possível entregar",
+    "não entregue",
+    "onbestelbaar",
+    "niedostarcz",
+    "недоставлен",
+    "не доставлен",
+    "配信不能",
+    "配信できません",
+    "无法送达",
+    "未送达",
+    "無法傳遞",
+    "退信",
 ];
 
 /// How subjects of automatic replies begin, in lower case.
@@ -77,7 +96,9 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
         || header.has_any(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply-From"]);
     if nobody || bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
         // An answer to a bounce, or a talk about one, is none.
-        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path;
+        // Some put the notice behind the subject of what they return.
+        let notice = subject.contains(" : non remis");
+        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path && !notice;
         if !talk && (daemon || !reply_subject) {
             return ReportKind::TextBounce;
         }

@@ -86,21 +86,42 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
         defects: Vec::new(),
     };
     if report.recipients.is_empty() {
-        read_letter(parts, &mut report);
+        read_letter(parts, &mut report, defects);
     }
     report
 }
 
 /// Reads the recipients out of the text, where no machine's part names them.
-fn read_letter(parts: &Parts<'_>, report: &mut Report) {
+fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
     let bounce = matches!(report.kind, ReportKind::TextBounce | ReportKind::Dsn);
     if !bounce && !matches!(report.kind, ReportKind::Unrecognized | ReportKind::AutoReply) {
         return;
     }
-    let letter = legacy::Letter { header: &parts.header, report: &report.header, text: &report.text };
-    let Some(found) = legacy::read(&letter, bounce) else { return };
+    let letter =
+        legacy::Letter::new(&parts.header, &report.header, &report.text, report.original.as_ref(), bounce);
+    let Some(found) = legacy::read(&letter) else {
+        // "Delivery failed" is what couriers of parcels write, too: where neither sender nor text speaks of mail,
+        // the subject alone makes no bounce.
+        let subject = report.header.subject.as_deref().unwrap_or_default().to_lowercase();
+        let claimed = parts.content_type.essence == "multipart/report"
+            || ["mail", "message", "undeliver"].iter().any(|word| subject.contains(word));
+        if report.kind == ReportKind::TextBounce && !claimed && !letter.is_by_machine() {
+            report.kind = ReportKind::Unrecognized;
+        }
+        return;
+    };
     if !bounce {
         report.kind = ReportKind::TextBounce;
+    }
+    if let Some(remark) = found.reading.confidence.remark() {
+        defects.add("recipient", remark, found.family);
+    }
+    if found.reading.recipients.len() >= legacy::MAX_RECIPIENTS {
+        defects.add(
+            "recipient",
+            "more recipients than are read from prose; the later ones are not listed",
+            "",
+        );
     }
     report.recipients = found.reading.recipients;
     if report.message == super::MessageFields::default() {
