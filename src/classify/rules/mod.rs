@@ -218,7 +218,9 @@ impl Rules {
             Err(cause) => {
                 let before = flaws.len();
                 for (rule, file) in rules.iter().zip(&files) {
-                    flaws.extend(rule.compile().err().map(|cause| flaw(file, &rule.id, format!("pattern: {cause}"))));
+                    flaws.extend(
+                        rule.compile().err().map(|cause| flaw(file, &rule.id, format!("pattern: {cause}"))),
+                    );
                 }
                 if flaws.len() == before {
                     flaws.push(flaw("all rules together", "", cause.to_string()));
@@ -245,7 +247,8 @@ impl Rules {
             }
             let found = rule.regex()?.find(lower.as_bytes())?;
             // A "." is a byte: a match may begin or end within a character.
-            let (start, end) = (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
+            let (start, end) =
+                (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
             Some(RuleMatch { rule, start, end })
         })
     }
