@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dsnd::address::TypedAddress;
+use dsnd::report::feedback::Feedback;
 use dsnd::report::{Field, RecipientFields, Report, ReturnedMessage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -59,6 +60,17 @@ fn original(message: &ReturnedMessage) -> Value {
     })
 }
 
+fn feedback(feedback: &Feedback) -> Value {
+    json!({
+        "feedback_type": feedback.feedback_type,
+        "user_agent": feedback.user_agent,
+        "original_mail_from": feedback.original_mail_from,
+        "arrival_date": feedback.arrival_date.map(|date| date.to_string()),
+        "source_ip": feedback.source_ip.map(|address| address.to_string()),
+        "reported_domains": feedback.reported_domains,
+    })
+}
+
 fn as_json(report: &Report) -> Value {
     json!({
         "kind": report.kind.as_str(),
@@ -80,6 +92,8 @@ fn as_json(report: &Report) -> Value {
         },
         "recipients": report.recipients.iter().map(recipient).collect::<Vec<_>>(),
         "original": report.original.as_ref().map(original),
+        "feedback": report.feedback.as_ref().map(feedback),
+        "automatic": report.automatic.as_ref().map(|found| json!([format!("{:?}", found.kind), found.evidence])),
         "text": report.text,
         "defects": report.defects.iter().map(|defect| format!("{}: {}", defect.place, defect.what)).collect::<Vec<_>>(),
     })

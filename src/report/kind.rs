@@ -1,7 +1,7 @@
 //! What sort of message came back, by its types and its header alone.
 
 use super::header::Header;
-use super::{ReportHeader, ReportKind, mime};
+use super::{ReportHeader, ReportKind, automatic, mime};
 
 /// Local parts that only mail systems write from.
 const DAEMONS: [&str; 5] = ["mailer-daemon", "mailerdaemon", "mail-daemon", "mailer_daemon", "maildaemon"];
@@ -40,19 +40,6 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "unzustellbar",
 ];
 
-/// How subjects of automatic replies begin, in lower case.
-const REPLY_SUBJECTS: [&str; 9] = [
-    "out of office",
-    "out of the office",
-    "automatic reply",
-    "auto-reply",
-    "autoreply",
-    "auto reply",
-    "automatische antwort",
-    "réponse automatique",
-    "abwesen",
-];
-
 /// Tells text bounces, automatic replies and the rest apart, where no part told. `claimed` says that the
 /// message calls itself a `multipart/report` of delivery status.
 pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed: bool) -> ReportKind {
@@ -61,7 +48,7 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     }
     let subject = report.subject.as_deref().unwrap_or_default().to_lowercase();
     let bounce_subject = BOUNCE_SUBJECTS.iter().any(|words| subject.contains(words));
-    let reply_subject = REPLY_SUBJECTS.iter().any(|words| subject.starts_with(words));
+    let reply_subject = automatic::is_reply_subject(&subject);
     // "From: <>" is how some write the null reverse-path once more
     let nobody = header.first("From").is_some_and(|raw| raw.trim_ascii() == b"<>");
     let from = report.from.as_deref().unwrap_or_default().to_lowercase();
@@ -72,9 +59,7 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     let postmaster = local_part.starts_with("postmaster");
     // RFC 5321 §4.5.5: the reverse-path of a bounce is empty
     let null_path = header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
-    // RFC 3834 §5: anything but "no" was sent by a machine
-    let automatic = report.auto_submitted.as_deref().is_some_and(|word| word != "no")
-        || header.has_any(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply-From"]);
+    let automatic = automatic::by_header(header, report).is_some();
     if nobody || bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
         // An answer to a bounce, or a talk about one, is none.
         let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path;

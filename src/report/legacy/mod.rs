@@ -3,11 +3,43 @@
 //! Each family implements [`Family`]; [`REGISTRY`] holds them in the order in which they are asked, the ones
 //! with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
 
+mod activehunter;
+mod aol;
+mod barracuda;
+mod biglobe;
+mod bracketed;
+mod dragonfly;
+mod ezweb;
+mod fml;
+mod gmail;
+mod gmx;
+mod googlegroups;
+mod interscan;
+mod james;
+mod kddi;
 mod letter;
+mod mailenable;
+mod mailfoundry;
+mod mailmarshal;
+mod mcafee;
+mod mfilter;
+mod mimecast;
+mod mxlogic;
+mod prodigy;
 mod qmail;
+mod service;
+mod ses;
+mod starred;
+mod surfcontrol;
+mod tonline;
+mod trouble;
+mod workmail;
+mod yahoo;
+mod zoho;
 
 pub(super) use letter::Letter;
 
+use super::feedback::Feedback;
 use super::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage};
 use crate::address::TypedAddress;
 
@@ -35,10 +67,46 @@ pub(super) struct Reading {
     pub(super) message: MessageFields,
     /// Where in the letter's text the returned message begins.
     pub(super) original_at: Option<usize>,
+    /// What is known of the returned message otherwise.
+    pub(super) original: Option<ReturnedMessage>,
+    /// That it is no bounce but a complaint, and what it says.
+    pub(super) feedback: Option<Feedback>,
 }
 
 /// Every family, in the order in which they are asked.
-static REGISTRY: &[&dyn Family] = &[&qmail::Qmail];
+static REGISTRY: &[&dyn Family] = &[
+    &qmail::Qmail,
+    &ses::Ses,
+    &googlegroups::GoogleGroups,
+    &gmail::Gmail,
+    &yahoo::Yahoo,
+    &aol::Aol,
+    &workmail::WorkMail,
+    &zoho::Zoho,
+    &gmx::Gmx,
+    &tonline::TOnline,
+    &dragonfly::DragonFly,
+    &james::James,
+    &mailmarshal::MailMarshal,
+    &mfilter::MFilter,
+    &ezweb::EzWeb,
+    &kddi::Kddi,
+    &biglobe::Biglobe,
+    &interscan::InterScan,
+    &mailfoundry::MailFoundry,
+    &mxlogic::MxLogic,
+    &mcafee::McAfee,
+    &mimecast::Mimecast,
+    &mailenable::MailEnable,
+    &starred::Starred,
+    &bracketed::Bracketed,
+    &trouble::Trouble,
+    &fml::Fml,
+    &activehunter::ActiveHunter,
+    &surfcontrol::SurfControl,
+    &barracuda::Barracuda,
+    &prodigy::Prodigy,
+];
 
 /// A letter that a family could read.
 pub(super) struct Found {
@@ -49,9 +117,11 @@ pub(super) struct Found {
 /// Asks the families one after the other. `bounce` says that the header looks like a bounce's.
 pub(super) fn read(letter: &Letter<'_>, bounce: bool) -> Option<Found> {
     REGISTRY.iter().filter(|family| bounce || family.certain()).find_map(|family| {
-        let reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
-        let original =
-            reading.original_at.and_then(|at| super::returned::read(letter.text.get(at..)?.as_bytes()));
+        let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
+        let original = reading
+            .original_at
+            .and_then(|at| super::returned::read(letter.text.get(at..)?.as_bytes()))
+            .or_else(|| reading.original.take());
         Some(Found { reading, original })
     })
 }
