@@ -2,7 +2,7 @@
 
 use crate::address::comparison_form;
 use crate::classify::{Classification, Classifier};
-use crate::report::{RecipientFields, Report};
+use crate::report::{RecipientFields, Report, ReportKind};
 
 /// One recipient of a report, found and judged.
 #[derive(Debug, Clone)]
@@ -47,6 +47,10 @@ fn recipient(report: &Report, fields: &RecipientFields) -> Option<String> {
     let mut only = report.header.failed_recipients.iter();
     if let (Some(failed), None) = (only.next(), only.next()) {
         return Some(failed.clone());
+    }
+    // "undisclosed-recipients" and what a complaint hides name nobody
+    if report.kind == ReportKind::Feedback {
+        return None;
     }
     let mut only = report.original.as_ref()?.to.iter();
     match (only.next(), only.next()) {

@@ -7,7 +7,7 @@ use super::{ReportHeader, ReportKind, automatic, mime};
 const DAEMONS: [&str; 5] = ["mailer-daemon", "mailerdaemon", "mail-daemon", "mailer_daemon", "maildaemon"];
 
 /// How subjects of bounces read, in lower case. Plain substrings: what they decide is only the kind.
-const BOUNCE_SUBJECTS: [&str; 30] = [
+const BOUNCE_SUBJECTS: [&str; 32] = [
     "undeliver",
     "delivery failure",
     "delivery failed",
@@ -28,6 +28,8 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "message not delivered",
     "mail not delivered",
     "message could not be delivered",
+    "mail could not be delivered",
+    "there was an error sending your mail",
     "message was not delivered",
     "returned mail",
     "returned to sender",

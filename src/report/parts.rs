@@ -15,6 +15,9 @@ use super::mime::{self, ContentType, Encoding};
 const MAX_DEPTH: usize = 16;
 /// Parts looked at in one message.
 const MAX_PARTS: usize = 1_000;
+/// Bytes that may stand before the first part of a guessed multipart without being text of its own: mailers write
+/// a line for readers without MIME there.
+const MAX_PREAMBLE: usize = 120;
 /// Multiparts that are themselves transfer-encoded (forbidden by RFC 2045 §6.4, seen nonetheless) and opened.
 const MAX_ENCODED: usize = 3;
 
@@ -100,6 +103,21 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
             encoded += 1;
             leaf.body = Cow::Owned(leaf.decoded(usize::MAX, defects).into_owned());
             leaf.encoding = Encoding::Identity;
+        }
+        if guessed && let Some((_, at)) = guess_boundary(&leaf.body) {
+            // What nobody called a multipart may be text that quotes one: its own words come first.
+            let words = slice(&leaf.body, 0..at);
+            if words.trim_ascii().len() > MAX_PREAMBLE {
+                let plain = ContentType { essence: "text/plain".into(), ..ContentType::default() };
+                let (encoding, in_report) = (Encoding::Identity, false);
+                parts.leaves.push(Leaf {
+                    content_type: plain,
+                    encoding,
+                    body: words,
+                    whole: None,
+                    in_report,
+                });
+            }
         }
         let room = MAX_PARTS.saturating_sub(seen + stack.len());
         let ranges = children(&leaf, room, defects);

@@ -7,21 +7,27 @@ mod activehunter;
 mod aol;
 mod barracuda;
 mod biglobe;
+mod bilingual;
 mod bracketed;
+mod directory;
 mod dragonfly;
 mod ezweb;
 mod fml;
+mod frontbridge;
 mod gmail;
 mod gmx;
 mod googlegroups;
 mod interscan;
+mod ironport;
 mod james;
 mod kddi;
+mod labelled;
 mod letter;
 mod mailenable;
 mod mailfoundry;
 mod mailmarshal;
 mod mcafee;
+mod messagelabs;
 mod mfilter;
 mod mimecast;
 mod mxlogic;
@@ -29,10 +35,12 @@ mod prodigy;
 mod qmail;
 mod service;
 mod ses;
+mod sorry;
 mod starred;
 mod surfcontrol;
 mod tonline;
 mod trouble;
+mod verizon;
 mod workmail;
 mod yahoo;
 mod zoho;
@@ -106,6 +114,14 @@ static REGISTRY: &[&dyn Family] = &[
     &surfcontrol::SurfControl,
     &barracuda::Barracuda,
     &prodigy::Prodigy,
+    &ironport::IronPort,
+    &messagelabs::MessageLabs,
+    &frontbridge::FrontBridge,
+    &sorry::Sorry,
+    &bilingual::Bilingual,
+    &labelled::Labelled,
+    &directory::Directory,
+    &verizon::Verizon,
 ];
 
 /// A letter that a family could read.

@@ -136,13 +136,16 @@ impl Listing {
     /// The reading; `None` without recipients.
     pub(super) fn into_reading(self, action: Action, original_at: Option<usize>) -> Option<Reading> {
         let common = self.reason;
+        let alone = self.entries.len() == 1;
+        let text = |own: String| match (own.is_empty(), common.is_empty()) {
+            (true, _) => common.clone(),
+            (false, false) if alone => format!("{own}\n{common}"),
+            (false, _) => own,
+        };
         let recipients: Vec<_> = self
             .entries
             .into_iter()
-            .map(|(address, own)| {
-                let text = if own.trim().is_empty() { common.as_str() } else { own.as_str() };
-                with_action(failed(&address, text), action)
-            })
+            .map(|(address, own)| with_action(failed(&address, &text(own)), action))
             .collect();
         (!recipients.is_empty()).then(|| Reading { recipients, original_at, ..Reading::default() })
     }
