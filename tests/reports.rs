@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// An empty folder must not pass.
-const AT_LEAST: usize = 54;
+const AT_LEAST: usize = 150;
 
 fn golden() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reports");
@@ -72,7 +72,7 @@ fn feedback(feedback: &Feedback) -> Value {
 }
 
 fn as_json(report: &Report) -> Value {
-    json!({
+    let mut out = json!({
         "kind": report.kind.as_str(),
         "header": {
             "message_id": report.header.message_id,
@@ -92,11 +92,17 @@ fn as_json(report: &Report) -> Value {
         },
         "recipients": report.recipients.iter().map(recipient).collect::<Vec<_>>(),
         "original": report.original.as_ref().map(original),
-        "feedback": report.feedback.as_ref().map(feedback),
-        "automatic": report.automatic.as_ref().map(|found| json!([format!("{:?}", found.kind), found.evidence])),
         "text": report.text,
         "defects": report.defects.iter().map(|defect| format!("{}: {}", defect.place, defect.what)).collect::<Vec<_>>(),
-    })
+    });
+    // Only where there is something: most reports are bounces.
+    if let Some(found) = &report.feedback {
+        out["feedback"] = feedback(found);
+    }
+    if let Some(found) = &report.automatic {
+        out["automatic"] = json!([format!("{:?}", found.kind), found.evidence]);
+    }
+    out
 }
 
 #[test]

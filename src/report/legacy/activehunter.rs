@@ -1,12 +1,12 @@
 //! TransWARE Active! hunter: sendmail's layout with `>>> address <address>`.
 
-use super::letter::Letter;
+use super::letter::{Letter, address_in};
 use super::service::{Shape, opens_with};
 use super::{Family, Reading};
 
 pub(super) struct ActiveHunter;
 
-const OPENS: &[&str] = &[">>> "];
+const OPENS: &[&str] = &["the following addresses had permanent fatal errors"];
 
 const SHAPE: Shape = Shape {
     listed_after: &["the following addresses had permanent fatal errors"],
@@ -25,6 +25,11 @@ impl Family for ActiveHunter {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
-        opens_with(letter, OPENS).then(|| SHAPE.read(letter))?
+        // ">>> address <address>", where sendmail has the address alone and ">>>" before commands
+        let marked = letter.lines().take(60).any(|(_, line)| {
+            line.strip_prefix(">>> ")
+                .is_some_and(|rest| address_in(rest).is_some_and(|address| rest.starts_with(&address)))
+        });
+        (marked && opens_with(letter, OPENS)).then(|| SHAPE.read(letter))?
     }
 }

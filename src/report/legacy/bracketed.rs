@@ -8,11 +8,19 @@ pub(super) struct Bracketed;
 
 const OPENS: &[&str] = &["---the following addresses had delivery errors---"];
 
-const SHAPE: Shape = Shape { listed_after: &["the following addresses had delivery errors"], ..Shape::EMPTY };
+const SHAPE: Shape = Shape {
+    listed_after: &["the following addresses had delivery errors"],
+    reason_after: &["transcript of session follows"],
+    ..Shape::EMPTY
+};
 
 impl Family for Bracketed {
     fn name(&self) -> &'static str {
         "bracketed"
+    }
+
+    fn certain(&self) -> bool {
+        false
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {

@@ -2,7 +2,7 @@
 //! command and the reply below.
 
 use super::letter::{Letter, address_in};
-use super::service::{Listing, contains};
+use super::service::{Listing, contains, opens_with};
 use super::{Action, Family, Reading};
 
 pub(super) struct EzWeb;
@@ -21,7 +21,14 @@ impl Family for EzWeb {
         "ezweb"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        if !opens_with(letter, OPENS) {
+            return None;
+        }
         let mut found = Listing::default();
         let mut open = false;
         let mut replies = false;

@@ -47,6 +47,10 @@ impl Family for Gmail {
         "gmail"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         opens_with(letter, OPENS).then(|| SHAPE.read(letter))?
     }

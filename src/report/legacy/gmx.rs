@@ -25,6 +25,10 @@ impl Family for Gmx {
         "gmx"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let marked = letter.header.has_any(&["X-UI-Out-Filterresults", "X-GMX-Antispam", "X-Provags-ID"])
             || opens_with(letter, &ORIGINAL[..2])

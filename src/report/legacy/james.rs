@@ -1,7 +1,7 @@
 //! Apache James, and Verizon's gateways that write like it: `Error message below:` and `RCPT TO:`.
 
 use super::letter::{Letter, address_in};
-use super::service::{Listing, contains};
+use super::service::{Listing, contains, opens_with};
 use super::{Action, Family, Reading};
 
 pub(super) struct James;
@@ -12,6 +12,9 @@ impl Family for James {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        if !opens_with(letter, &["error message below:"]) {
+            return None;
+        }
         let mut found = Listing::default();
         let (mut error, mut details) = (false, false);
         for (_, line) in letter.lines() {

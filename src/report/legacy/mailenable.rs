@@ -23,6 +23,10 @@ impl Family for MailEnable {
         "mailenable"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         opens_with(letter, OPENS).then(|| SHAPE.read(letter))?
     }

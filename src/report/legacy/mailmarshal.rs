@@ -10,6 +10,7 @@ const OPENS: &[&str] = &["the following recipients were affected:"];
 
 const SHAPE: Shape = Shape {
     listed_after: &["the following recipients were affected:"],
+    reason_after: &["could not be delivered because of"],
     original: &["additional information"],
     ..Shape::EMPTY
 };
@@ -17,6 +18,10 @@ const SHAPE: Shape = Shape {
 impl Family for MailMarshal {
     fn name(&self) -> &'static str {
         "mailmarshal"
+    }
+
+    fn certain(&self) -> bool {
+        false
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {

@@ -20,6 +20,10 @@ impl Family for McAfee {
         "mcafee"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         opens_with(letter, OPENS).then(|| SHAPE.read(letter))?
     }

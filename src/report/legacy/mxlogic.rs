@@ -19,6 +19,10 @@ impl Family for MxLogic {
         "mxlogic"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         opens_with(letter, OPENS).then(|| SHAPE.read(letter))?
     }

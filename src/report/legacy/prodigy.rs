@@ -8,7 +8,11 @@ pub(super) struct Prodigy;
 
 const OPENS: &[&str] = &["user's mailbox is full: <"];
 
-const SHAPE: Shape = Shape { listed_after: &["user's mailbox is full:"], ..Shape::EMPTY };
+const SHAPE: Shape = Shape {
+    listed_after: &["user's mailbox is full:"],
+    reason_until: &["unable to deliver mail"],
+    ..Shape::EMPTY
+};
 
 impl Family for Prodigy {
     fn name(&self) -> &'static str {

@@ -51,12 +51,10 @@ impl Shape {
             delayed |= contains(&lower, self.delayed);
             if let Some(end) = after(&lower, self.listed_after) {
                 state = State::Listing;
-                found.line(lower_tail(line, &lower, end));
+                found.line(self.before_end(lower_tail(line, &lower, end)));
                 continue;
             }
-            if state != State::Before
-                && let Some(end) = after(&lower, self.reason_after)
-            {
+            if let Some(end) = after(&lower, self.reason_after) {
                 state = State::Reason;
                 found.say(lower_tail(line, &lower, end));
                 continue;
@@ -77,6 +75,13 @@ impl Shape {
         }
         found.into_reading(if delayed { Action::Delayed } else { Action::Failed }, original_at)
     }
+
+    /// A line up to the words that end a reason.
+    fn before_end<'a>(&self, line: &'a str) -> &'a str {
+        let lower = line.to_lowercase();
+        let end = self.reason_until.iter().filter_map(|phrase| lower.find(phrase)).min();
+        end.filter(|_| lower.len() == line.len()).and_then(|end| line.get(..end)).unwrap_or(line)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,29 +100,37 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Takes the addresses of a line; false when it has none.
+    /// Takes the addresses of a line; false when it has none. A line that does not begin with one is said about
+    /// the recipient before.
     fn line(&mut self, line: &str) -> bool {
         let Some(first) = address_in(line) else { return false };
+        let (before, rest) = line.split_once(first.as_str()).unwrap_or((line, ""));
+        if before.chars().any(char::is_alphanumeric) && !self.entries.is_empty() {
+            self.say_of_last(line);
+            return true;
+        }
         // "address reason": the reason is about this one. "address <address>", "a, b": only addresses.
-        let rest = line.split_once(first.as_str()).map_or("", |(_, rest)| rest);
-        let rest = rest.trim_start_matches(['>', ':', ' ', '\t', '"', '\'', ')', '.', ']']).trim();
-        if rest.chars().filter(|c| c.is_alphanumeric()).count() < 3
-            || rest.contains('@') && !rest.contains(' ')
+        let rest = rest.trim_start_matches(['>', ':', ' ', '\t', '"', '\'', ')', '.', ',', ']']).trim();
+        let rest_says = rest.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
+        if rest_says
+            && !rest.trim_start_matches(['<', '"', '\'']).split_whitespace().all(|word| word.contains('@'))
         {
+            self.add(first, rest.trim_matches(['[', ']', '(', ')']));
+        } else {
             for address in addresses_in(line) {
                 self.add(address, "");
             }
-        } else {
-            self.add(first, rest.trim_matches(['[', ']', '(']));
         }
         true
     }
 
-    /// Adds a recipient.
+    /// Adds a recipient; what is said about one that is known already is added to that.
     pub(super) fn add(&mut self, address: String, text: &str) {
-        let known = self.entries.iter().any(|(known, _)| known.eq_ignore_ascii_case(&address));
-        if !known && self.entries.len() < MAX_RECIPIENTS {
-            self.entries.push((address, text.to_owned()));
+        let full = self.entries.len() >= MAX_RECIPIENTS;
+        match self.entries.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&address)) {
+            Some((_, said)) => append(said, text),
+            None if full => {}
+            None => self.entries.push((address, text.to_owned())),
         }
     }
 
@@ -176,9 +189,35 @@ fn heading(line: &str) -> Option<String> {
     address_in(inner).filter(|address| address == inner)
 }
 
-/// Whether one of the opening lines of a letter has one of these phrases, given in lower case.
+/// Whether one of the opening lines of a letter has one of these phrases, given in lower case. What somebody
+/// quotes or forwards opens nothing.
 pub(super) fn opens_with(letter: &Letter<'_>, phrases: &[&str]) -> bool {
-    letter.lines().take(OPENING_LINES).any(|(_, line)| contains(&line.to_lowercase(), phrases))
+    letter
+        .lines()
+        .take(OPENING_LINES)
+        .map(|(_, line)| line.to_lowercase())
+        .take_while(|lower| contains(lower, phrases) && !lower.starts_with('>') || !quotes(lower))
+        .any(|lower| contains(&lower, phrases))
+}
+
+/// A line at which somebody begins to quote or to forward a message.
+fn quotes(lower: &str) -> bool {
+    const MARKS: [&str; 8] = [
+        "forwarded message",
+        "-----original message-----",
+        "weitergeleitete nachricht",
+        "ursprüngliche nachricht",
+        "message transféré",
+        "mensaje reenviado",
+        "mensaje original----",
+        "messaggio inoltrato",
+    ];
+    lower.starts_with('>')
+        || ["from:", "von:", "de:", "da:", "*from:*"].iter().any(|field| lower.starts_with(field))
+        || [" wrote:", " schrieb:", " a écrit :", " escribió:", " ha scritto:"]
+            .iter()
+            .any(|words| lower.trim_end().ends_with(words))
+        || contains(lower, &MARKS)
 }
 
 /// Whether a line has one of these phrases.
@@ -247,9 +286,29 @@ mod tests {
         let text = "Hello s@x.example,\nNot delivered to:\n\n  a@x.example\n  b@x.example, c@x.example\n\nbecause:\n  no such user\n-- original\nTo: d@x.example\n";
         let all = ["a", "b", "c"].map(|user| (format!("{user}@x.example"), "no such user".to_owned()));
         assert_eq!(of(&SHAPE, text), all);
+        let reply = "Not delivered to:\n <a@x.example>\n   550 <a@x.example> and c@x.example unknown\n";
+        let said = "550 <a@x.example> and c@x.example unknown".to_owned();
+        assert_eq!(of(&SHAPE, reply), [("a@x.example".to_owned(), said)]);
         let inline = "Not delivered to: <a@x.example> because: gone\n";
         assert_eq!(of(&SHAPE, inline), [("a@x.example".to_owned(), "because: gone".to_owned())]);
         assert!(of(&SHAPE, "Delivered to:\n  a@x.example\n").is_empty());
+    }
+
+    #[test]
+    fn what_is_quoted_or_forwarded_opens_nothing() {
+        let opens = |text| {
+            let letter = Letter { header: &Header::default(), report: &ReportHeader::default(), text };
+            opens_with(&letter, &["not delivered to:"])
+        };
+        assert!(opens("\nHello,\nNot delivered to: a@x.example\n"));
+        for text in [
+            "Look:\n> Not delivered to: a@x.example\n",
+            "Olaf wrote:\nNot delivered to: a@x.example\n",
+            "---------- Forwarded message ----------\nNot delivered to: a@x.example\n",
+            "From: Olaf\nTo: Ida\n\nNot delivered to: a@x.example\n",
+        ] {
+            assert!(!opens(text), "{text}");
+        }
     }
 
     #[test]

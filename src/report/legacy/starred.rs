@@ -24,6 +24,10 @@ impl Family for Starred {
         "starred"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         opens_with(letter, OPENS).then(|| SHAPE.read(letter))?
     }

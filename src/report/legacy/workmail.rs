@@ -16,6 +16,10 @@ impl Family for WorkMail {
         "workmail"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let (start, line) =
             letter.lines().take(100).find(|(_, line)| contains(&line.trim().to_lowercase(), REPORTS))?;

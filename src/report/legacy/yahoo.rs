@@ -32,6 +32,10 @@ impl Family for Yahoo {
         "yahoo"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         if opens_with(letter, OPENS) {
             return paragraphs(letter, ORIGINAL);

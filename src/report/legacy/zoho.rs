@@ -11,6 +11,10 @@ impl Family for Zoho {
         "zoho"
     }
 
+    fn certain(&self) -> bool {
+        false
+    }
+
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
         let mut found = Listing::default();
         let mut original_at = None;
