@@ -42,8 +42,7 @@ const REPLY_FIELDS: [&str; 8] = [
 ];
 
 /// How subjects of automatic replies begin, in lower case.
-const SUBJECTS: [&str; 62] = [
-    "auto:",
+const SUBJECTS: &[&str] = &[
     "auto-reply",
     "auto reply",
     "autoreply",
@@ -65,7 +64,11 @@ const SUBJECTS: [&str; 62] = [
     "vacation notice",
     "automatische antwort",
     "automatische rückantwort",
-    "abwesen",
+    "abwesenheitsnotiz",
+    "abwesenheitsmeldung",
+    "abwesenheit:",
+    "abwesend:",
+    "abwesenheitsassistent",
     "ich bin abwesend",
     "urlaubsbenachrichtigung",
     "réponse automatique",
@@ -87,7 +90,8 @@ const SUBJECTS: [&str; 62] = [
     "ausência temporária",
     "automatisch antwoord",
     "automatische reactie",
-    "afwezig",
+    "afwezig:",
+    "afwezigheid",
     "niet aanwezig",
     "autoodpowiedź",
     "automatyczna odpowiedź",
@@ -108,19 +112,20 @@ const SUBJECTS: [&str; 62] = [
 ];
 
 /// The same where something stands before: the subject of the message answered, or another language.
-const SUBJECTS_INSIDE: [&str; 8] = [
+const SUBJECTS_INSIDE: &[&str] = &[
     "(automatic response)",
     "(automatic reply)",
     "(auto-reply)",
     "(autoreply)",
     "automatiska atbilde:",
-    "is out of the office",
+    "is out of the office", // Notes: "AUTO: … is out of the office (returning …)"
+    "ist außer haus",
     "[out of office]",
     "<autoreply>",
 ];
 
 /// What only an automatic reply says of itself or its writer, in lower case.
-const PHRASES: [&str; 67] = [
+const PHRASES: &[&str] = &[
     "i am out of the office",
     "i'm out of the office",
     "i am out of office",
@@ -191,7 +196,7 @@ const PHRASES: [&str; 67] = [
 ];
 
 /// What a reply says that came with a null reverse-path, and so from a machine (RFC 3834 §3.3).
-const POLITE: [&str; 9] = [
+const POLITE: &[&str] = &[
     "thank you for your e-mail",
     "thank you for you e-mail", // a very old template of a large provider
     "thank you for your email",
@@ -208,7 +213,7 @@ const CHALLENGE_FIELDS: [&str; 4] =
     ["X-Bluebottle-Request", "X-TMDA-Confirm", "X-SpamArrest-Challenge", "X-Boxbe-Challenge"];
 
 /// What challenges say, in lower case.
-const CHALLENGES: [&str; 26] = [
+const CHALLENGES: &[&str] = &[
     "to control spam, i now allow incoming messages only from senders",
     "added to my list of approved senders",
     "added to the recipient's allowed list",
@@ -217,15 +222,12 @@ const CHALLENGES: [&str; 26] = [
     "using spam arrest",
     "spamarrest.com/",
     "protected by tmda",
-    "tmda.net",
     "uol antispam",
     "antispam uol",
     "antispamuol",
     "boxbe.com/",
     "protected by mailblocks",
     "protected by choicemail",
-    "challenge/response",
-    "challenge-response",
     "your message has not been delivered yet. please confirm",
     "confirm that your message is not spam",
     "confirm that you are a human",
@@ -238,7 +240,7 @@ const CHALLENGES: [&str; 26] = [
 ];
 
 /// How subjects of challenges begin, in lower case.
-const CHALLENGE_SUBJECTS: [&str; 7] = [
+const CHALLENGE_SUBJECTS: &[&str] = &[
     "please confirm your message",
     "please verify your message",
     "please confirm (conf#",
@@ -259,7 +261,7 @@ pub(super) fn read(header: &Header<'_>, report: &ReportHeader, text: &str, known
         .iter()
         .find(|name| header.has_any(&[name]))
         .map(|name| (*name).to_owned())
-        .or_else(|| phrase(&opening, &CHALLENGES))
+        .or_else(|| phrase(&opening, CHALLENGES))
         .or_else(|| {
             CHALLENGE_SUBJECTS
                 .iter()
@@ -281,8 +283,8 @@ pub(super) fn read(header: &Header<'_>, report: &ReportHeader, text: &str, known
         || header.first("Precedence").is_some_and(|raw| {
             ["bulk", "junk"].iter().any(|word| raw.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
         });
-    let by_words = || if hinted { phrase(&opening, &PHRASES) } else { None };
-    let by_courtesy = || if null_path { phrase(&opening, &POLITE) } else { None };
+    let by_words = || if hinted { phrase(&opening, PHRASES) } else { None };
+    let by_courtesy = || if null_path { phrase(&opening, POLITE) } else { None };
     let evidence = automatic.or(by_subject).or_else(by_words).or_else(by_courtesy);
     let evidence = evidence.or_else(|| known.then(String::new))?;
     Some(Automatic { kind: AutomaticKind::Reply, evidence })

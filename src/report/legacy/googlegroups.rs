@@ -5,6 +5,12 @@ use super::letter::Letter;
 use super::service::{opens_with, with_status};
 use super::{Family, Reading, failed};
 
+/// Most text kept about one group, in bytes.
+const MAX_SAID: usize = 2 * 1024;
+
+/// Most groups taken from one letter.
+const MAX_GROUPS: usize = 100;
+
 pub(super) struct GoogleGroups;
 
 impl Family for GoogleGroups {
@@ -19,7 +25,9 @@ impl Family for GoogleGroups {
         }
         let original_at = letter.lines().find(|(_, line)| line.starts_with("----- Original message -----"));
         let said = original_at.map_or(letter.text, |(at, _)| &letter.text[..at]);
-        let recipients = letter.report.failed_recipients.iter().map(|group| failed(group, said)).collect();
+        let said = &said[..said.floor_char_boundary(MAX_SAID.min(said.len()))];
+        let groups = letter.report.failed_recipients.iter().take(MAX_GROUPS);
+        let recipients = groups.map(|group| failed(group, said)).collect();
         let reading = Reading {
             recipients,
             original_at: original_at.map(|(at, line)| at + line.len()),

@@ -33,7 +33,7 @@ impl Family for WorkMail {
         let mut reader = dsn::Reader::default();
         let mut defects = Defects::default();
         let end = lines(fields).find(|(_, line)| ends(line)).map_or(fields.len(), |(at, _)| at);
-        reader.read(fields[..end].as_bytes(), &mut defects);
+        reader.read(&fields.as_bytes()[..end], &mut defects);
         reader.finish(&mut defects);
         Some(Reading { recipients: reader.recipients, message: reader.message, ..Reading::default() })
     }
