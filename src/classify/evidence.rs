@@ -25,6 +25,8 @@ pub enum EvidenceField {
     Extension,
     /// The text meant for people.
     Text,
+    /// The header, or the fields of a feedback report or disposition notification (RFC 5965, RFC 8098).
+    Header,
     /// There was nothing to go by.
     Nothing,
 }
@@ -39,6 +41,7 @@ impl EvidenceField {
             Self::DiagnosticCode => "diagnostic_code",
             Self::Extension => "extension",
             Self::Text => "text",
+            Self::Header => "header",
             Self::Nothing => "nothing",
         }
     }

@@ -222,6 +222,8 @@ fn unreadable() -> Report {
         message: crate::report::MessageFields::default(),
         recipients: Vec::new(),
         original: None,
+        feedback: None,
+        automatic: None,
         text: String::new(),
         defects: vec![crate::report::Defect {
             place: "message".to_owned(),

@@ -13,7 +13,7 @@ use super::{FAILED, Language, output};
 use crate::classify::evidence::Evidence;
 use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
 use crate::ingest::assess;
-use crate::report::{Action, RecipientFields, Report};
+use crate::report::{Action, RecipientFields, Report, mbox};
 use crate::status::ReplyCode;
 
 /// Largest message that is read, in bytes.
@@ -104,11 +104,15 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
                 continue;
             }
         };
-        let explained = explain(&classifier, source, &message);
-        if arguments.json {
-            output::json_line(&mut out, &explained)?;
-        } else {
-            card::print(&mut out, &explained, classifier.registry(), arguments)?;
+        for (index, message) in mbox::messages(&message).enumerate() {
+            // The first bears the file's name alone, so that a file of one message is called what it is.
+            let source = if index == 0 { source.clone() } else { format!("{source}#{}", index + 1) };
+            let explained = explain(&classifier, &source, &message);
+            if arguments.json {
+                output::json_line(&mut out, &explained)?;
+            } else {
+                card::print(&mut out, &explained, classifier.registry(), arguments)?;
+            }
         }
     }
     out.flush()?;

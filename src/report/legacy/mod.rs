@@ -3,35 +3,74 @@
 //! Each family implements [`Family`]; [`REGISTRY`] holds them in the order in which they are asked, the ones
 //! with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
 
+mod activehunter;
+mod aol;
+mod barracuda;
+mod biglobe;
+mod bilingual;
+mod bracketed;
 mod communigate;
 mod copy;
 mod courier;
+mod directory;
 mod domino;
+mod dragonfly;
 mod embedded;
 mod entries;
 mod exchange;
 mod exim;
+mod ezweb;
 mod failed_recipients;
+mod fml;
+mod frontbridge;
 mod generic;
+mod gmail;
+mod gmx;
+mod googlegroups;
 mod groupwise;
 mod imail;
 mod interscan;
+mod ironport;
+mod james;
+mod kddi;
+mod labelled;
 mod letter;
 mod list_servers;
 mod listed;
+mod mailenable;
+mod mailfoundry;
+mod mailmarshal;
+mod mcafee;
 mod mdaemon;
+mod messagelabs;
 mod messaging_server;
+mod mfilter;
+mod mimecast;
+mod mxlogic;
 mod opensmtpd;
 mod postfix;
+mod prodigy;
 mod qmail;
 mod sendmail;
+mod service;
+mod ses;
+mod sorry;
+mod starred;
 mod stated;
+mod surfcontrol;
+mod tonline;
+mod trouble;
+mod verizon;
+mod workmail;
+mod yahoo;
+mod zoho;
 
 use std::sync::LazyLock;
 
 pub(super) use letter::Letter;
 use regex::Regex;
 
+use super::feedback::Feedback;
 use super::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage};
 use crate::address::TypedAddress;
 
@@ -53,6 +92,11 @@ pub(super) trait Family: Sync {
     /// says. Only such families are asked about letters that do not look like bounces.
     fn certain(&self) -> bool {
         true
+    }
+
+    /// Whether the program writes its bounces like an answer, `Re: …`.
+    fn answers(&self) -> bool {
+        false
     }
 
     /// Reads a letter of this family; `None` when it is none, or names no recipient.
@@ -93,6 +137,10 @@ pub(super) struct Reading {
     pub(super) original_at: Option<usize>,
     /// How sure the family is of the recipients.
     pub(super) confidence: Confidence,
+    /// What is known of the returned message otherwise.
+    pub(super) original: Option<ReturnedMessage>,
+    /// That it is no bounce but a complaint, and what it says.
+    pub(super) feedback: Option<Feedback>,
 }
 
 impl Reading {
@@ -127,8 +175,45 @@ impl Reading {
 
 /// Every family, in the order in which they are asked.
 static REGISTRY: &[&dyn Family] = &[
+    &ses::Ses,
     &embedded::Embedded,
     &qmail::Qmail,
+    &googlegroups::GoogleGroups,
+    &starred::Starred,
+    &gmail::Gmail,
+    &yahoo::Yahoo,
+    &aol::Aol,
+    &workmail::WorkMail,
+    &zoho::Zoho,
+    &gmx::Gmx,
+    &tonline::TOnline,
+    &dragonfly::DragonFly,
+    &james::James,
+    &mailmarshal::MailMarshal,
+    &mfilter::MFilter,
+    &ezweb::EzWeb,
+    &kddi::Kddi,
+    &biglobe::Biglobe,
+    &mailfoundry::MailFoundry,
+    &mxlogic::MxLogic,
+    &mcafee::McAfee,
+    &mimecast::Mimecast,
+    &mailenable::MailEnable,
+    &bracketed::Bracketed,
+    &trouble::Trouble,
+    &fml::Fml,
+    &activehunter::ActiveHunter,
+    &surfcontrol::SurfControl,
+    &barracuda::Barracuda,
+    &prodigy::Prodigy,
+    &ironport::IronPort,
+    &messagelabs::MessageLabs,
+    &frontbridge::FrontBridge,
+    &sorry::Sorry,
+    &bilingual::Bilingual,
+    &labelled::Labelled,
+    &directory::Directory,
+    &verizon::Verizon,
     &postfix::Postfix,
     &exim::Exim,
     &opensmtpd::OpenSmtpd,
@@ -161,13 +246,13 @@ pub(super) struct Found {
 pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
     let bounce = letter.bounce;
     // Someone answers to a bounce, or forwards one: his letter is none.
-    if !bounce && is_talk(letter) {
-        return None;
-    }
-    REGISTRY.iter().filter(|family| bounce || family.certain()).find_map(|family| {
+    let talk = !bounce && is_talk(letter);
+    let asked = |family: &&&dyn Family| bounce || (family.certain() && (!talk || family.answers()));
+    REGISTRY.iter().filter(asked).find_map(|family| {
         let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
         reading.original_at = reading.original_at.or(letter.original_at);
-        Some(Found { family: family.name(), reading, original: letter.original.clone() })
+        let original = letter.original.clone().or_else(|| reading.original.take());
+        Some(Found { family: family.name(), reading, original })
     })
 }
 
