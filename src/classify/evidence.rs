@@ -58,6 +58,9 @@ pub struct Source {
     pub reply_code: Option<ReplyCode>,
     /// The enhanced status code in the text.
     pub status: Option<EnhancedStatusCode>,
+    /// The last code in the text that says more than "expired", where [`Self::status`] is x.4.7: the last error
+    /// inside.
+    pub last_error: Option<EnhancedStatusCode>,
     /// Where the two codes stand in `text`, for showing them.
     pub codes: Option<Range<usize>>,
 }
@@ -108,6 +111,11 @@ impl Source {
             .or_else(|| {
                 EnhancedStatusCode::find_all(&text).find(|(code, _)| code.class != StatusClass::Success)
             });
+        let expired = |code: EnhancedStatusCode| code.subject == 4 && code.detail == 7;
+        let last_error = status.as_ref().filter(|(code, _)| expired(*code)).and_then(|_| {
+            let failures = EnhancedStatusCode::find_all(&text).map(|(code, _)| code);
+            failures.filter(|code| code.class != StatusClass::Success && !expired(*code)).last()
+        });
         let codes = match (&reply, &status) {
             (Some((_, reply)), Some((_, status)))
                 if reply.end <= status.start && status.start - reply.end <= 3 =>
@@ -122,6 +130,7 @@ impl Source {
             field,
             reply_code: reply.map(|(code, _)| code),
             status: status.map(|(code, _)| code),
+            last_error,
             codes,
             text,
         }

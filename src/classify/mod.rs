@@ -280,6 +280,11 @@ fn effective_codes(evidence: &Evidence) -> Codes {
     {
         (codes.status, codes.field, codes.shown) = (Some(said), source.field, shown.clone());
     }
+    // A queue that gave up says so; what it gave up on is the better answer.
+    let expired = codes.status.is_some_and(|code| code.subject == 4 && code.detail == 7);
+    if let (true, Some(last)) = (expired, source.last_error) {
+        (codes.status, codes.field, codes.shown) = (Some(last), source.field, last.to_string());
+    }
     let said_transient = source.status.is_some_and(|code| code.class == StatusClass::PersistentTransient)
         || source.reply_code.is_some_and(|code| code.class() == Some(StatusClass::PersistentTransient));
     let said_permanent = source.reply_code.is_some_and(|code| code.class() == Some(StatusClass::Permanent));
