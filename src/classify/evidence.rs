@@ -8,6 +8,9 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 /// Longest text of one source that rules are run over, in bytes; what a host says fits many times over.
 pub const MAX_EVIDENCE: usize = 8 * 1024;
 
+/// Recipients of one report whose paragraphs are looked for in its prose: each search walks all of it.
+const MAX_PROSE_RECIPIENTS: usize = 64;
+
 /// Cisco IronPort puts this before whatever the remote host said; it means nothing by itself.
 const IRONPORT_LABEL: &str = "Unknown address error ";
 
@@ -188,7 +191,7 @@ fn carries_diagnostic(name: &str) -> bool {
 /// name another. The text of a report is the MTA's boilerplate around the host's own words, so it is asked
 /// last.
 fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
-    if report.text.trim().is_empty() {
+    if report.text.trim().is_empty() || report.recipients.len() > MAX_PROSE_RECIPIENTS {
         return None;
     }
     if report.recipients.len() == 1 {

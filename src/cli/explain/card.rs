@@ -68,10 +68,8 @@ fn card<W: Write>(
     paper.title(recipient.recipient.as_deref().unwrap_or(word("(no address)", "(keine Adresse)")), "")?;
     let decision = words::decision(recipient.decision, recipient.class, language);
     paper.coloured_field(words.decision, Some(&decision), output::style_of(recipient.decision.as_str()))?;
-    let class = match language {
-        Language::En => format!("{}: {}", recipient.class, recipient.class.describe()),
-        Language::De => recipient.class.to_string(),
-    };
+    let said = word(recipient.class.describe(), recipient.class.describe_de());
+    let class = format!("{}: {said}", recipient.class);
     paper.field(words.class, Some(&class))?;
     let success = recipient.class == crate::classify::Class::Delivered;
     let kind = format!(
