@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::{block_on, open_store, output};
 use crate::address::comparison_form;
 use crate::classify::Class;
 use crate::store::sqlite::Access;
-use crate::store::{Bounce, BounceFilter, Store};
+use crate::store::{Bounce, BounceEvent, BounceFilter, Store};
 
 /// Messages read at once while listing.
 const PAGE: u32 = 200;
@@ -124,7 +125,7 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
         let none = String::new;
         return vec![start([subject, bounce.kind.clone(), none(), none(), none(), none()])];
     }
-    let line = |event: &crate::store::BounceEvent| {
+    let line = |event: &BounceEvent| {
         start([
             event.recipient.clone(),
             event.class.clone(),
@@ -202,8 +203,34 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
         output::field(out, "rule", Some(&event.rule))?;
         output::field(out, "because of", Some(&format!("{:?} in {}", event.evidence, event.evidence_field)))?;
         output::field(out, "diagnostic", event.diagnostic_code.as_deref())?;
-        output::field(out, "remote host", event.remote_mta.as_deref())?;
+        for (label, value) in facts(event) {
+            output::field(out, &label, Some(&value))?;
+        }
         output::field(out, "trust", Some(&event.trust))?;
     }
     Ok(())
+}
+
+/// The Remote-MTA and what else the deciding text tells, a line a fact: `listed ip`, `blocklist`, `retry after` …
+fn facts(event: &BounceEvent) -> Vec<(String, String)> {
+    let remote = event.remote_mta.iter().map(|mta| ("remote host".to_owned(), mta.clone()));
+    let facts = event.facts.as_ref().and_then(Value::as_object).into_iter().flatten();
+    let facts = facts.filter_map(|(name, value)| {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            seconds if name == "retry_after" => format!("{seconds} seconds"),
+            other => other.to_string(),
+        };
+        // The host is mostly the one that the report has in its field.
+        let repeated =
+            name == "remote_host" && event.remote_mta.as_ref().is_some_and(|mta| same(mta, &value));
+        (!repeated).then(|| (name.replace('_', " "), value))
+    });
+    remote.chain(facts).collect()
+}
+
+/// Whether two host names are the same, whatever stands behind the first of them.
+fn same(mta: &str, host: &str) -> bool {
+    let name = mta.split_whitespace().next().unwrap_or_default();
+    name.trim_end_matches('.').eq_ignore_ascii_case(host)
 }

@@ -1,4 +1,4 @@
-//! Prodigy and its heirs: "User's mailbox is full: <address>".
+//! Prodigy and its heirs: `User's mailbox is full: <address>`.
 
 use super::letter::Letter;
 use super::service::{Shape, opens_with};
