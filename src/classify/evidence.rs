@@ -81,6 +81,8 @@ pub struct Evidence {
     pub sources: Vec<Source>,
     /// Lower-cased names of the hosts that speak: Remote-MTA, Reporting-MTA, the recipient's domain.
     pub hosts: Vec<String>,
+    /// The recipient was guessed.
+    pub guessed: bool,
     /// The Remote-MTA field's host.
     pub remote_mta: Option<String>,
 }
@@ -169,6 +171,7 @@ impl Evidence {
         Self {
             action: fields.action,
             status: fields.status,
+            guessed: report.guessed,
             will_retry: fields.will_retry_until.is_some(),
             hosts: mta_hosts.chain(domain).collect(),
             remote_mta: fields.remote_mta.as_ref().and_then(host),

@@ -111,6 +111,10 @@ impl Classifier {
     #[must_use]
     pub fn decide(&self, evidence: &Evidence) -> Classification {
         let mut result = self.conclude(evidence);
+        if evidence.guessed && result.decision == Decision::Suppress {
+            // Three guesses on three days are needed for what one reading does.
+            (result.decision, result.bounce_type) = (Decision::Count, BounceType::Soft);
+        }
         result.facts = Facts::gather(evidence, result.class);
         result
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use super::{block_on, open_store, output};
 use crate::address::comparison_form;
@@ -203,34 +202,11 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
         output::field(out, "rule", Some(&event.rule))?;
         output::field(out, "because of", Some(&format!("{:?} in {}", event.evidence, event.evidence_field)))?;
         output::field(out, "diagnostic", event.diagnostic_code.as_deref())?;
-        for (label, value) in facts(event) {
+        output::field(out, "remote host", event.remote_mta.as_deref())?;
+        for (label, value) in output::facts(event.facts.as_ref(), event.remote_mta.as_deref()) {
             output::field(out, &label, Some(&value))?;
         }
         output::field(out, "trust", Some(&event.trust))?;
     }
     Ok(())
-}
-
-/// The Remote-MTA and what else the deciding text tells, a line a fact: `listed ip`, `blocklist`, `retry after` …
-fn facts(event: &BounceEvent) -> Vec<(String, String)> {
-    let remote = event.remote_mta.iter().map(|mta| ("remote host".to_owned(), mta.clone()));
-    let facts = event.facts.as_ref().and_then(Value::as_object).into_iter().flatten();
-    let facts = facts.filter_map(|(name, value)| {
-        let value = match value {
-            Value::String(text) => text.clone(),
-            seconds if name == "retry_after" => format!("{seconds} seconds"),
-            other => other.to_string(),
-        };
-        // The host is mostly the one that the report has in its field.
-        let repeated =
-            name == "remote_host" && event.remote_mta.as_ref().is_some_and(|mta| same(mta, &value));
-        (!repeated).then(|| (name.replace('_', " "), value))
-    });
-    remote.chain(facts).collect()
-}
-
-/// Whether two host names are the same, whatever stands behind the first of them.
-fn same(mta: &str, host: &str) -> bool {
-    let name = mta.split_whitespace().next().unwrap_or_default();
-    name.trim_end_matches('.').eq_ignore_ascii_case(host)
 }

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::classify::Classifier;
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::store::sqlite::{Access, SqliteStore};
@@ -81,8 +82,8 @@ pub fn main() -> ExitCode {
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
         Verb::CheckConfig => check_config::run(config),
-        Verb::Explain(verb) => explain::run(&verb),
-        Verb::Status(verb) => status::run(&verb),
+        Verb::Explain(verb) => explain::run(config, &verb),
+        Verb::Status(verb) => status::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
     };
@@ -114,6 +115,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// A runtime for a command that asks the store: small, since it does one thing at a time.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// The rules that the configuration names: the operator's own, then the embedded ones.
+fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
+    let config = Config::load(config)?;
+    Ok(Classifier::with_rules(&config.rules)?)
 }
 
 /// Opens the store that the configuration names.

@@ -195,6 +195,7 @@ fn events(
         NewEvent {
             key: event_key(digest, index),
             trust,
+            quarantined: !trust.applies(settings.trust_unsigned),
             applies: trust.applies(settings.trust_unsigned) && Mailbox::parse(&recipient).is_ok(),
             stream: ANY_STREAM,
             recipient_key: crate::address::comparison_form(&recipient),
@@ -225,6 +226,7 @@ fn unreadable() -> Report {
         feedback: None,
         automatic: None,
         text: String::new(),
+        guessed: false,
         defects: vec![crate::report::Defect {
             place: "message".to_owned(),
             what: "reading it failed".to_owned(),

@@ -44,6 +44,7 @@ impl Report {
             report.kind = inner.kind;
             report.message = inner.message;
             report.recipients = inner.recipients;
+            report.guessed = inner.guessed;
             report.original = inner.original;
             report.feedback = inner.feedback;
             report.automatic = inner.automatic;
@@ -90,6 +91,7 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
         feedback: None,
         automatic: None,
         text: text(parts, &statuses.used),
+        guessed: false,
         defects: Vec::new(),
     };
     if report.recipients.is_empty() {
@@ -175,6 +177,7 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
             "",
         );
     }
+    report.guessed = found.reading.confidence == legacy::Confidence::Doubtful;
     report.recipients = found.reading.recipients;
     if report.message == super::MessageFields::default() {
         report.message = found.reading.message;

@@ -101,7 +101,12 @@ fn card<W: Write>(
         paper.field(word("diagnostic", "Diagnose"), recipient.diagnostic_code.as_deref())?;
     }
     let why = format!("{} ({:?} in {})", recipient.rule, recipient.evidence, recipient.evidence_field);
-    paper.field(words.rule, Some(&why))
+    paper.field(words.rule, Some(&why))?;
+    let facts = serde_json::to_value(&recipient.facts).unwrap_or_default();
+    for (label, value) in output::facts(Some(&facts), recipient.remote_mta.as_deref()) {
+        paper.field(&label, Some(&value))?;
+    }
+    Ok(())
 }
 
 /// The guide to the code that decided.

@@ -3,6 +3,7 @@
 mod card;
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -91,8 +92,8 @@ struct RecipientPart {
 }
 
 /// Explains every file; goes on after one that cannot be read, and says so in the exit status.
-pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
-    let classifier = Classifier::embedded()?;
+pub(super) fn run(config: Option<&Path>, arguments: &Explain) -> anyhow::Result<ExitCode> {
+    let classifier = super::classifier(config)?;
     let mut out = output::stdout();
     let mut code = ExitCode::SUCCESS;
     for source in &arguments.files {

@@ -3,6 +3,7 @@
 mod query;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,9 +12,9 @@ use serde::Serialize;
 use super::guide::{self, Guide, Said, Verdict, words};
 use super::paper::Paper;
 use super::{Language, output};
+use crate::classify::Classification;
 use crate::classify::evidence::{EvidenceField, Source};
 use crate::classify::registry::Registry;
-use crate::classify::{Classification, Classifier};
 use query::{LINE, Query};
 
 /// Arguments.
@@ -69,7 +70,7 @@ impl From<Classification> for Conclusion {
 }
 
 /// Explains a code by the registry, and a line by the classifier too.
-pub(super) fn run(arguments: &Status) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: Option<&Path>, arguments: &Status) -> anyhow::Result<ExitCode> {
     let asked = arguments.code.join(" ");
     let query = Query::read(&asked)?;
     let mut out = output::stdout();
@@ -78,7 +79,7 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<ExitCode> {
         let guide = Some(guide::of_code(&registry, code, None, arguments.lang));
         answer(&mut out, arguments, &Answer { query: &asked, kind: query.kind(), guide, conclusion: None })?;
     } else {
-        let classifier = Classifier::embedded()?;
+        let classifier = crate::cli::classifier(config)?;
         let registry = classifier.registry();
         let concluded = query.conclude(&classifier, &asked);
         let mut guide = match query.code() {
