@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -21,6 +22,9 @@ use crate::store::{Store, StoreError};
 
 /// How often old raw messages are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Connections that the system keeps waiting until they are accepted.
+const BACKLOG: i32 = 1_024;
 
 /// Raw messages dropped in one transaction, so that the writer is never held for long.
 const PRUNE_AT_ONCE: u32 = 200;
@@ -67,7 +71,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let mut listeners = Vec::new();
     for address in &config.listen {
-        listeners.push(bind(*address).await?);
+        listeners.push(bind(*address)?);
     }
     let store = SqliteStore::open(
         &config.store.path,
@@ -120,8 +124,8 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|cause| {
+fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
+    listen(address).map_err(|cause| {
         let hint = match cause.kind() {
             std::io::ErrorKind::PermissionDenied if address.port() < 1024 => {
                 "; ports below 1024 need the right to bind them: `setcap cap_net_bind_service=+ep` on the program, \
@@ -132,6 +136,19 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
         };
         AppError::Bind { address, cause, hint }
     })
+}
+
+/// A listening socket. An IPv6 one takes IPv6 alone, so that `0.0.0.0:25` and `[::]:25` can stand side by side.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// What an operator wants to see once, at the start.

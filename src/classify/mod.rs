@@ -111,12 +111,45 @@ impl Classifier {
     #[must_use]
     pub fn decide(&self, evidence: &Evidence) -> Classification {
         let mut result = self.conclude(evidence);
+        if result.decision == Decision::Suppress {
+            result = self.objection(evidence, &result).unwrap_or(result);
+        }
         if evidence.guessed && result.decision == Decision::Suppress {
             // Three guesses on three days are needed for what one reading does.
             (result.decision, result.bounce_type) = (Decision::Count, BounceType::Soft);
         }
         result.facts = Facts::gather(evidence, result.class);
         result
+    }
+
+    /// What a guard says against a suppression: words that leave no doubt that the recipient is not at fault
+    /// (contract 5).
+    fn objection(&self, evidence: &Evidence, result: &Classification) -> Option<Classification> {
+        let codes = effective_codes(evidence);
+        let context = Context {
+            status: codes.status,
+            reply_code: codes.reply_code,
+            hosts: &evidence.hosts,
+            action: None,
+            phase: None,
+        };
+        // Prose may speak of other recipients, too: it is heard only where it decided.
+        let heard = |source: &&Source| {
+            source.field != EvidenceField::Text || result.evidence_field == EvidenceField::Text
+        };
+        deciding_sources(evidence, result.effective_status).filter(heard).find_map(|source| {
+            let found = self.rules.find_guard(&source.text, context)?;
+            let severity = found.rule.severity.unwrap_or_else(|| severity_of(&codes));
+            let shown = excerpt(source, found.start, found.end);
+            Some(self::result(
+                found.rule.class,
+                severity,
+                found.rule.id.clone(),
+                source.field,
+                &shown,
+                &codes,
+            ))
+        })
     }
 
     fn conclude(&self, evidence: &Evidence) -> Classification {
@@ -334,8 +367,8 @@ const fn class_of_reply(reply: ReplyCode) -> Option<Class> {
         431 | 452 | 455 => Class::RemoteSystem,
         552 | 422 => Class::MailboxFull,
         551 => Class::RecipientMoved,
-        521 | 556 => Class::DomainInvalid, // RFC 7504 §3, RFC 7505 §4.1
-        525 => Class::RecipientInactive,   // RFC 5248 §2.4
+        556 => Class::DomainInvalid, // RFC 7504 §4; 521 is as often said to a client as of a domain
+        525 => Class::RecipientInactive, // RFC 5248 §2.4
         530 | 533..=535 | 538 => Class::SenderAuth,
         500..=504 | 555 => Class::ProtocolError,
         _ => return None,

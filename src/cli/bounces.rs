@@ -172,6 +172,9 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
     output::field(out, "from host", Some(&format!("{} ({})", bounce.peer, bounce.helo)))?;
     output::field(out, "reverse-path", Some(&format!("<{}>", bounce.reverse_path)))?;
     output::field(out, "return path", Some(&bounce.return_paths.join(", ")))?;
+    let asked: Vec<&str> = bounce.envelope_original_recipients.iter().flatten().map(String::as_str).collect();
+    output::field(out, "ORCPT", Some(&asked.join(", ")))?;
+    output::field(out, "ENVID", bounce.envelope_id.as_deref())?;
     output::field(out, "subject", bounce.subject.as_deref())?;
     output::field(out, "reported by", bounce.reporting_mta.as_deref())?;
     output::field(out, "about message", bounce.original_message_id.as_deref())?;

@@ -4,12 +4,30 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::Args;
+use serde::Serialize;
+
 use super::output;
 use crate::classify::Classifier;
 use crate::config::{Config, ConfigError};
 
+/// Arguments.
+#[derive(Debug, Args)]
+pub(super) struct CheckConfig {
+    /// One JSON object, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer as JSON.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    file: Option<String>,
+    problems: &'a [String],
+}
+
 /// Names everything that is wrong; 1 when something is.
-pub(super) fn run(config: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Result<ExitCode> {
     let mut wrong = Vec::new();
     let loaded = match Config::load(config) {
         Ok(config) => Some(config),
@@ -23,14 +41,17 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Err(error) = Classifier::with_rules(own_rules) {
         wrong.extend(error.to_string().lines().map(str::to_owned));
     }
-    if let (Some(config), true) = (loaded, wrong.is_empty()) {
-        let file =
-            config.file.map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string());
-        writeln!(output::stdout(), "{file}: fine")?;
-        return Ok(ExitCode::SUCCESS);
+    let file = loaded.and_then(|config| config.file).or_else(|| config.map(Path::to_owned));
+    let file = file.map(|path| path.display().to_string());
+    let fine = wrong.is_empty();
+    let mut out = output::stdout();
+    if arguments.json {
+        output::json_line(&mut out, &Answer { file, problems: &wrong })?;
+    } else if fine {
+        writeln!(out, "{}: fine", file.as_deref().unwrap_or("built-in defaults"))?;
+    } else {
+        wrong.iter().for_each(|problem| output::error(problem));
     }
-    for problem in wrong {
-        output::error(&problem);
-    }
-    Ok(ExitCode::from(1))
+    out.flush()?;
+    Ok(ExitCode::from(u8::from(!fine)))
 }

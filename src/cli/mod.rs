@@ -52,7 +52,7 @@ enum Verb {
     /// Check the configuration and name everything that is wrong, with file, line and key.
     ///
     /// Exit status 0 when it is fine, 1 when something is wrong, 2 when it cannot be read.
-    CheckConfig,
+    CheckConfig(check_config::CheckConfig),
     /// Read messages and say what they mean, without recording anything.
     Explain(explain::Explain),
     /// Say what a status code, a reply code or a whole reply line means and what to do about it.
@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
     let config = arguments.config.as_deref();
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
-        Verb::CheckConfig => check_config::run(config),
+        Verb::CheckConfig(verb) => check_config::run(config, &verb),
         Verb::Explain(verb) => explain::run(config, &verb),
         Verb::Status(verb) => status::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),

@@ -149,7 +149,13 @@ async fn check(config: Option<&Path>, arguments: &Check) -> anyhow::Result<ExitC
     let (mut suppressed, mut untold) = (false, false);
     for argument in &arguments.addresses {
         let addresses: Box<dyn Iterator<Item = std::io::Result<String>>> = if argument == "-" {
-            Box::new(std::io::stdin().lock().lines())
+            // A line that is no UTF-8 is no address; it must not end the run.
+            Box::new(
+                std::io::stdin()
+                    .lock()
+                    .split(b'\n')
+                    .map(|line| line.map(|line| String::from_utf8_lossy(&line).into_owned())),
+            )
         } else {
             Box::new(std::iter::once(Ok(argument.clone())))
         };

@@ -25,7 +25,9 @@ pub fn assess(classifier: &Classifier, report: &Report, fields: &RecipientFields
 /// address) is taken only when nothing better is there.
 fn recipient(report: &Report, fields: &RecipientFields) -> Option<String> {
     let value = |address: &Option<TypedAddress>| {
-        let value = decoded(&address.as_ref()?.value).trim().to_owned();
+        // An encoded word can hold anything; what steers a terminal or ends a line is no part of an address.
+        let value: String = decoded(&address.as_ref()?.value).chars().filter(|c| !c.is_control()).collect();
+        let value = value.trim().to_owned();
         Some(value).filter(|value| !value.is_empty())
     };
     let (original, last) = (value(&fields.original_recipient), value(&fields.final_recipient));

@@ -161,7 +161,12 @@ fn prepare(
         helo: envelope.helo.clone(),
         reverse_path: envelope.reverse_path.to_string(),
         recipients: envelope.recipients.iter().map(|recipient| recipient.forward_path.to_string()).collect(),
-        envelope_id: envelope.envelope_id.clone(),
+        original_recipients: envelope
+            .recipients
+            .iter()
+            .map(|recipient| bounded(recipient.original_recipient.clone()))
+            .collect(),
+        envelope_id: bounded(envelope.envelope_id.clone()),
         kind: report.kind.as_str(),
         message_id: bounded(report.header.message_id.map(|id| format!("<{id}>"))),
         sender: bounded(report.header.from),

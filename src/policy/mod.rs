@@ -245,13 +245,15 @@ fn weigh(
     if !standing.active(now) {
         return Change::Suppress(Entry { soft_term_days, ..fresh });
     }
-    if standing.reason > reason || (standing.reason == reason && standing.expires_at.is_none()) {
-        return Change::Seen;
-    }
-    let expires_at = match (standing.expires_at, until) {
-        (Some(old), Some(new)) => Some(old.max(new)),
-        _ => None,
+    let lasts_longer = match (standing.expires_at, until) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(old), Some(new)) => new > old,
     };
+    if standing.reason >= reason && !lasts_longer {
+        return Change::Seen; // the entry stays as it is, with the evidence that made it
+    }
+    let expires_at = if lasts_longer { until } else { standing.expires_at };
     let recheckable = recheckable && (standing.recheckable || standing.reason < reason);
     Change::Suppress(Entry { expires_at, recheckable, soft_term_days, ..fresh })
 }

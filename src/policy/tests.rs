@@ -113,7 +113,13 @@ fn nothing_is_shortened_and_the_weightier_reason_stays() {
     };
     assert_eq!(hard(standing(Reason::Complaint, None)), Change::Seen);
     assert_eq!(hard(standing(Reason::Manual, None)), Change::Seen);
-    assert_eq!(days_left(&hard(standing(Reason::Hard, Some(400))), at(100)), Some(300));
+    assert_eq!(hard(standing(Reason::Hard, Some(400))), Change::Seen, "and so does its evidence");
+    assert_eq!(hard(standing(Reason::Manual, Some(400))), Change::Seen);
+    assert_eq!(
+        days_left(&hard(standing(Reason::Manual, Some(101))), at(100)),
+        Some(180),
+        "a day by hand hides no dead address"
+    );
     assert_eq!(days_left(&hard(standing(Reason::Soft, Some(110))), at(100)), Some(180));
     assert_eq!(
         days_left(&hard(standing(Reason::Manual, Some(90))), at(100)),
@@ -130,7 +136,7 @@ fn a_soft_bounce_of_a_suppressed_address_is_only_seen() {
 
 #[test]
 fn a_mailbox_that_is_gone_is_not_recheckable_because_its_host_was_unreachable_too() {
-    let gone = History { standing: Some(standing(Reason::Hard, Some(280))), counted_days: vec![] };
+    let gone = History { standing: Some(standing(Reason::Hard, Some(110))), counted_days: vec![] };
     let change = Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &gone, at(100));
     assert!(matches!(change, Change::Suppress(Entry { recheckable: false, .. })));
 }

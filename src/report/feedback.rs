@@ -14,11 +14,14 @@ use crate::address::{Mailbox, TypedAddress};
 /// Most complainers and reported domains taken from one report.
 const MAX_VALUES: usize = 1_000;
 
-/// Lines of the text in which a report says what it is.
-const OPENING_LINES: usize = 30;
+/// Lines of the text in which a report says what it is; a person's letter may speak of it further down.
+const OPENING_LINES: usize = 2;
 
 /// Fields of the reported message in which a provider notes to whom it was delivered.
 const NOTED_RECIPIENT: [&str; 2] = ["X-HmXmrOriginalRecipient", "X-Original-Rcpt-To"];
+
+/// The one of them that only a complaint has; ordinary MTAs write the other, too.
+const COMPLAINT_MARK: &str = "X-HmXmrOriginalRecipient";
 
 /// What a feedback report says about the message (RFC 5965 §3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub(super) fn informal(parts: &Parts<'_>, subject: &str, text: &str) -> Option<S
     }
     let attached = parts.leaves.iter().any(|leaf| leaf.content_type.essence == "message/rfc822");
     let about_message = subject.trim().to_lowercase().starts_with("complaint about message from ");
-    (attached && (about_message || noted_recipient(parts).is_some())).then(|| "abuse".to_owned())
+    (attached && (about_message || noted(parts, &[COMPLAINT_MARK]).is_some())).then(|| "abuse".to_owned())
 }
 
 /// What the line says that opens the text of a report: `This is an email abuse report for an email message …`.
@@ -69,8 +72,8 @@ fn type_in(text: &str) -> Option<&'static str> {
         ("virus", "virus"),
         ("abuse", "abuse"),
     ];
-    text.lines().take(OPENING_LINES).find_map(|line| {
-        let line = line.trim().to_lowercase();
+    let opening = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(OPENING_LINES);
+    opening.map(str::to_lowercase).find_map(|line| {
         let (words, _) = line.split_once(" report for an email message")?;
         let said = words.starts_with("this is a").then_some(words)?;
         WORDS.iter().find(|(word, _)| said.contains(word)).map(|(_, kind)| *kind)
@@ -179,11 +182,16 @@ pub(super) fn complainer(address: Option<String>) -> RecipientFields {
 
 /// To whom the reported message went, where the provider notes it in that message.
 fn noted_recipient(parts: &Parts<'_>) -> Option<String> {
+    noted(parts, &NOTED_RECIPIENT)
+}
+
+/// The address in the first of these fields of an attached message.
+fn noted(parts: &Parts<'_>, fields: &[&str]) -> Option<String> {
     let messages = parts.leaves.iter().filter(|leaf| leaf.content_type.essence == "message/rfc822");
     messages.take(5).find_map(|leaf| {
         let (body, _) = mime::decode(&leaf.body, leaf.encoding, super::returned::MAX_HEADER);
         let (header, _) = Header::read(&body, true);
-        let raw = NOTED_RECIPIENT.iter().find_map(|name| header.first(name))?;
+        let raw = fields.iter().find_map(|name| header.first(name))?;
         mime::addresses(raw).into_iter().next()
     })
 }

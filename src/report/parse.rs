@@ -161,6 +161,7 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
         }
         return;
     };
+    let by_machine = letter.is_by_machine();
     report.feedback = found.reading.feedback;
     if report.feedback.is_some() {
         report.kind = ReportKind::Feedback;
@@ -177,7 +178,11 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
             "",
         );
     }
-    report.guessed = found.reading.confidence == legacy::Confidence::Doubtful;
+    report.guessed = match found.reading.confidence {
+        legacy::Confidence::Sure => false,
+        legacy::Confidence::Likely => !by_machine,
+        legacy::Confidence::Doubtful => true,
+    };
     report.recipients = found.reading.recipients;
     if report.message == super::MessageFields::default() {
         report.message = found.reading.message;

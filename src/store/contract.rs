@@ -18,6 +18,8 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     the_soft_term_doubles(&make().await).await;
     what_is_unproven_changes_nothing(&make().await).await;
     a_delivery_clears_the_counters(&make().await).await;
+    a_complaint_stays_for_ever(&make().await).await;
+    the_weightier_reason_takes_over(&make().await).await;
     people_add_and_remove(&make().await).await;
     what_is_not_understood_is_kept(&make().await).await;
     raw_bytes_are_pruned(&make().await).await;
@@ -74,7 +76,8 @@ fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMessage {
         helo: "mx.example.org".to_owned(),
         reverse_path: String::new(),
         recipients: vec!["bounces@example.com".to_owned()],
-        envelope_id: None,
+        original_recipients: vec![Some("rfc822;dead@example.org".to_owned())],
+        envelope_id: Some("QQ314159".to_owned()),
         kind: "dsn",
         message_id: Some(format!("{number}@example.org")),
         sender: None,
@@ -115,6 +118,8 @@ async fn a_hard_bounce_suppresses(store: &impl Store) {
     let bounce = store.bounce(recorded.id).await.unwrap().unwrap();
     assert_eq!(bounce.recipients.len(), 1);
     assert_eq!(bounce.recipients[0].change, "suppressed");
+    assert_eq!(bounce.envelope_original_recipients, [Some("rfc822;dead@example.org".to_owned())]);
+    assert_eq!(bounce.envelope_id.as_deref(), Some("QQ314159"));
     assert_eq!(store.raw(recorded.id).await.unwrap().unwrap(), b"hello");
 }
 
@@ -180,6 +185,43 @@ async fn a_delivery_clears_the_counters(store: &impl Store) {
         store.record(message(4, 2, soft("a@example.org"))).await.unwrap().changes,
         [EventChange::Counted]
     );
+}
+
+async fn a_complaint_stays_for_ever(store: &impl Store) {
+    let complaint = vec![event("a@example.org", Class::Complaint, Severity::Transient)];
+    assert_eq!(store.record(message(1, 0, complaint)).await.unwrap().changes, [EventChange::Suppressed]);
+    assert_eq!(
+        store.record(message(2, 1, hard("a@example.org"))).await.unwrap().changes,
+        [EventChange::Seen]
+    );
+    let entry = store.suppression("a@example.org", at(90_000)).await.unwrap().expect("for ever");
+    assert_eq!(
+        (entry.reason, entry.class.as_deref(), entry.count),
+        (Reason::Complaint, Some("complaint"), 2)
+    );
+}
+
+async fn the_weightier_reason_takes_over(store: &impl Store) {
+    for day in 0..3 {
+        store.record(message(day, day.into(), soft("a@example.org"))).await.unwrap();
+    }
+    assert_eq!(
+        store.record(message(9, 3, hard("a@example.org"))).await.unwrap().changes,
+        [EventChange::Suppressed]
+    );
+    let entry = store.suppression("a@example.org", at(100)).await.unwrap().expect("half a year");
+    assert_eq!((entry.reason, entry.count, entry.first_seen), (Reason::Hard, 2, at(2)));
+    // A day by hand must not hide a dead address for longer than that day.
+    let day = ManualEntry {
+        address: "b@example.org".to_owned(),
+        address_key: "b@example.org".to_owned(),
+        now: at(0),
+        expires_at: Some(at(1)),
+        note: None,
+    };
+    store.add(day).await.unwrap();
+    store.record(message(10, 0, hard("b@example.org"))).await.unwrap();
+    assert!(store.suppression("b@example.org", at(100)).await.unwrap().is_some());
 }
 
 async fn people_add_and_remove(store: &impl Store) {

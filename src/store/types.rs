@@ -22,6 +22,8 @@ pub struct NewMessage {
     pub reverse_path: String,
     /// RCPT TO, each.
     pub recipients: Vec<String>,
+    /// ORCPT of each, where it had one.
+    pub original_recipients: Vec<Option<String>>,
     /// ENVID of the bounce itself.
     pub envelope_id: Option<String>,
     /// What it is: `dsn`, `feedback`, …
@@ -241,6 +243,10 @@ pub struct Bounce {
     pub reverse_path: String,
     /// RCPT TO.
     pub return_paths: Vec<String>,
+    /// ORCPT of each (RFC 3461 §4.2), null where it had none.
+    pub envelope_original_recipients: Vec<Option<String>>,
+    /// ENVID of the bounce itself (RFC 3461 §4.4).
+    pub envelope_id: Option<String>,
     /// What it is.
     pub kind: String,
     /// Message-ID of the report.

@@ -201,11 +201,11 @@ fn whole_reply_lines_are_explained_and_judged() {
 
 #[test]
 fn bare_reply_codes_are_judged_by_the_classifier() {
-    let answer = json(&["status", "521"]);
-    assert_eq!((&answer["kind"], &answer["code"]), (&"reply_code".into(), &"521".into()));
+    let answer = json(&["status", "556"]);
+    assert_eq!((&answer["kind"], &answer["code"]), (&"reply_code".into(), &"556".into()));
     assert_eq!(answer["conclusion"]["class"], "domain_invalid");
     assert_eq!(answer["class"], "domain_invalid");
-    assert!(printed(&["status", "521"]).contains("domain_invalid"));
+    assert!(printed(&["status", "556"]).contains("domain_invalid"));
     assert_eq!(json(&["status", "550"])["conclusion"]["class"], "undetermined");
 }
 

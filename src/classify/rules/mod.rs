@@ -20,6 +20,7 @@ use crate::status::{EnhancedStatusCode, ReplyCode};
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("10-exceptions.toml", include_str!("../../../config/rules/10-exceptions.toml")),
+    ("15-own-side.toml", include_str!("../../../config/rules/15-own-side.toml")),
     ("20-mailbox-providers.toml", include_str!("../../../config/rules/20-mailbox-providers.toml")),
     ("21-google.toml", include_str!("../../../config/rules/21-google.toml")),
     ("22-microsoft.toml", include_str!("../../../config/rules/22-microsoft.toml")),
@@ -46,6 +47,9 @@ struct RawRule {
     #[serde(default)]
     provider: bool,
     action: Option<RawAction>,
+    /// Asked only when the recipient would be suppressed; then it has the last word.
+    #[serde(default)]
+    guard: bool,
     /// Only where the text tells that it was said at one of these points.
     #[serde(default)]
     phase: Vec<Phase>,
@@ -83,6 +87,7 @@ pub struct Rule {
     hosts: Vec<String>,
     phase: Vec<Phase>,
     delayed: bool,
+    guard: bool,
     by_operator: bool,
     examples: Vec<String>,
     counter_examples: Vec<String>,
@@ -238,11 +243,26 @@ impl Rules {
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
     #[must_use]
     pub fn find(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
+        self.find_where(text, context, |rule| !rule.guard)
+    }
+
+    /// The first guard that speaks against a suppression.
+    #[must_use]
+    pub fn find_guard(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
+        self.find_where(text, context, |rule| rule.guard)
+    }
+
+    fn find_where(
+        &self,
+        text: &str,
+        context: Context<'_>,
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> Option<RuleMatch<'_>> {
         let lower = lower_case(text);
         let matches = self.automaton.matches(lower.as_bytes());
         matches.iter().find_map(|at| {
             let rule = self.rules.get(at)?;
-            if !rule.applies(context) {
+            if !wanted(rule) || !rule.applies(context) {
                 return None;
             }
             let found = rule.regex()?.find(lower.as_bytes())?;
@@ -276,7 +296,12 @@ impl Rules {
                 action: Some(if rule.delayed { Action::Delayed } else { Action::Failed }),
                 phase: rule.phase.first().copied(),
             };
-            self.find(&source.text, context).map(|found| found.rule)
+            let found = if rule.guard {
+                self.find_guard(&source.text, context)
+            } else {
+                self.find(&source.text, context)
+            };
+            found.map(|found| found.rule)
         };
         let mut wrong = Vec::new();
         let mut decided = false;
@@ -462,6 +487,7 @@ fn check(raw: RawRule) -> Result<Rule, String> {
         hosts: raw.hosts.into_iter().map(|host| host.to_lowercase()).collect(),
         phase: raw.phase,
         delayed: raw.action == Some(RawAction::Delayed),
+        guard: raw.guard,
         by_operator: false,
         examples: raw.examples,
         counter_examples: raw.counter_examples,

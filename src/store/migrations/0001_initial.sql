@@ -14,6 +14,7 @@ CREATE TABLE messages (
     helo                 TEXT    NOT NULL,
     reverse_path         TEXT    NOT NULL, -- empty for <>
     recipients           TEXT    NOT NULL, -- JSON array of the forward-paths
+    original_recipients  TEXT    NOT NULL, -- JSON array of their ORCPT, null where there was none
     envelope_id          TEXT,             -- ENVID of the bounce itself
     kind                 TEXT    NOT NULL,
     message_id           TEXT,
@@ -66,7 +67,7 @@ CREATE TABLE events (
 CREATE INDEX events_message ON events (message);
 CREATE INDEX events_recipient ON events (recipient_key, received_at);
 
--- The list. An entry whose time is over stays until it is pruned: the next term depends on it.
+-- The list. An entry whose time is over stays: the next term depends on it.
 CREATE TABLE suppressions (
     address_key    TEXT    NOT NULL,
     stream         INTEGER NOT NULL DEFAULT 0, -- 0: every stream

@@ -19,7 +19,7 @@ const MAX_UNPACKED: u64 = 1 << 30;
 /// Every column of a message but its raw bytes.
 macro_rules! message_columns {
     () => {
-        "SELECT id, received_at, copies, peer, helo, reverse_path, recipients, kind, message_id, sender, subject,
+        "SELECT id, received_at, copies, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id, sender, subject,
                 reporting_mta, original_envelope_id, arrival_date, original_message_id, original_from, original_to,
                 original_subject, defects, size, raw IS NOT NULL AS raw_kept
          FROM messages "
@@ -171,6 +171,8 @@ async fn with_events(pool: &SqlitePool, row: &SqliteRow) -> Result<Bounce, Store
         helo: row.try_get("helo")?,
         reverse_path: row.try_get("reverse_path")?,
         return_paths: list(row, "recipients")?,
+        envelope_original_recipients: list(row, "original_recipients")?,
+        envelope_id: row.try_get("envelope_id")?,
         kind: row.try_get("kind")?,
         message_id: row.try_get("message_id")?,
         sender: row.try_get("sender")?,
@@ -235,7 +237,7 @@ fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreE
     .transpose()
 }
 
-fn list(row: &SqliteRow, column: &str) -> Result<Vec<String>, StoreError> {
+fn list<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Vec<T>, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text)
         .map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no list") })

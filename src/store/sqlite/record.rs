@@ -25,14 +25,6 @@ pub(super) async fn record(
     let id = insert_message(connection, &message).await?;
     let mut changes = Vec::with_capacity(message.events.len());
     for event in &message.events {
-        let exists = sqlx::query("SELECT 1 FROM events WHERE event_key = ?1")
-            .bind(&event.key[..])
-            .fetch_optional(&mut *connection)
-            .await?;
-        if exists.is_some() {
-            changes.push(EventChange::Seen);
-            continue;
-        }
         let (change, write) = decide(connection, policy, event, message.received_at).await?;
         let event_id = insert_event(connection, id, message.received_at, event, change).await?;
         if let Some(write) = write {
@@ -149,11 +141,17 @@ async fn apply(
         if let Some(domain) = domain_of(&event.recipient_key) {
             count(connection, "domain", domain, event.stream, class.as_str(), now, true).await?;
         }
-        if let Some(host) = &event.remote_mta {
-            count(connection, "host", &host.to_lowercase(), event.stream, class.as_str(), now, true).await?;
+        if let Some(host) = event.remote_mta.as_deref().and_then(host_name) {
+            count(connection, "host", &host, event.stream, class.as_str(), now, true).await?;
         }
     }
     Ok(())
+}
+
+/// A host's name as it is counted: without what stands behind it, without a dot at its end, in lower case.
+fn host_name(mta: &str) -> Option<String> {
+    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
+    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
 }
 
 async fn upsert(
@@ -286,10 +284,10 @@ pub(super) async fn prune_raw(
 
 async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
-        "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, envelope_id, kind, message_id,
+        "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
                                original_from, original_to, original_subject, defects, size, raw)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -298,6 +296,7 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(&message.helo)
     .bind(&message.reverse_path)
     .bind(json_list(&message.recipients))
+    .bind(serde_json::Value::from(message.original_recipients.clone()).to_string())
     .bind(&message.envelope_id)
     .bind(message.kind)
     .bind(&message.message_id)
