@@ -95,7 +95,8 @@ fn every_golden_message_decides_as_written_down() {
     assert_eq!(decided.lines().count(), expected.lines().count(), "{}", path.display());
 }
 
-/// What `tests/data/diagnostics.tsv` says of texts, whoever says them.
+/// What `tests/data/diagnostics.tsv` says of texts, whoever says them: their class, or `keep` where all that matters
+/// is that nobody is suppressed for them.
 #[test]
 fn what_hosts_say_means_what_the_field_knows_it_to_mean() {
     let list = include_str!("data/diagnostics.tsv");
@@ -114,7 +115,11 @@ fn what_hosts_say_means_what_the_field_knows_it_to_mean() {
             ..Evidence::default()
         };
         let result = classifier().decide(&evidence);
-        if result.class.as_str() != class {
+        let right = match class {
+            "keep" => !matches!(result.decision, Decision::Suppress | Decision::Complaint),
+            class => result.class.as_str() == class,
+        };
+        if !right {
             wrong.push(format!("{status} {text}: {class}, not {} ({})", result.class, result.rule));
         }
         seen += 1;
