@@ -8,6 +8,7 @@ mod check_config;
 mod explain;
 mod log;
 mod output;
+mod return_path;
 mod serve;
 mod status;
 mod suppressions;
@@ -57,6 +58,9 @@ enum Verb {
     /// Ask and change the suppression list.
     #[command(subcommand)]
     Suppressions(suppressions::Suppressions),
+    /// Make and check signed return paths, and the keys that sign them.
+    #[command(subcommand)]
+    ReturnPath(return_path::ReturnPathVerb),
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
@@ -79,9 +83,10 @@ pub fn main() -> ExitCode {
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
         Verb::CheckConfig => check_config::run(config),
-        Verb::Explain(verb) => explain::run(&verb),
+        Verb::Explain(verb) => explain::run(config, &verb),
         Verb::Status(verb) => status::run(&verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
+        Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
     };
     match result {

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! # id  secret              comment
-//! 1     hexadecimal digits  # 2026-05-01
-//! 2     hexadecimal digits  # 2026-11-20
-//! batv3 text:a shared word without spaces
+//! 1     00ff…               # 2026-05-01
+//! 2     8d3a…               # 2026-11-20
+//! batv3 text:word
 //! ```
 //!
-//! The last token key mints; all of them verify. Entries are separated by line ends or commas, so that the
+//! Secrets are hexadecimal digits, or `text:` and characters without white space. The last token key mints; all of them verify. Entries are separated by line ends or commas, so that the
 //! same text fits into an environment variable.
 
 use std::fmt;
@@ -166,13 +166,15 @@ impl Keys {
     }
 }
 
-/// The entries of a text with their numbers; comments and empty ones are left out.
+/// The entries of a text with the numbers of their lines, or where it is one line, of the entries themselves;
+/// comments and empty ones are left out.
 fn entries(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.contains('\n');
-    let separator = if lines { '\n' } else { ',' };
-    text.split(separator).enumerate().filter_map(|(index, entry)| {
-        let entry = entry.split('#').next().unwrap_or_default().trim();
-        (!entry.is_empty()).then_some((index + 1, entry))
+    let one_line = text.trim_end().lines().count() <= 1;
+    let within = |line: &'_ str| line.split('#').next().map_or(0, str::len);
+    text.lines().enumerate().flat_map(move |(line_index, line)| {
+        let entries = line[..within(line)].split(',').map(str::trim).enumerate();
+        let number = move |index| if one_line { index + 1 } else { line_index + 1 };
+        entries.filter(|(_, entry)| !entry.is_empty()).map(move |(index, entry)| (number(index), entry))
     })
 }
 
