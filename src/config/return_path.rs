@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::reader::Reader;
 use super::small;
-use crate::returnpath::{Keys, LocalPartPattern, MAX_AGE_DAYS, Prefix, ReturnPaths, VerpDelimiters};
+use crate::returnpath::{Keys, LocalPartPattern, MAX_AGE_DAYS, ReturnPaths, VerpDelimiters};
 
 /// Largest key file, in octets: many times what sixteen keys with comments take.
 const MAX_KEY_FILE: u64 = 64 * 1024;
@@ -56,7 +56,7 @@ pub(super) fn return_paths(reader: &mut Reader, name: &str) -> (Vec<String>, Ret
     let domains = domains(reader);
     let patterns = local_parts(reader);
     let keys = keys(reader);
-    let prefix = reader.parsed("return_path.prefix").unwrap_or_else(Prefix::default);
+    let prefix = reader.parsed("return_path.prefix").unwrap_or_default();
     let max_age_days = small(reader.integer("return_path.max_age_days", MAX_AGE_DAYS.into(), 1..=365));
     let verp = verp(reader);
     let refuse = reader.choice("return_path.unsigned", false, &[("accept", false), ("refuse", true)]);

@@ -202,14 +202,14 @@ fn ten_thousand_forgeries_name_nobody_but_the_forger() {
             2 => own[..numbers.below(own.len() - 2) + 2].to_owned(),
             3 => own
                 .chars()
-                .map(|c| if numbers.next() % 2 == 0 { c.to_ascii_uppercase() } else { c })
+                .map(|c| if numbers.next().is_multiple_of(2) { c.to_ascii_uppercase() } else { c })
                 .collect(),
             4 => format!("{own}{}", char::from(letters[numbers.below(32)])),
             5 => blind(&keys, &forger, 1, TODAY - 15 - i64::try_from(numbers.below(1_000)).unwrap()),
             6 => {
                 // The stream, or any other octet, changed.
                 let mut octets = *mint(&keys, &forger, 1, TODAY).octets();
-                let place = if numbers.next() % 2 == 0 { 5 } else { numbers.below(20) };
+                let place = if numbers.next().is_multiple_of(2) { 5 } else { numbers.below(20) };
                 octets[place] ^= 1 << numbers.below(8);
                 format!("b-{}", data_encoding::BASE32_NOPAD.encode(&octets).to_lowercase())
             }
