@@ -73,7 +73,7 @@ fn every_recipient_of_a_transaction_stands_for_itself_and_refusals_say_why() {
     let home = home(NEW).with("LOG_LEVEL", "debug");
     let daemon = home.start();
     let mut client = daemon.connect();
-    let valid = blind(NEW, "user@example.net", 14);
+    let valid = blind(NEW, "user@example.net", 13);
     assert_eq!(client.command("MAIL FROM:<>").unwrap().code, 250);
     for (address, said) in [
         (valid.clone(), "250 2.1.5"),
@@ -100,7 +100,7 @@ fn every_recipient_of_a_transaction_stands_for_itself_and_refusals_say_why() {
         assert!(log.contains(&format!("\"reason\":\"{reason}\"")), "{reason} in {log}");
     }
     assert!(log.contains("unknown key 1"), "the key is named: {log}");
-    let token = minted(NEW, "user@example.net", 14).encode();
+    let token = minted(NEW, "user@example.net", 13).encode();
     assert!(!log.to_lowercase().contains(&token) && !log.contains("ffeeddcc"), "no token, no key: {log}");
     assert_eq!(newest(&home), [is("user@example.net", "proven", "suppressed", "user@example.net")]);
 }
@@ -162,6 +162,11 @@ fn what_a_report_does_follows_from_what_its_return_path_proves() {
     send(&daemon, &[&blind(NEW, "list@example.net", 0)], &hard_bounce("forwarded", "other@forward.example"));
     assert_eq!(newest(&home), [is("list@example.net", "proven", "suppressed", "other@forward.example")]);
     assert_eq!(suppressed(&home), ["list@example.net"]);
+
+    // The same again changes nothing, also where it comes to another token of his.
+    send(&daemon, &[&blind(NEW, "list@example.net", 1)], &hard_bounce("forwarded", "other@forward.example"));
+    assert_eq!(home.json(&["bounces", "list", "--json"]).len(), 1);
+    assert_eq!(home.json(&["suppressions", "list", "--json"])[0]["count"], 1);
 
     // Forwarded and stripped: the token alone proves nothing, a readable one names its recipient.
     send(&daemon, &[&blind(NEW, own, 0)], &hard_bounce("stripped", "x@forward.example"));

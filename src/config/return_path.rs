@@ -18,7 +18,7 @@ const MAX_KEY_FILE: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// It cannot be read.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = hint(.0))]
     Read(#[from] std::io::Error),
     /// Others could read or change it.
     #[error("its mode is {0:04o}, so that others may read or change it; `chmod 600` makes it 0600")]
@@ -29,6 +29,13 @@ pub enum KeyFileError {
     /// What stands in it; the number is that of the line.
     #[error(transparent)]
     Keys(#[from] crate::returnpath::KeyError),
+}
+
+fn hint(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::NotFound => "; `dsnd return-path keygen --output FILE` makes one",
+        _ => "",
+    }
 }
 
 /// Reads a key file that nobody but its owner can read: mode 0600 or 0400.

@@ -102,6 +102,8 @@ fn keys_come_from_a_file_that_nobody_else_can_read() {
     assert!(problems(&text)[0].contains("entry 2"));
     let missing = format!("[return_path]\nkeys_file = {:?}\n", folder.path());
     assert!(problems(&missing)[0].contains("no key file"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(problems(&text)[0].contains("keygen"));
 }
 
 #[test]

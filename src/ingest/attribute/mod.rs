@@ -1,5 +1,7 @@
 //! Whose report is it? The return paths it came to, held against the addresses in it.
 
+use std::collections::BTreeMap;
+
 use super::assess::from_xtext;
 use crate::address::{Mailbox, comparison_form};
 use crate::report::fields::decoded;
@@ -38,14 +40,15 @@ pub fn attribute(
     report: &Report,
     named: Vec<Option<String>>,
 ) -> Vec<Attribution> {
-    let mut signed: Vec<Signed<'_>> = Vec::new();
+    // One entry a token, however often and in whatever spellings its address was given.
+    let mut signed: BTreeMap<&[u8], Signed<'_>> = BTreeMap::new();
     for path in paths {
-        if let ReturnPath::Token { token, readable } = path
-            && !signed.contains(&(token, readable.as_ref()))
-        {
-            signed.push((token, readable.as_ref()));
+        if let ReturnPath::Token { token, readable } = path {
+            let (_, known) = signed.entry(token.octets()).or_insert((token, None));
+            *known = known.or(readable.as_ref());
         }
     }
+    let signed: Vec<_> = signed.into_values().collect();
     if signed.is_empty() { unsigned(paths, named) } else { by_tokens(keys, &signed, report, named) }
 }
 
