@@ -34,11 +34,13 @@
 //! | 3462, 6522 | multipart/report | Yes |
 //! | 3463, 5248 | enhanced status codes | Yes |
 //! | 3464 | delivery status notifications | Yes |
-//! | 3834 | automatic replies | Partial: recognised, not read |
+//! | 3834 | automatic replies | Yes, as far as recognising them |
+//! | 4155 | mbox files | Yes, read |
 //! | 5321 | SMTP | Yes, the receiving side |
 //! | 5322 | message format | Partial: header fields that reports need |
-//! | 5965 | feedback reports | Partial: recognised, not read |
+//! | 5965 | feedback reports | Yes; with the types of RFC 6430 and RFC 6591 |
 //! | 6531–6533 | internationalised mail | Yes, the receiving side |
+//! | 8098 | disposition notifications | Yes, as far as recognising them |
 //! | 7504, 7505 | 521, 556, null MX | Yes, as evidence |
 //! | 2104, 4648, draft-levine-smtp-batv | HMAC, base32, BATV | Yes, for return paths |
 //! | 1870, 2034, 2920, 6152 | SIZE, enhanced codes in replies, pipelining, 8BITMIME | Yes |

@@ -124,10 +124,13 @@ fn what_hosts_say_means_what_the_field_knows_it_to_mean() {
 }
 
 /// Messages that a cut can make suppressing, and why that is right.
-const CUT_MAY_DECIDE: &[(&str, &str)] = &[(
-    "haraka",
-    "Status says 5.1.2; that only a connection failed stands in the Diagnostic-Code behind it, which is cut",
-)];
+const CUT_MAY_DECIDE: &[(&str, &str)] = &[
+    ("haraka", "Status says 5.1.2; that only a connection failed stands in the Diagnostic-Code behind it"),
+    (
+        "legacy-sendmail-8",
+        "the line that names the alias we mailed is cut; the address behind it is dead all the same",
+    ),
+];
 
 /// A cut, as a connection that broke makes it. Only the deciding text itself may be lost to it: a message that
 /// suppresses nobody whole suppresses nobody cut.

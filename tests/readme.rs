@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use dsnd::classify::{Class, Severity};
+use dsnd::classify::evidence::{Evidence, EvidenceField, Source};
+use dsnd::classify::rules::RuleFile;
+use dsnd::classify::{Class, Classifier, Facts, Severity};
 use regex::Regex;
 use toml::{Table, Value};
 
@@ -21,11 +23,11 @@ fn manifest() -> Table {
     Table::from_str(&read("Cargo.toml")).unwrap()
 }
 
-/// The cells of every table row under a heading, the ticks taken off the first.
+/// The cells of every table row under a heading and before the next one, the ticks taken off the first.
 fn rows(heading: &str) -> Vec<Vec<String>> {
     let readme = readme();
-    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
-    let section = section.split("\n## ").next().unwrap();
+    let (_, section) = readme.split_once(&format!("# {heading}\n")).unwrap();
+    let section = section.split("\n##").next().unwrap();
     let cells = |line: &str| {
         let line = line.trim().trim_start_matches('|').trim_end_matches('|');
         line.split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
@@ -61,7 +63,8 @@ fn verbs(help: &str) -> BTreeSet<String> {
     commands
         .lines()
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
         .map(str::to_owned)
         .collect()
 }
@@ -124,7 +127,7 @@ fn every_dependency_is_there_with_its_reason() {
 #[test]
 fn every_class_is_there_with_its_decisions() {
     let rows: BTreeMap<_, _> =
-        rows("How decisions are made").into_iter().map(|row| (row[0].clone(), row)).collect();
+        rows("Classes and terms").into_iter().map(|row| (row[0].clone(), row)).collect();
     let all: BTreeSet<_> = Class::ALL.iter().map(|class| class.as_str().to_owned()).collect();
     assert_eq!(rows.keys().cloned().collect::<BTreeSet<_>>(), all);
     for class in Class::ALL {
@@ -136,6 +139,15 @@ fn every_class_is_there_with_its_decisions() {
         assert_eq!(row[2], permanent, "{class}, permanent");
         assert_eq!(row[3], class.decision(Severity::Transient).as_str(), "{class}, transient");
     }
+}
+
+#[test]
+fn every_kind_is_there_and_can_be_asked_for() {
+    let told: BTreeSet<_> = rows("How decisions are made").into_iter().map(|row| row[0].clone()).collect();
+    let help = said(&["bounces", "list", "--help"]);
+    let (_, kinds) = help.split_once("possible values: dsn").unwrap();
+    let kinds = format!("dsn{}", kinds.split_once(']').unwrap().0);
+    assert_eq!(told, kinds.split(',').map(|kind| kind.trim().to_owned()).collect());
 }
 
 #[test]
@@ -195,9 +207,39 @@ fn options_in_the_table_of_commands_exist() {
 
 #[test]
 fn the_sample_is_explained_as_shown() {
-    let said = said(&["explain", "tests/data/sample-bounce.eml"]);
-    assert!(said.contains("dead@example.com  suppress"));
+    let said = said(&["explain", "--short", "tests/data/sample-bounce.eml"]);
+    assert!(said.contains("decision         suppress"));
     assert!(blocks("text").iter().any(|block| block.trim_end() == said.trim_end()), "dsnd says now:\n{said}");
+}
+
+#[test]
+fn the_reply_line_is_explained_as_shown() {
+    let command = Regex::new("(?m)^(?:target/release/)?dsnd status \"(.+)\"$").unwrap();
+    let line = command.captures(&readme()).unwrap()[1].to_owned();
+    let said = said(&["status", &line]);
+    let conclusion = said.split("\n\n").next().unwrap();
+    assert!(conclusion.contains("class            sender_blocked"));
+    assert!(blocks("text").iter().any(|block| block == conclusion), "dsnd says now:\n{conclusion}");
+}
+
+#[test]
+fn the_facts_are_those_it_names() {
+    let text = "host mx.example.com[198.51.100.7] said: 554 5.7.1 Client host [192.0.2.44] blocked using \
+                zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.44 (in reply to RCPT TO command)";
+    let facts = Facts {
+        retry_after: Some(300),
+        new_address: Some("new@example.com".to_owned()),
+        ..Facts::gather(
+            &Evidence { sources: vec![Source::new(EvidenceField::Text, text)], ..Evidence::default() },
+            Class::SenderBlocked,
+        )
+    };
+    let facts = serde_json::to_value(facts).unwrap();
+    let told: BTreeSet<_> = rows("Facts").into_iter().map(|row| row[0].clone()).collect();
+    for fact in facts.as_object().unwrap().keys() {
+        assert!(told.contains(fact), "{fact}");
+    }
+    assert_eq!(facts.as_object().unwrap().len(), 8);
 }
 
 #[test]
@@ -211,12 +253,37 @@ fn the_wrong_configuration_is_answered_as_shown() {
 
 #[test]
 fn the_configurations_it_shows_are_fine() {
-    let shown = blocks("toml");
+    let shown: Vec<_> = blocks("toml").into_iter().filter(|text| !text.contains("[[rule]]")).collect();
     assert_eq!(shown.len(), 1);
     for text in shown {
         let config = dsnd::config::Config::parse("README.md", &text, std::iter::empty()).unwrap();
         assert!(!config.trust_unsigned, "the one for the internet believes nobody");
     }
+}
+
+#[test]
+fn the_rule_it_shows_decides() {
+    let shown: Vec<_> = blocks("toml").into_iter().filter(|text| text.contains("[[rule]]")).collect();
+    let [text] = &shown[..] else { panic!("one rule file: {shown:?}") };
+    let file = RuleFile { name: "README.md".to_owned(), text: text.clone() };
+    let classifier = Classifier::with_rules(&[file]).unwrap();
+    let rule = &Table::from_str(text).unwrap()["rule"][0];
+    let line = rule["examples"][0].as_str().unwrap();
+    let evidence = |host: &str| Evidence {
+        sources: vec![Source::new(EvidenceField::DiagnosticCode, line)],
+        hosts: vec![host.to_owned()],
+        ..Evidence::default()
+    };
+    let host = rule["hosts"][0].as_str().unwrap();
+    assert_eq!(classifier.decide(&evidence(&format!("mx1.{host}"))).rule, rule["id"].as_str().unwrap());
+    assert_ne!(classifier.decide(&evidence("elsewhere.example")).rule, rule["id"].as_str().unwrap());
+    // And its table has the keys that rules have: one more is refused by name, with those there are.
+    let wrong = RuleFile { name: "x".to_owned(), text: format!("{text}\nno_key = 1\n") };
+    let error = Classifier::with_rules(&[wrong]).unwrap_err().to_string();
+    let (_, keys) = error.split_once("expected one of ").unwrap();
+    let keys: BTreeSet<_> = keys.split(", ").map(|key| key.trim().trim_matches('`').to_owned()).collect();
+    let told: BTreeSet<_> = rows("Rules of your own").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(told, keys);
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dsnd::address::TypedAddress;
+use dsnd::report::feedback::Feedback;
 use dsnd::report::{Field, RecipientFields, Report, ReturnedMessage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// An empty folder must not pass.
-const AT_LEAST: usize = 54;
+const AT_LEAST: usize = 230;
 
 fn golden() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reports");
@@ -59,8 +60,19 @@ fn original(message: &ReturnedMessage) -> Value {
     })
 }
 
-fn as_json(report: &Report) -> Value {
+fn feedback(feedback: &Feedback) -> Value {
     json!({
+        "feedback_type": feedback.feedback_type,
+        "user_agent": feedback.user_agent,
+        "original_mail_from": feedback.original_mail_from,
+        "arrival_date": feedback.arrival_date.map(|date| date.to_string()),
+        "source_ip": feedback.source_ip.map(|address| address.to_string()),
+        "reported_domains": feedback.reported_domains,
+    })
+}
+
+fn as_json(report: &Report) -> Value {
+    let mut out = json!({
         "kind": report.kind.as_str(),
         "header": {
             "message_id": report.header.message_id,
@@ -82,7 +94,15 @@ fn as_json(report: &Report) -> Value {
         "original": report.original.as_ref().map(original),
         "text": report.text,
         "defects": report.defects.iter().map(|defect| format!("{}: {}", defect.place, defect.what)).collect::<Vec<_>>(),
-    })
+    });
+    // Only where there is something: most reports are bounces.
+    if let Some(found) = &report.feedback {
+        out["feedback"] = feedback(found);
+    }
+    if let Some(found) = &report.automatic {
+        out["automatic"] = json!([format!("{:?}", found.kind), found.evidence]);
+    }
+    out
 }
 
 #[test]

@@ -277,6 +277,43 @@ impl Class {
             Self::Delivered => "The message was delivered.",
         }
     }
+
+    /// The same in German.
+    #[must_use]
+    pub const fn describe_de(self) -> &'static str {
+        match self {
+            Self::RecipientUnknown => "Das Postfach gibt es nicht.",
+            Self::RecipientInactive => "Das Postfach gibt es, es ist aber stillgelegt.",
+            Self::RecipientMoved => "Der Empfänger hat eine andere Adresse.",
+            Self::DomainInvalid => "Die Domain des Empfängers gibt es nicht, oder sie nimmt keine Mail an.",
+            Self::HostUnreachable => "Der Mailserver des Empfängers antwortet nicht.",
+            Self::BadConnection => "Die Verbindung zum Mailserver des Empfängers ist abgerissen.",
+            Self::Routing => "Die Mail fand keinen Weg oder lief im Kreis.",
+            Self::MailboxFull => "Das Postfach ist voll.",
+            Self::MessageTooLarge => "Die Nachricht ist größer, als der Empfänger annimmt.",
+            Self::ContentRejected => "Der Inhalt der Nachricht wurde abgelehnt.",
+            Self::Virus => "Die Nachricht wurde für Schadsoftware gehalten.",
+            Self::SpamContent => "Die Nachricht wurde für Spam gehalten.",
+            Self::SenderBlocked => "Der eigene sendende Host ist gesperrt oder steht auf einer Sperrliste.",
+            Self::SenderAuth => {
+                "Die eigene Mail war nicht richtig ausgewiesen, oder die Absenderadresse wurde abgelehnt."
+            }
+            Self::RecipientRestricted => "Der Empfänger nimmt nur von bestimmten Absendern Mail an.",
+            Self::Policy => "Eine Regel der Gegenstelle hat die Nachricht abgelehnt.",
+            Self::RateLimited => "Die Gegenstelle begrenzt, wie viel sie annimmt.",
+            Self::Greylisted => "Die Gegenstelle bittet jeden neuen Absender, später wiederzukommen.",
+            Self::RelayDenied => "Die Gegenstelle nimmt für die Domain des Empfängers keine Mail an.",
+            Self::RemoteSystem => "Das Mailsystem der Gegenstelle hat selbst einen Fehler.",
+            Self::Expired => "Die Nachricht wartete in der Warteschlange, bis sie aufgegeben wurde.",
+            Self::ProtocolError => "Die beiden Mailserver haben sich nicht verstanden.",
+            Self::Undetermined => "Der Bericht sagt nicht, warum.",
+            Self::Complaint => "Der Empfänger hat die Nachricht als unerwünscht gemeldet.",
+            Self::AutoReply => "Eine automatische Antwort, kein Fehler.",
+            Self::Challenge => "Das System des Empfängers bittet den Absender um eine Bestätigung.",
+            Self::Delayed => "Noch nicht zugestellt; der sendende Host versucht es weiter.",
+            Self::Delivered => "Die Nachricht wurde zugestellt.",
+        }
+    }
 }
 
 impl Category {

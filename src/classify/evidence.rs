@@ -8,6 +8,9 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 /// Longest text of one source that rules are run over, in bytes; what a host says fits many times over.
 pub const MAX_EVIDENCE: usize = 8 * 1024;
 
+/// Recipients of one report whose paragraphs are looked for in its prose: each search walks all of it.
+const MAX_PROSE_RECIPIENTS: usize = 64;
+
 /// Cisco IronPort puts this before whatever the remote host said; it means nothing by itself.
 const IRONPORT_LABEL: &str = "Unknown address error ";
 
@@ -25,6 +28,8 @@ pub enum EvidenceField {
     Extension,
     /// The text meant for people.
     Text,
+    /// The header, or the fields of a feedback report or disposition notification (RFC 5965, RFC 8098).
+    Header,
     /// There was nothing to go by.
     Nothing,
 }
@@ -39,6 +44,7 @@ impl EvidenceField {
             Self::DiagnosticCode => "diagnostic_code",
             Self::Extension => "extension",
             Self::Text => "text",
+            Self::Header => "header",
             Self::Nothing => "nothing",
         }
     }
@@ -55,6 +61,9 @@ pub struct Source {
     pub reply_code: Option<ReplyCode>,
     /// The enhanced status code in the text.
     pub status: Option<EnhancedStatusCode>,
+    /// The last code in the text that says more than "expired", where [`Self::status`] is x.4.7: the last error
+    /// inside.
+    pub last_error: Option<EnhancedStatusCode>,
     /// Where the two codes stand in `text`, for showing them.
     pub codes: Option<Range<usize>>,
 }
@@ -72,6 +81,8 @@ pub struct Evidence {
     pub sources: Vec<Source>,
     /// Lower-cased names of the hosts that speak: Remote-MTA, Reporting-MTA, the recipient's domain.
     pub hosts: Vec<String>,
+    /// The recipient was guessed.
+    pub guessed: bool,
     /// The Remote-MTA field's host.
     pub remote_mta: Option<String>,
 }
@@ -105,6 +116,11 @@ impl Source {
             .or_else(|| {
                 EnhancedStatusCode::find_all(&text).find(|(code, _)| code.class != StatusClass::Success)
             });
+        let expired = |code: EnhancedStatusCode| code.subject == 4 && code.detail == 7;
+        let last_error = status.as_ref().filter(|(code, _)| expired(*code)).and_then(|_| {
+            let failures = EnhancedStatusCode::find_all(&text).map(|(code, _)| code);
+            failures.filter(|code| code.class != StatusClass::Success && !expired(*code)).last()
+        });
         let codes = match (&reply, &status) {
             (Some((_, reply)), Some((_, status)))
                 if reply.end <= status.start && status.start - reply.end <= 3 =>
@@ -119,6 +135,7 @@ impl Source {
             field,
             reply_code: reply.map(|(code, _)| code),
             status: status.map(|(code, _)| code),
+            last_error,
             codes,
             text,
         }
@@ -154,6 +171,7 @@ impl Evidence {
         Self {
             action: fields.action,
             status: fields.status,
+            guessed: report.guessed,
             will_retry: fields.will_retry_until.is_some(),
             hosts: mta_hosts.chain(domain).collect(),
             remote_mta: fields.remote_mta.as_ref().and_then(host),
@@ -176,7 +194,7 @@ fn carries_diagnostic(name: &str) -> bool {
 /// name another. The text of a report is the MTA's boilerplate around the host's own words, so it is asked
 /// last.
 fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
-    if report.text.trim().is_empty() {
+    if report.text.trim().is_empty() || report.recipients.len() > MAX_PROSE_RECIPIENTS {
         return None;
     }
     if report.recipients.len() == 1 {

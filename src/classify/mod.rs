@@ -16,7 +16,8 @@ pub use facts::Facts;
 use registry::Registry;
 use rules::{Context, Rules};
 
-use crate::report::{Action, RecipientFields, Report};
+use crate::report::automatic::AutomaticKind;
+use crate::report::{Action, RecipientFields, Report, ReportKind};
 use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 
 /// Longest evidence text in a result, in bytes.
@@ -100,6 +101,9 @@ impl Classifier {
     /// Classifies one recipient of a report.
     #[must_use]
     pub fn classify(&self, report: &Report, fields: &RecipientFields) -> Classification {
+        if let Some(result) = not_a_bounce(report) {
+            return result;
+        }
         self.decide(&Evidence::gather(report, fields))
     }
 
@@ -107,6 +111,10 @@ impl Classifier {
     #[must_use]
     pub fn decide(&self, evidence: &Evidence) -> Classification {
         let mut result = self.conclude(evidence);
+        if evidence.guessed && result.decision == Decision::Suppress {
+            // Three guesses on three days are needed for what one reading does.
+            (result.decision, result.bounce_type) = (Decision::Count, BounceType::Soft);
+        }
         result.facts = Facts::gather(evidence, result.class);
         result
     }
@@ -219,6 +227,40 @@ impl Classifier {
     }
 }
 
+/// What a message means that is no bounce: a complaint, a machine's answer, a disposition notification.
+///
+/// Only people who complain about abuse, or ask to be left alone, are suppressed. A report about failed
+/// authentication or a virus is about our mail; `not-spam` (RFC 6430), `other` and unknown types say nothing.
+fn not_a_bounce(report: &Report) -> Option<Classification> {
+    let none = Codes { status: None, reply_code: None, field: EvidenceField::Header, shown: String::new() };
+    let (class, rule, shown) = match (report.kind, &report.feedback, &report.automatic) {
+        (ReportKind::Feedback, feedback, _) => {
+            let said = feedback.as_ref().and_then(|feedback| feedback.feedback_type.as_deref());
+            let (class, kind) = match said.unwrap_or_default() {
+                "abuse" => (Class::Complaint, "abuse"), // RFC 5965 §7.3
+                "fraud" => (Class::Complaint, "fraud"), // RFC 5965 §7.3
+                "opt-out" | "opt-out-list" => (Class::Complaint, "opt-out"), // drafts before RFC 5965
+                "virus" => (Class::Virus, "virus"),     // RFC 5965 §7.3
+                "auth-failure" => (Class::SenderAuth, "auth-failure"), // RFC 6591 §3.1
+                "not-spam" => (Class::AutoReply, "not-spam"), // RFC 6430 §2
+                _ => (Class::AutoReply, "other"),
+            };
+            let shown = said.map(|said| format!("Feedback-Type: {said}")).unwrap_or_default();
+            (class, format!("feedback.{kind}"), shown)
+        }
+        (ReportKind::AutoReply | ReportKind::Mdn, _, Some(automatic)) => {
+            let (class, kind) = match automatic.kind {
+                AutomaticKind::Reply => (Class::AutoReply, "reply"), // RFC 3834
+                AutomaticKind::Challenge => (Class::Challenge, "challenge"),
+                AutomaticKind::Disposition => (Class::AutoReply, "disposition"), // RFC 8098
+            };
+            (class, format!("automatic.{kind}"), automatic.evidence.clone())
+        }
+        _ => return None,
+    };
+    Some(result(class, Severity::Transient, rule, EvidenceField::Header, &shown, &none))
+}
+
 /// Order of evidence 2: the more precise code wins, and a transient reply is believed whatever the Status says.
 fn effective_codes(evidence: &Evidence) -> Codes {
     let reported = evidence
@@ -241,6 +283,11 @@ fn effective_codes(evidence: &Evidence) -> Codes {
         && reported.is_none_or(|reported| said.precision() >= reported.precision())
     {
         (codes.status, codes.field, codes.shown) = (Some(said), source.field, shown.clone());
+    }
+    // A queue that gave up says so; what it gave up on is the better answer.
+    let expired = codes.status.is_some_and(|code| code.subject == 4 && code.detail == 7);
+    if let (true, Some(last)) = (expired, source.last_error) {
+        (codes.status, codes.field, codes.shown) = (Some(last), source.field, last.to_string());
     }
     let said_transient = source.status.is_some_and(|code| code.class == StatusClass::PersistentTransient)
         || source.reply_code.is_some_and(|code| code.class() == Some(StatusClass::PersistentTransient));

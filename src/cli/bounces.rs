@@ -10,7 +10,7 @@ use super::{block_on, open_store, output};
 use crate::address::comparison_form;
 use crate::classify::Class;
 use crate::store::sqlite::Access;
-use crate::store::{Bounce, BounceFilter, Store};
+use crate::store::{Bounce, BounceEvent, BounceFilter, Store};
 
 /// Messages read at once while listing.
 const PAGE: u32 = 200;
@@ -124,7 +124,7 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
         let none = String::new;
         return vec![start([subject, bounce.kind.clone(), none(), none(), none(), none()])];
     }
-    let line = |event: &crate::store::BounceEvent| {
+    let line = |event: &BounceEvent| {
         start([
             event.recipient.clone(),
             event.class.clone(),
@@ -203,6 +203,9 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
         output::field(out, "because of", Some(&format!("{:?} in {}", event.evidence, event.evidence_field)))?;
         output::field(out, "diagnostic", event.diagnostic_code.as_deref())?;
         output::field(out, "remote host", event.remote_mta.as_deref())?;
+        for (label, value) in output::facts(event.facts.as_ref(), event.remote_mta.as_deref()) {
+            output::field(out, &label, Some(&value))?;
+        }
         output::field(out, "trust", Some(&event.trust))?;
     }
     Ok(())

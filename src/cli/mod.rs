@@ -6,8 +6,10 @@
 mod bounces;
 mod check_config;
 mod explain;
+mod guide;
 mod log;
 mod output;
+mod paper;
 mod return_path;
 mod serve;
 mod status;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::classify::Classifier;
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::store::sqlite::{Access, SqliteStore};
@@ -53,7 +56,7 @@ enum Verb {
     CheckConfig,
     /// Read messages and say what they mean, without recording anything.
     Explain(explain::Explain),
-    /// Say what an enhanced status code means and what to do about it.
+    /// Say what a status code, a reply code or a whole reply line means and what to do about it.
     Status(status::Status),
     /// Ask and change the suppression list.
     #[command(subcommand)]
@@ -84,7 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Serve => serve::run(config),
         Verb::CheckConfig => check_config::run(config),
         Verb::Explain(verb) => explain::run(config, &verb),
-        Verb::Status(verb) => status::run(&verb),
+        Verb::Status(verb) => status::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
@@ -117,6 +120,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// A runtime for a command that asks the store: small, since it does one thing at a time.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// The rules that the configuration names: the operator's own, then the embedded ones.
+fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
+    let config = Config::load(config)?;
+    Ok(Classifier::with_rules(&config.rules)?)
 }
 
 /// Opens the store that the configuration names.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::Value;
 
 /// Standard output, which drops colours where nobody sees them.
 pub(super) fn stdout() -> impl Write {
@@ -63,6 +64,28 @@ pub(super) fn field(out: &mut impl Write, label: &str, value: Option<&str>) -> i
         }
         _ => Ok(()),
     }
+}
+
+/// What else a deciding text tells, a line a fact: `listed ip`, `blocklist`, `retry after` …; without the host
+/// that the report names already.
+pub(super) fn facts(facts: Option<&Value>, known_host: Option<&str>) -> Vec<(String, String)> {
+    let facts = facts.and_then(Value::as_object).into_iter().flatten();
+    let told = facts.filter_map(|(name, value)| {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            seconds if name == "retry_after" => format!("{seconds} seconds"),
+            other => other.to_string(),
+        };
+        let repeated = name == "remote_host" && known_host.is_some_and(|known| same_host(known, &value));
+        (!repeated).then(|| (name.replace('_', " "), value))
+    });
+    told.collect()
+}
+
+/// Whether two host names are the same, whatever stands behind the first of them.
+fn same_host(mta: &str, host: &str) -> bool {
+    let name = mta.split_whitespace().next().unwrap_or_default();
+    name.trim_end_matches('.').eq_ignore_ascii_case(host)
 }
 
 /// The colour of a decision or a state: red where an address is lost, yellow where one is watched, green else.

@@ -3,7 +3,7 @@
 use crate::address::{Mailbox, TypedAddress, comparison_form};
 use crate::classify::{Classification, Classifier};
 use crate::report::fields::decoded;
-use crate::report::{RecipientFields, Report};
+use crate::report::{RecipientFields, Report, ReportKind};
 
 /// One recipient of a report, found and judged.
 #[derive(Debug, Clone)]
@@ -54,7 +54,11 @@ fn only_candidate(report: &Report) -> Option<String> {
         [one] => Some(one.clone()),
         _ => None,
     };
-    one_of(&report.header.failed_recipients).or_else(|| one_of(&report.original.as_ref()?.to))
+    one_of(&report.header.failed_recipients).or_else(|| {
+        // What a complaint hides is not guessed from the message it is about.
+        let original = report.original.as_ref().filter(|_| report.kind != ReportKind::Feedback)?;
+        one_of(&original.to)
+    })
 }
 
 /// Decodes xtext (RFC 3461 §4); `None` where nothing in it is encoded.

@@ -215,6 +215,7 @@ fn events(
         NewEvent {
             key: event_key(digest, index),
             trust,
+            quarantined: !believed,
             applies: believed && Mailbox::parse(&recipient).is_ok(),
             stream,
             recipient_key: crate::address::comparison_form(&recipient),
@@ -242,7 +243,10 @@ fn unreadable() -> Report {
         message: crate::report::MessageFields::default(),
         recipients: Vec::new(),
         original: None,
+        feedback: None,
+        automatic: None,
         text: String::new(),
+        guessed: false,
         defects: vec![crate::report::Defect {
             place: "message".to_owned(),
             what: "reading it failed".to_owned(),

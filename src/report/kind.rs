@@ -1,13 +1,13 @@
 //! What sort of message came back, by its types and its header alone.
 
 use super::header::Header;
-use super::{ReportHeader, ReportKind, mime};
+use super::{ReportHeader, ReportKind, automatic, mime};
 
 /// Local parts that only mail systems write from.
 const DAEMONS: [&str; 5] = ["mailer-daemon", "mailerdaemon", "mail-daemon", "mailer_daemon", "maildaemon"];
 
 /// How subjects of bounces read, in lower case. Plain substrings: what they decide is only the kind.
-const BOUNCE_SUBJECTS: [&str; 30] = [
+const BOUNCE_SUBJECTS: &[&str] = &[
     "undeliver",
     "delivery failure",
     "delivery failed",
@@ -28,6 +28,8 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "message not delivered",
     "mail not delivered",
     "message could not be delivered",
+    "mail could not be delivered",
+    "there was an error sending your mail",
     "message was not delivered",
     "returned mail",
     "returned to sender",
@@ -38,19 +40,24 @@ const BOUNCE_SUBJECTS: [&str; 30] = [
     "non-deliver",
     "non remis",
     "unzustellbar",
-];
-
-/// How subjects of automatic replies begin, in lower case.
-const REPLY_SUBJECTS: [&str; 9] = [
-    "out of office",
-    "out of the office",
-    "automatic reply",
-    "auto-reply",
-    "autoreply",
-    "auto reply",
-    "automatische antwort",
-    "réponse automatique",
-    "abwesen",
+    "zustellfehler",
+    "échec de la remise",
+    "no se puede entregar",
+    "no se ha podido entregar",
+    "impossibile recapitare",
+    "non recapitabile",
+    "não é possível entregar",
+    "não entregue",
+    "onbestelbaar",
+    "niedostarcz",
+    "недоставлен",
+    "не доставлен",
+    "配信不能",
+    "配信できません",
+    "无法送达",
+    "未送达",
+    "無法傳遞",
+    "退信",
 ];
 
 /// Tells text bounces, automatic replies and the rest apart, where no part told. `claimed` says that the
@@ -61,7 +68,7 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     }
     let subject = report.subject.as_deref().unwrap_or_default().to_lowercase();
     let bounce_subject = BOUNCE_SUBJECTS.iter().any(|words| subject.contains(words));
-    let reply_subject = REPLY_SUBJECTS.iter().any(|words| subject.starts_with(words));
+    let reply_subject = automatic::is_reply_subject(&subject);
     // "From: <>" is how some write the null reverse-path once more
     let nobody = header.first("From").is_some_and(|raw| raw.trim_ascii() == b"<>");
     let from = report.from.as_deref().unwrap_or_default().to_lowercase();
@@ -72,12 +79,12 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     let postmaster = local_part.starts_with("postmaster");
     // RFC 5321 §4.5.5: the reverse-path of a bounce is empty
     let null_path = header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
-    // RFC 3834 §5: anything but "no" was sent by a machine
-    let automatic = report.auto_submitted.as_deref().is_some_and(|word| word != "no")
-        || header.has_any(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply-From"]);
+    let automatic = automatic::by_header(header, report).is_some();
     if nobody || bounce_subject || daemon || (postmaster && (null_path || automatic) && !reply_subject) {
         // An answer to a bounce, or a talk about one, is none.
-        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path;
+        // Some put the notice behind the subject of what they return.
+        let notice = subject.contains(" : non remis");
+        let talk = subject.starts_with("re:") && !daemon && !postmaster && !null_path && !notice;
         if !talk && (daemon || !reply_subject) {
             return ReportKind::TextBounce;
         }

@@ -62,9 +62,11 @@ pub(super) fn content_type(raw: &[u8]) -> ContentType {
     let HeaderValue::ContentType(parsed) = MessageStream::new(&field).parse_content_type() else {
         return ContentType::default();
     };
+    // Without the semicolon after it, the parameters run into the subtype.
+    let subtype = parsed.subtype().unwrap_or_default().split([' ', '\t', '=']).next().unwrap_or_default();
     let parameter = |name: &str| parsed.attribute(name).map(|value| value.trim().to_owned());
     ContentType {
-        essence: format!("{}/{}", parsed.ctype(), parsed.subtype().unwrap_or_default()).to_ascii_lowercase(),
+        essence: format!("{}/{}", parsed.ctype(), subtype).to_ascii_lowercase(),
         boundary: parameter("boundary").filter(|boundary| !boundary.is_empty()),
         charset: parameter("charset"),
         report_type: parameter("report-type").map(|kind| kind.to_ascii_lowercase()),

@@ -3,18 +3,25 @@
 //! Nothing here fails: what cannot be read becomes a [`Defect`], and what is no report at all becomes a
 //! [`Report`] of kind [`ReportKind::Unrecognized`] (contract 3: nothing is thrown away).
 
+pub mod automatic;
 mod defects;
 pub mod dsn;
+pub mod feedback;
 pub mod fields;
 mod header;
 mod kind;
 mod legacy;
+pub mod mbox;
+mod mdn;
 pub mod mime;
 mod parse;
 mod parts;
 pub mod returned;
 
 use jiff::Timestamp;
+
+use automatic::Automatic;
+use feedback::Feedback;
 
 use crate::address::TypedAddress;
 use crate::status::EnhancedStatusCode;
@@ -64,8 +71,14 @@ pub struct Report {
     pub recipients: Vec<RecipientFields>,
     /// The message that was returned, as far as it came back (RFC 3464 §2, third part).
     pub original: Option<ReturnedMessage>,
+    /// What a feedback report says (RFC 5965); only of the kind [`ReportKind::Feedback`].
+    pub feedback: Option<Feedback>,
+    /// How a machine's answer shows; only of the kinds [`ReportKind::AutoReply`] and [`ReportKind::Mdn`].
+    pub automatic: Option<Automatic>,
     /// The text meant for people, decoded, with LF as line ends, at most [`mime::MAX_TEXT`] bytes; empty when there is none.
     pub text: String,
+    /// The recipients were guessed: addresses near words of failure, in a letter of no known program.
+    pub guessed: bool,
     /// What could not be read, and where.
     pub defects: Vec<Defect>,
 }

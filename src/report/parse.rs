@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use super::defects::Defects;
 use super::header::{Header, field_name, line_end, trim_eol};
 use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
-use super::{Report, ReportHeader, ReportKind, dsn, fields, kind, legacy, mime, returned};
+use super::{
+    Report, ReportHeader, ReportKind, automatic, dsn, feedback, fields, kind, legacy, mdn, mime, returned,
+};
 
 /// Attached messages inside attached messages that are opened in search of a report.
 const MAX_MESSAGES_DEEP: usize = 3;
@@ -13,11 +15,12 @@ const MAX_MESSAGES_DEEP: usize = 3;
 /// Attached messages opened in all.
 const MAX_MESSAGES: usize = 20;
 
-const RETURNED: [&str; 6] = [
+const RETURNED: [&str; 7] = [
     "message/rfc822",         // RFC 2046 §5.2.1
     "message/global",         // RFC 6532 §3.7
     "text/rfc822-headers",    // RFC 6522 §4
     "message/rfc822-headers", // not registered, seen
+    "text/rfc822-header",     // likewise
     "message/global-headers", // RFC 6533 §6
     "message/partial",        // RFC 2046 §5.2.2
 ];
@@ -41,7 +44,10 @@ impl Report {
             report.kind = inner.kind;
             report.message = inner.message;
             report.recipients = inner.recipients;
+            report.guessed = inner.guessed;
             report.original = inner.original;
+            report.feedback = inner.feedback;
+            report.automatic = inner.automatic;
             report.text = if inner.text.trim().is_empty() { report.text } else { inner.text };
         }
         report.defects = defects.into_list();
@@ -82,26 +88,96 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
         message: reader.message,
         recipients: reader.recipients,
         original: returned_message(parts, &statuses.used, defects),
+        feedback: None,
+        automatic: None,
         text: text(parts, &statuses.used),
+        guessed: false,
         defects: Vec::new(),
     };
     if report.recipients.is_empty() {
-        read_letter(parts, &mut report);
+        read_letter(parts, &mut report, defects);
     }
+    read_others(parts, &mut report, defects);
     report
 }
 
+/// What is no bounce: complaints, disposition notifications and automatic replies.
+fn read_others(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
+    let open = matches!(report.kind, ReportKind::Unrecognized | ReportKind::AutoReply);
+    if open {
+        let subject = report.header.subject.as_deref().unwrap_or_default();
+        if let Some(feedback_type) = feedback::informal(parts, subject, &report.text) {
+            report.kind = ReportKind::Feedback;
+            report.feedback =
+                Some(feedback::Feedback { feedback_type: Some(feedback_type), ..Default::default() });
+        }
+    }
+    match report.kind {
+        // RFC 5965 §2
+        ReportKind::Feedback if report.recipients.is_empty() => {
+            let complaint = feedback::read(parts, report.original.as_ref(), &report.text, defects);
+            let mut read = complaint.feedback;
+            read.feedback_type = read
+                .feedback_type
+                .or_else(|| report.feedback.take().and_then(|informal| informal.feedback_type));
+            report.feedback = Some(read);
+            report.recipients = complaint.recipients;
+            report.message.original_envelope_id = complaint.original_envelope_id;
+        }
+        // RFC 8098 §3
+        ReportKind::Mdn => {
+            let (found, recipients) = mdn::read(parts, defects);
+            report.automatic = Some(found);
+            report.recipients = recipients;
+        }
+        ReportKind::Unrecognized | ReportKind::AutoReply => {
+            let known = report.kind == ReportKind::AutoReply;
+            if let Some(found) = automatic::read(&parts.header, &report.header, &report.text, known) {
+                report.kind = ReportKind::AutoReply;
+                report.automatic = Some(found);
+                report.recipients = automatic::recipients(&report.header);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Reads the recipients out of the text, where no machine's part names them.
-fn read_letter(parts: &Parts<'_>, report: &mut Report) {
+fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
     let bounce = matches!(report.kind, ReportKind::TextBounce | ReportKind::Dsn);
     if !bounce && !matches!(report.kind, ReportKind::Unrecognized | ReportKind::AutoReply) {
         return;
     }
-    let letter = legacy::Letter { header: &parts.header, report: &report.header, text: &report.text };
-    let Some(found) = legacy::read(&letter, bounce) else { return };
-    if !bounce {
+    let letter =
+        legacy::Letter::new(&parts.header, &report.header, &report.text, report.original.as_ref(), bounce);
+    let Some(found) = legacy::read(&letter) else {
+        // "Delivery failed" is what couriers of parcels write, too: where neither sender nor text speaks of mail,
+        // the subject alone makes no bounce.
+        let subject = report.header.subject.as_deref().unwrap_or_default().to_lowercase();
+        let claimed = parts.content_type.essence == "multipart/report"
+            || ["mail", "message", "undeliver"].iter().any(|word| subject.contains(word));
+        if report.kind == ReportKind::TextBounce && !claimed && !letter.is_by_machine() {
+            report.kind = ReportKind::Unrecognized;
+        }
+        return;
+    };
+    report.feedback = found.reading.feedback;
+    if report.feedback.is_some() {
+        report.kind = ReportKind::Feedback;
+    } else if !bounce {
         report.kind = ReportKind::TextBounce;
     }
+    if let Some(remark) = found.reading.confidence.remark() {
+        defects.add("recipient", remark, found.family);
+    }
+    if found.reading.recipients.len() >= legacy::MAX_RECIPIENTS {
+        defects.add(
+            "recipient",
+            "more recipients than are read from prose; the later ones are not listed",
+            "",
+        );
+    }
+    report.guessed = found.reading.confidence == legacy::Confidence::Doubtful;
     report.recipients = found.reading.recipients;
     if report.message == super::MessageFields::default() {
         report.message = found.reading.message;

@@ -101,6 +101,19 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
             leaf.body = Cow::Owned(leaf.decoded(usize::MAX, defects).into_owned());
             leaf.encoding = Encoding::Identity;
         }
+        // A text that returns a multipart message without saying so: what stands before is the report.
+        if guessed
+            && let Some((_, at)) = guess_boundary(&leaf.body)
+            && !leaf.body[..at].trim_ascii().is_empty()
+        {
+            parts.leaves.push(Leaf {
+                content_type: ContentType { essence: "text/plain".into(), ..ContentType::default() },
+                encoding: Encoding::Identity,
+                body: slice(&leaf.body, 0..at),
+                whole: None,
+                in_report: node.in_report,
+            });
+        }
         let room = MAX_PARTS.saturating_sub(seen + stack.len());
         let ranges = children(&leaf, room, defects);
         if ranges.is_empty() {

@@ -33,6 +33,7 @@ fn event(address: &str, class: Class, severity: Severity) -> NewEvent {
     NewEvent {
         key: [0; 32],
         trust: Trust::Proven,
+        quarantined: false,
         applies: true,
         stream: ANY_STREAM,
         recipient: address.to_owned(),
@@ -161,6 +162,7 @@ async fn the_soft_term_doubles(store: &impl Store) {
 
 async fn what_is_unproven_changes_nothing(store: &impl Store) {
     let mut events = hard("a@example.org");
+    events[0].quarantined = true;
     events[0].applies = false;
     events[0].trust = Trust::Unsigned;
     let recorded = store.record(message(1, 0, events)).await.unwrap();

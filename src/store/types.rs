@@ -63,6 +63,8 @@ pub struct NewEvent {
     pub key: [u8; 32],
     /// How far the report is believed.
     pub trust: Trust,
+    /// It waits for somebody to approve it, since nothing proves it.
+    pub quarantined: bool,
     /// Whether its decision is applied to the list.
     pub applies: bool,
     /// The sending stream.

@@ -1,7 +1,7 @@
 //! `dsnd bounces list|show`, also beside a running daemon.
 
 use super::{RECIPIENT_KEYS, assert_has_keys, failed, status, text, three, with_bounces};
-use crate::common::{Database, Home, OUR_ADDRESS, hard_bounce};
+use crate::common::{Database, Home, OUR_ADDRESS, dsn, hard_bounce};
 
 #[test]
 fn bounces_are_listed_and_shown_with_the_bytes_that_came() {
@@ -32,6 +32,28 @@ fn bounces_are_listed_and_shown_with_the_bytes_that_came() {
     assert!(failed(&home.run(&["bounces", "show", "2"])).contains("no bounce 2; `dsnd bounces list`"));
     let shown = home.run(&["bounces", "show", "1"]);
     assert!(text(&shown.stdout).contains("full@example.net  count (counted)\n"), "{shown:?}");
+}
+
+#[test]
+fn what_the_text_tells_besides_is_shown() {
+    let home = Home::new();
+    let daemon = home.start();
+    let said = "554 5.7.1 Service unavailable; Client host [192.0.2.44] blocked using zen.example.org; \
+                https://list.example.org/192.0.2.44 (in reply to RCPT TO command)";
+    let slow = "450 4.2.0 Greylisted, try again in 5 minutes";
+    let message = dsn("facts", &[("a@example.net", "5.7.1", said), ("b@example.net", "4.2.0", slow)]);
+    assert_eq!(daemon.connect().send(&message).unwrap().code, 250);
+    daemon.stop();
+    let shown = home.run(&["bounces", "show", "1"]);
+    for line in [
+        "  listed ip        192.0.2.44\n",
+        "  blocklist        zen.example.org\n",
+        "  lookup url       https://list.example.org/192.0.2.44\n",
+        "  phase            rcpt\n",
+        "  retry after      300 seconds\n",
+    ] {
+        assert_eq!(text(&shown.stdout).matches(line).count(), 1, "{line:?} in {shown:?}");
+    }
 }
 
 #[test]

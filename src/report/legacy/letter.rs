@@ -1,8 +1,17 @@
 //! A text bounce as the families see it, and what they share in reading it.
 
+use regex::{Regex, RegexBuilder};
+
 use super::super::header::Header;
-use super::super::{ReportHeader, mime};
+use super::super::{ReportHeader, ReturnedMessage, mime, returned};
+use super::copy::before_original;
 use crate::address::Mailbox;
+
+/// Compiles a family's pattern, which matches in either case; they are literals, each run by a test.
+pub(super) fn pattern(text: &str) -> Regex {
+    #[expect(clippy::expect_used, reason = "a literal of this program, compiled by its tests")]
+    RegexBuilder::new(text).case_insensitive(true).build().expect("the pattern is valid")
+}
 
 /// A message that came back without a machine's part.
 #[derive(Debug)]
@@ -11,12 +20,46 @@ pub(in crate::report) struct Letter<'a> {
     pub(in crate::report) header: &'a Header<'a>,
     /// Its header as the report has it.
     pub(in crate::report) report: &'a ReportHeader,
+    /// Whether its header looks like a bounce's.
+    pub(in crate::report) bounce: bool,
     /// The text for people, decoded, with LF line ends.
     pub(in crate::report) text: &'a str,
+    /// The text before the returned copy: what the reporting program wrote itself.
+    pub(super) body: &'a str,
+    /// The same with ASCII letters in lower case; offsets are those of `body`.
+    pub(super) lower: String,
+    /// Where in the text the returned copy begins, when there is one.
+    pub(super) original_at: Option<usize>,
+    /// The header of what was returned, in the text or in a part of its own.
+    pub(super) original: Option<ReturnedMessage>,
 }
 
 impl<'a> Letter<'a> {
+    /// Finds where the reporting program's own words end.
+    pub(in crate::report) fn new(
+        header: &'a Header<'a>,
+        report: &'a ReportHeader,
+        text: &'a str,
+        attached: Option<&ReturnedMessage>,
+        bounce: bool,
+    ) -> Self {
+        let (end, original_at) = before_original(text);
+        let body = &text[..end];
+        let quoted = || returned::read(text.get(original_at?..)?.as_bytes());
+        Self {
+            header,
+            report,
+            bounce,
+            text,
+            body,
+            lower: body.to_ascii_lowercase(),
+            original_at,
+            original: attached.cloned().or_else(quoted),
+        }
+    }
+
     /// A header field as text, encoded words decoded; empty when there is none.
+    #[allow(dead_code, reason = "families of service providers are told by it")]
     pub(super) fn field(&self, name: &str) -> String {
         self.header.first(name).map(mime::unstructured).unwrap_or_default()
     }
@@ -31,9 +74,70 @@ impl<'a> Letter<'a> {
         self.report.from.as_deref().unwrap_or_default().to_lowercase()
     }
 
-    /// The lines of the text with the offsets they begin at, without their line ends.
+    /// Whether its From is one that only mail systems write from.
+    pub(super) fn is_by_daemon(&self) -> bool {
+        let from = self.from();
+        let local = from.split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
+        from.is_empty()
+            || ["mailerdaemon", "maildaemon", "postmaster", "daemon", "maildelivery"]
+                .iter()
+                .any(|role| local.contains(role))
+    }
+
+    /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
+    /// (RFC 5321 §4.5.5), or a field that only programs write.
+    pub(in crate::report) fn is_by_machine(&self) -> bool {
+        let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
+        self.is_by_daemon()
+            || null("Return-Path")
+            || null("From")
+            || !self.report.failed_recipients.is_empty()
+            || self.report.auto_submitted.as_deref().is_some_and(|word| word != "no") // RFC 3834 §5
+    }
+
+    /// The lines of the report's own words with the offsets they begin at, without their line ends.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + Clone {
+        lines(self.body)
+    }
+
+    /// The lines of all of the text, for a program whose own rules look like marks of a copy.
+    pub(super) fn text_lines(&self) -> impl Iterator<Item = (usize, &'a str)> + Clone {
         lines(self.text)
+    }
+
+    /// The first lines that hold anything, up to `count`.
+    pub(super) fn opening(&self, count: usize) -> impl Iterator<Item = &'a str> + Clone {
+        self.body.lines().map(str::trim).filter(|line| !line.is_empty()).take(count)
+    }
+
+    /// The report's own words after the first match of a pattern, which is matched against lower case.
+    pub(super) fn after(&self, pattern: &Regex) -> Option<&'a str> {
+        self.body.get(pattern.find(&self.lower)?.end()..)
+    }
+
+    /// Whether the report's own words, in lower case, hold a match.
+    pub(super) fn says(&self, pattern: &Regex) -> bool {
+        pattern.is_match(&self.lower)
+    }
+
+    /// The whole address for a bare local part, where the returned message or X-Failed-Recipients has it.
+    pub(super) fn whole_address(&self, local_part: &str) -> Option<String> {
+        let known = self.report.failed_recipients.iter();
+        let to = self.original.iter().flat_map(|original| original.to.iter().chain(&original.delivered_to));
+        known
+            .chain(to)
+            .find(|address| {
+                address.rsplit_once('@').is_some_and(|(local, _)| local.eq_ignore_ascii_case(local_part))
+            })
+            .cloned()
+    }
+
+    /// The one recipient of the returned message, where there is one only.
+    pub(super) fn only_recipient(&self) -> Option<String> {
+        match self.original.as_ref()?.to.as_slice() {
+            [only] if only.contains('@') => Some(only.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -43,22 +147,49 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
     text.lines().map(move |line| (line.as_ptr() as usize - start, line))
 }
 
+/// How far a line is indented, in characters; a tab counts as eight.
+pub(super) fn indent(line: &str) -> usize {
+    line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 8 } else { 1 }).sum()
+}
+
 /// The first address in a text: in angle brackets, else the first word that is one, without the punctuation
 /// around it.
 pub(super) fn address_in(text: &str) -> Option<String> {
     addresses_in(text).next()
 }
 
+/// The address that a line consists of, with nothing beside it but brackets, bullets and punctuation; or the
+/// same address twice, as `a@x.example<mailto:a@x.example>`.
+pub(super) fn lone_address(line: &str) -> Option<String> {
+    let line = line.trim().trim_start_matches(['*', '-', '•', '·', '>']).trim();
+    let mut found = addresses_in(line);
+    let first = found.next()?;
+    let rest = line.replace("mailto:", "").replace(&first, "");
+    rest.chars().all(|c| !c.is_alphanumeric()).then_some(first)
+}
+
 /// All addresses in a text, in order, as they are written.
 pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| {
-        c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|')
+        c.is_whitespace()
+            || matches!(
+                c,
+                '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|' | '“' | '”' | '‘' | '’'
+            )
+            || matches!(c, '«' | '»' | '、' | '。' | '：' | '（' | '）' | '「' | '」')
     })
     .filter(|word| word.contains('@'))
     .filter_map(|word| {
-        let word = word.trim_start_matches("mailto:").trim_start_matches("MAILTO:");
-        let word = word.trim_start_matches("rfc822:").trim_start_matches("SMTP:").trim_start_matches("smtp:");
-        let word = word.trim_matches([':', '.', '*', '=', '!', '?', '`']);
+        // "mailto:", "rfc822:", "SMTP:", "dda:SMTP=": nothing before the last of these marks is in an address
+        let word = match word.rsplit_once(':') {
+            Some((_, rest)) if rest.contains('@') => rest,
+            _ => word,
+        };
+        let word = match word.get(..5) {
+            Some(start) if start.eq_ignore_ascii_case("smtp=") => &word[5..],
+            _ => word,
+        };
+        let word = word.trim_matches([':', '.', '*', '=', '!', '?', '`', '-']);
         let mailbox = Mailbox::parse(word).ok()?;
         mailbox.domain().contains(|c: char| c.is_alphabetic()).then(|| word.to_owned())
     })
@@ -74,11 +205,25 @@ mod tests {
             ("<a@x.example>:", Some("a@x.example")),
             ("    b@x.example", Some("b@x.example")),
             ("Recipient: c@x.example.", Some("c@x.example")),
+            ("Recipient: [SMTP:c@x.example]", Some("c@x.example")),
+            ("c=US;a= ;dda:SMTP=c@x.example; on Friday", Some("c@x.example")),
             ("to 'd@x.example' failed", Some("d@x.example")),
             ("no address here, user@ nor @host", None),
             ("at 10:00 @ home", None),
         ] {
             assert_eq!(address_in(text).as_deref(), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_an_address_when_nothing_else_is_in_it() {
+        for (line, found) in [
+            ("  * a@x.example", Some("a@x.example")),
+            ("a@x.example<mailto:a@x.example>", Some("a@x.example")),
+            ("<a@x.example>:", Some("a@x.example")),
+            ("write to a@x.example", None),
+        ] {
+            assert_eq!(lone_address(line).as_deref(), found, "{line}");
         }
     }
 

@@ -3,13 +3,85 @@
 //! Each family implements [`Family`]; [`REGISTRY`] holds them in the order in which they are asked, the ones
 //! with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
 
+mod activehunter;
+mod aol;
+mod barracuda;
+mod biglobe;
+mod bilingual;
+mod bracketed;
+mod communigate;
+mod copy;
+mod courier;
+mod directory;
+mod domino;
+mod dragonfly;
+mod embedded;
+mod entries;
+mod exchange;
+mod exim;
+mod ezweb;
+mod failed_recipients;
+mod fml;
+mod frontbridge;
+mod generic;
+mod gmail;
+mod gmx;
+mod googlegroups;
+mod groupwise;
+mod imail;
+mod interscan;
+mod ironport;
+mod james;
+mod kddi;
+mod labelled;
 mod letter;
+mod list_servers;
+mod listed;
+mod mailenable;
+mod mailfoundry;
+mod mailmarshal;
+mod mcafee;
+mod mdaemon;
+mod messagelabs;
+mod messaging_server;
+mod mfilter;
+mod mimecast;
+mod mxlogic;
+mod opensmtpd;
+mod postfix;
+mod prodigy;
 mod qmail;
+mod sendmail;
+mod service;
+mod ses;
+mod sorry;
+mod starred;
+mod stated;
+mod surfcontrol;
+mod tonline;
+mod trouble;
+mod verizon;
+mod workmail;
+mod yahoo;
+mod zoho;
+
+use std::sync::LazyLock;
 
 pub(super) use letter::Letter;
+use regex::Regex;
 
+use super::feedback::Feedback;
 use super::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage};
 use crate::address::TypedAddress;
+
+/// Longest text kept about one recipient, in bytes.
+const MAX_SAID: usize = 8 * 1024;
+
+/// Recipients kept of one letter. Real ones name a few; a list of thousands is no bounce.
+pub(super) const MAX_RECIPIENTS: usize = 500;
+
+/// Longest text that several recipients get a copy of each, in bytes.
+const MAX_SHARED: usize = 1024;
 
 /// A family of programs that write bounces of their own form.
 pub(super) trait Family: Sync {
@@ -22,8 +94,36 @@ pub(super) trait Family: Sync {
         true
     }
 
+    /// Whether the program writes its bounces like an answer, `Re: …`.
+    fn answers(&self) -> bool {
+        false
+    }
+
     /// Reads a letter of this family; `None` when it is none, or names no recipient.
     fn read(&self, letter: &Letter<'_>) -> Option<Reading>;
+}
+
+/// How sure a family is of the recipients it read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Confidence {
+    /// Taken for one because it stands near words of failure, and for nothing better.
+    Doubtful,
+    /// A sentence or a list says so, in words that no family claims as its own.
+    Likely,
+    /// Read from where the family is known to write it.
+    #[default]
+    Sure,
+}
+
+impl Confidence {
+    /// What a defect says of it; nothing where there is nothing to say.
+    pub(super) const fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::Doubtful => Some("guessed from an address near words of failure (confidence: doubtful)"),
+            Self::Likely => Some("read from prose of no known program (confidence: likely)"),
+            Self::Sure => None,
+        }
+    }
 }
 
 /// What a family found in a letter.
@@ -35,25 +135,133 @@ pub(super) struct Reading {
     pub(super) message: MessageFields,
     /// Where in the letter's text the returned message begins.
     pub(super) original_at: Option<usize>,
+    /// How sure the family is of the recipients.
+    pub(super) confidence: Confidence,
+    /// What is known of the returned message otherwise.
+    pub(super) original: Option<ReturnedMessage>,
+    /// That it is no bounce but a complaint, and what it says.
+    pub(super) feedback: Option<Feedback>,
+}
+
+impl Reading {
+    /// A reading of recipients and nothing else.
+    fn of(recipients: Vec<RecipientFields>) -> Self {
+        Self { recipients, ..Self::default() }
+    }
+
+    /// The same from a host with this name, if it is one.
+    fn reported_by(mut self, host: Option<&str>) -> Self {
+        let host = host.map(|host| host.trim().trim_end_matches(['.', ':', ',']));
+        self.message.reporting_mta = host
+            .filter(|host| host.contains('.') && !host.contains(|c: char| c.is_whitespace() || c == '@'))
+            .map(|host| TypedAddress { kind: None, value: host.to_owned() });
+        self
+    }
+
+    /// The same, not given up yet.
+    fn delayed(mut self) -> Self {
+        for recipient in &mut self.recipients {
+            recipient.action = Some(Action::Delayed);
+        }
+        self
+    }
+
+    /// The same, as sure as this.
+    const fn with(mut self, confidence: Confidence) -> Self {
+        self.confidence = confidence;
+        self
+    }
 }
 
 /// Every family, in the order in which they are asked.
-static REGISTRY: &[&dyn Family] = &[&qmail::Qmail];
+static REGISTRY: &[&dyn Family] = &[
+    &ses::Ses,
+    &embedded::Embedded,
+    &qmail::Qmail,
+    &googlegroups::GoogleGroups,
+    &starred::Starred,
+    &gmail::Gmail,
+    &yahoo::Yahoo,
+    &aol::Aol,
+    &workmail::WorkMail,
+    &zoho::Zoho,
+    &gmx::Gmx,
+    &tonline::TOnline,
+    &dragonfly::DragonFly,
+    &james::James,
+    &mailmarshal::MailMarshal,
+    &mfilter::MFilter,
+    &ezweb::EzWeb,
+    &kddi::Kddi,
+    &biglobe::Biglobe,
+    &mailfoundry::MailFoundry,
+    &mxlogic::MxLogic,
+    &mcafee::McAfee,
+    &mimecast::Mimecast,
+    &mailenable::MailEnable,
+    &bracketed::Bracketed,
+    &trouble::Trouble,
+    &fml::Fml,
+    &activehunter::ActiveHunter,
+    &surfcontrol::SurfControl,
+    &barracuda::Barracuda,
+    &prodigy::Prodigy,
+    &ironport::IronPort,
+    &messagelabs::MessageLabs,
+    &frontbridge::FrontBridge,
+    &sorry::Sorry,
+    &bilingual::Bilingual,
+    &labelled::Labelled,
+    &directory::Directory,
+    &verizon::Verizon,
+    &postfix::Postfix,
+    &exim::Exim,
+    &opensmtpd::OpenSmtpd,
+    &courier::Courier,
+    &exchange::Exchange,
+    &domino::Domino,
+    &groupwise::GroupWise,
+    &imail::Imail,
+    &interscan::InterScan,
+    &communigate::CommuniGate,
+    &mdaemon::MDaemon,
+    &messaging_server::MessagingServer,
+    &list_servers::ListServers,
+    &sendmail::Sendmail,
+    &failed_recipients::FailedRecipients,
+    &listed::Listed,
+    &stated::Stated,
+    &generic::Generic,
+];
 
 /// A letter that a family could read.
 pub(super) struct Found {
+    /// The name of the family.
+    pub(super) family: &'static str,
     pub(super) reading: Reading,
     pub(super) original: Option<ReturnedMessage>,
 }
 
-/// Asks the families one after the other. `bounce` says that the header looks like a bounce's.
-pub(super) fn read(letter: &Letter<'_>, bounce: bool) -> Option<Found> {
-    REGISTRY.iter().filter(|family| bounce || family.certain()).find_map(|family| {
-        let reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
-        let original =
-            reading.original_at.and_then(|at| super::returned::read(letter.text.get(at..)?.as_bytes()));
-        Some(Found { reading, original })
+/// Asks the families one after the other.
+pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
+    let bounce = letter.bounce;
+    // Someone answers to a bounce, or forwards one: his letter is none.
+    let talk = !bounce && is_talk(letter);
+    let asked = |family: &&&dyn Family| bounce || (family.certain() && (!talk || family.answers()));
+    REGISTRY.iter().filter(asked).find_map(|family| {
+        let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
+        reading.original_at = reading.original_at.or(letter.original_at);
+        let original = letter.original.clone().or_else(|| reading.original.take());
+        Some(Found { family: family.name(), reading, original })
     })
+}
+
+/// Whether the subject is that of an answer or a forward between people.
+fn is_talk(letter: &Letter<'_>) -> bool {
+    let subject = letter.subject();
+    let reply = ["re:", "fw:", "fwd:", "aw:", "wg:", "tr:", "rv:", "sv:"];
+    let null_path = letter.header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
+    reply.iter().any(|start| subject.starts_with(start)) && !null_path
 }
 
 /// A recipient that failed, with what is said about it; `text` may be empty.
@@ -62,7 +270,54 @@ pub(super) fn failed(address: &str, text: &str) -> RecipientFields {
     RecipientFields {
         final_recipient: Some(TypedAddress { kind: None, value: address.to_owned() }),
         action: Some(Action::Failed),
+        remote_mta: remote_host(text),
         diagnostic_code: (!text.is_empty()).then(|| Diagnostic { kind: None, text: text.to_owned() }),
         ..RecipientFields::default()
+    }
+}
+
+/// How programs name the host that refused, in lower case.
+static REMOTE_HOST: LazyLock<Regex> = LazyLock::new(|| {
+    letter::pattern(
+        r"(?i)\b(?:host|server|connect to|connected to|talking to|remote host|lost connection with|giving up on)\s+<?(?P<a>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+)|(?m)^(?P<b>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+) (?:does not like recipient|failed after i sent)",
+    )
+});
+
+/// The host that refused, where the text names one.
+fn remote_host(text: &str) -> Option<TypedAddress> {
+    let found = REMOTE_HOST.captures(text)?;
+    let host = found.name("a").or_else(|| found.name("b"))?;
+    Some(TypedAddress { kind: None, value: host.as_str().to_owned() })
+}
+
+/// Whether two addresses are the same but for the case of their letters.
+fn same_address(a: &str, b: &str) -> bool {
+    a.trim_matches(['<', '>']).eq_ignore_ascii_case(b.trim_matches(['<', '>']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_that_refused_is_read_from_the_text() {
+        for (text, host) in [
+            ("host mx.x.example[192.0.2.1] said: 550 no", Some("mx.x.example")),
+            ("192.0.2.7 does not like recipient.\nRemote host said: 550 no", Some("192.0.2.7")),
+            ("Connected to 192.0.2.7 but sender was rejected.", Some("192.0.2.7")),
+            ("... while talking to mx.x.example.:", Some("mx.x.example")),
+            ("Remote host said: 550 no", None),
+            ("", None),
+        ] {
+            assert_eq!(remote_host(text).map(|mta| mta.value).as_deref(), host, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_family_has_a_name_of_its_own() {
+        let mut names: Vec<_> = REGISTRY.iter().map(|family| family.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), REGISTRY.len());
     }
 }

@@ -50,8 +50,11 @@ async fn decide(
     event: &NewEvent,
     now: Timestamp,
 ) -> Result<(EventChange, Option<Change>), sqlx::Error> {
-    if !event.applies {
+    if event.quarantined {
         return Ok((EventChange::Quarantined, None));
+    }
+    if !event.applies {
+        return Ok((EventChange::None, None)); // it names nobody who could be on the list
     }
     let class = event.classification.class;
     let kind = counter_of(class);

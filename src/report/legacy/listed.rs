@@ -1,0 +1,126 @@
+//! No known program, but a sentence that ends in a colon and says that delivery failed, and addresses under it.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::entries::Entries;
+use super::letter::{Letter, addresses_in, lone_address, pattern};
+use super::{Confidence, Family, Reading};
+
+pub(super) struct Listed;
+
+/// Words of failure, in lower case.
+pub(super) static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:(?:not|n't|never|unable to|failed to|impossible to) (?:yet |be |been |get |have |reach |possible |able to )*(?:a valid|valid|deliver|sent|send|reach|receive|accept|transmit|process)|undeliver|nondeliver|non-deliver|del[ie]very[^:]{0,60}(?:fail|abort|problem|error|delay|unsuccessful|impossible|reject|refus|suspend)|fail(?:ed|ure|s)?\b|reject|bounced|returned to|returned mail|aborted|delayed|unknown|invalid|permanent(?:ly)? (?:fatal )?error|returned permanent|does not exist|no such|unreachable|rejected by|nicht (?:\S+ )?(?:zugestellt|zustellbar|zustellen|erreicht|ausgeliefert|übermittelt)|unzustellbar|unbekannt|fehlgeschlagen|n'a pas pu|n'a pu|n'ont pas|pas (?:pu )?(?:etre|être)|échec|echec|impossible de|non remis|no (?:se )?(?:ha |pudo |pudieron )?(?:podido |ser )*(?:entreg|enviar|enviad)|no pudo ser|fall[oó]|error al|imposible|non (?:è|e'|e) stato|non (?:ha )?potuto|impossibile|non consegn|mancata consegna|não (?:foi|pôde|pode)|nao (?:foi|pode)|falha|niet (?:worden |kunnen )?(?:bezorg|aflever|afgelever)|onbestelbaar|kon niet|nie (?:mogła|mogło|może|można|został|udało)|niedostarcz|не (?:может|удалось|доставлен|было|могло)|невозможно|недоставлен|できません|届きません|配信不能|配送不能|失敗|无法|無法|失败|失敗|退信|不存在)",
+    )
+});
+
+/// Words for those whom mail is for.
+static WHOM: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"following|recipient|address|\buser|mailbox|destination|deliver(?:ed)? to|message to|mail to|e-?mail to|sent to|empfänger|adresse|destinat|dirección|direccion|indirizz|endereço|geadresseerde|ontvanger|adresat|odbiorc|получател|адрес|あて先|宛先|受信者|收件人|地址|account",
+    )
+});
+
+/// What says that tries go on.
+pub(super) static WARNING: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:has|have) (?:been delayed|not yet been)|this is (?:just|only) a warning|this is a warning|warning message only|will (?:be retried|continue to (?:attempt|try|be tried|retry))|delivery attempts will continue|we will continue to|still being retried|wird weiterhin versucht|nous continuerons|se seguirá intentando|not been delivered yet",
+    )
+});
+
+impl Family for Listed {
+    fn name(&self) -> &'static str {
+        "listed"
+    }
+
+    fn certain(&self) -> bool {
+        false
+    }
+
+    fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        let mut entries = Entries::default();
+        let mut tail = String::new();
+        // The sentence may have begun on the line before.
+        let mut before = String::new();
+        let mut heading = String::new();
+        let mut open = false;
+        let mut found = 0;
+        for (_, line) in letter.lines() {
+            let trimmed = line.trim();
+            if trimmed.is_empty() {
+                continue;
+            }
+            if open && let Some((address, said)) = item(trimmed) {
+                entries.begin(&address, said);
+                found += 1;
+                continue;
+            }
+            let sentence = format!("{before} {trimmed}");
+            let ruled = trimmed.starts_with("--") && trimmed.ends_with("--");
+            let ends = ruled || trimmed.ends_with([':', '：', '.', '!', 'à', 'a', 'o', 'n', '。']);
+            if ends && trimmed.len() < 300 && WHOM.is_match(&sentence) && FAILURE.is_match(&sentence) {
+                open = true;
+                found = 0;
+                if entries.is_empty() {
+                    heading = sentence.trim().to_owned();
+                }
+            } else if open && found > 0 {
+                // The first line that is no address ends the list, or says why.
+                entries.add(trimmed);
+                open = line.starts_with([' ', '\t']);
+            } else if open && !said_between(trimmed) {
+                open = false;
+            }
+            if !entries.is_empty() && tail.len() < super::MAX_SAID && trimmed.contains(char::is_alphanumeric)
+            {
+                tail.push_str(trimmed);
+                tail.push('\n');
+            }
+            trimmed.clone_into(&mut before);
+            if before.len() > 200 {
+                before.clear();
+            }
+        }
+        if entries.is_empty() {
+            return None;
+        }
+        if entries.len() == 1 {
+            tail.lines().for_each(|line| entries.add_new(line));
+        }
+        entries.fill(if tail.is_empty() { &heading } else { &tail });
+        let reading = Reading::of(entries.finish()).with(Confidence::Likely);
+        Some(if letter.says(&WARNING) { reading.delayed() } else { reading })
+    }
+}
+
+/// An address with a bullet or a label before it and a reason after it.
+fn item(line: &str) -> Option<(String, &str)> {
+    if let Some(address) = lone_address(line) {
+        return Some((address, ""));
+    }
+    let bare = line.trim_start_matches(['*', '-', '•', '·', '>', ' ', '\t']);
+    let first = bare.split_whitespace().next()?;
+    if let Some(address) = lone_address(first) {
+        return Some((address, bare[first.len()..].trim_start_matches([':', '-', ' '])));
+    }
+    // "Recipient: a@x.example", "To: <a@x.example>"
+    let (label, value) = bare.split_once(':')?;
+    let address = lone_address(value)?;
+    (label.split_whitespace().count() <= 4 && !is_sender(label)).then_some((address, ""))
+}
+
+/// A label of somebody who is no recipient.
+fn is_sender(label: &str) -> bool {
+    let label = label.to_lowercase();
+    ["from", "sender", "von", "absender", "reply", "contact", "return-path", "cc"]
+        .iter()
+        .any(|word| label.contains(word))
+}
+
+/// Words that may stand between the sentence and the list.
+fn said_between(line: &str) -> bool {
+    addresses_in(line).next().is_none() && line.chars().all(|c| !c.is_alphanumeric())
+}
