@@ -159,7 +159,8 @@ fn describe(config: &Config) {
         .map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string());
     let store: PathBuf =
         std::path::absolute(&config.store.path).unwrap_or_else(|_| config.store.path.clone());
-    info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), "dsnd");
+    let keys = config.return_paths.keys().all().iter().map(|key| key.id().to_string()).collect::<Vec<_>>();
+    info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), keys = keys.join(","), "dsnd");
     let public = config.listen.iter().any(|address| !address.ip().is_loopback());
     if public && config.trust_unsigned {
         warn!("return_path.trust_unsigned = true: whoever reaches the port can have an address suppressed");

@@ -42,6 +42,7 @@
 //! | 6531–6533 | internationalised mail | Yes, the receiving side |
 //! | 8098 | disposition notifications | Yes, as far as recognising them |
 //! | 7504, 7505 | 521, 556, null MX | Yes, as evidence |
+//! | 2104, 4648, draft-levine-smtp-batv | HMAC, base32, BATV | Yes, for return paths |
 //! | 1870, 2034, 2920, 6152 | SIZE, enhanced codes in replies, pipelining, 8BITMIME | Yes |
 //! | 3030, 3207 | BDAT, STARTTLS | No |
 

@@ -10,6 +10,7 @@ mod guide;
 mod log;
 mod output;
 mod paper;
+mod return_path;
 mod serve;
 mod status;
 mod suppressions;
@@ -60,6 +61,9 @@ enum Verb {
     /// Ask and change the suppression list.
     #[command(subcommand)]
     Suppressions(suppressions::Suppressions),
+    /// Make and check signed return paths, and the keys that sign them.
+    #[command(subcommand)]
+    ReturnPath(return_path::ReturnPathVerb),
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(verb) => explain::run(config, &verb),
         Verb::Status(verb) => status::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
+        Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
     };
     match result {

@@ -91,8 +91,8 @@ fn same_host(mta: &str, host: &str) -> bool {
 /// The colour of a decision or a state: red where an address is lost, yellow where one is watched, green else.
 pub(super) fn style_of(word: &str) -> Style {
     let colour = match word {
-        "suppress" | "complaint" | "suppressed" | "hard" => AnsiColor::Red,
-        "count" | "host" | "sender" | "soft" => AnsiColor::Yellow,
+        "suppress" | "complaint" | "suppressed" | "hard" | "refused" => AnsiColor::Red,
+        "count" | "host" | "sender" | "soft" | "unsigned" => AnsiColor::Yellow,
         _ => AnsiColor::Green,
     };
     Style::new().bold().fg_color(Some(colour.into()))

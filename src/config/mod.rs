@@ -1,6 +1,7 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod reader;
+mod return_path;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,12 @@ use std::time::Duration;
 
 pub use reader::Problem;
 use reader::Reader;
+pub use return_path::{KeyFileError, read_key_file};
+use return_path::{return_paths, trust_unsigned};
 
 use crate::classify::rules::RuleFile;
 use crate::policy::Policy;
-use crate::returnpath::{LocalPartPattern, ReturnPaths};
+use crate::returnpath::ReturnPaths;
 use crate::smtp::settings::{BareNewline, Settings};
 
 /// Where a configuration is looked for when none is named.
@@ -141,7 +144,7 @@ impl Config {
         let mut reader = Reader::new(name, text, environment);
         let listen = listen(&mut reader);
         let smtp = smtp(&mut reader);
-        let (domains, return_paths) = return_paths(&mut reader);
+        let (domains, return_paths) = return_paths(&mut reader, name);
         let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
@@ -253,50 +256,6 @@ fn is_hostname(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-}
-
-fn return_paths(reader: &mut Reader) -> (Vec<String>, ReturnPaths) {
-    let mut domains = vec!["localhost".to_owned()];
-    if let Some((at, texts)) = reader.texts("return_path.domains") {
-        if texts.is_empty() {
-            reader.wrong(&at, "name at least one domain, or no bounce can come in");
-        }
-        for text in &texts {
-            if crate::address::Mailbox::new("postmaster", text).is_err() {
-                reader.wrong(&at, format!("{text:?} is no domain, such as \"bounces.example.com\""));
-            }
-        }
-        domains = texts;
-    }
-    let mut patterns: Vec<LocalPartPattern> = "*".parse().into_iter().collect();
-    if let Some((at, texts)) = reader.texts("return_path.local_parts") {
-        if texts.is_empty() {
-            reader.wrong(&at, "name at least one local part, or \"*\" for all");
-        }
-        patterns.clear();
-        for text in &texts {
-            match text.parse() {
-                Ok(pattern) => patterns.push(pattern),
-                Err(error) => reader.wrong(&at, error.to_string()),
-            }
-        }
-    }
-    let paths = ReturnPaths::new(&domains, patterns);
-    (domains, paths)
-}
-
-/// Unsigned reports may be believed unasked only where no stranger can send one.
-fn trust_unsigned(reader: &mut Reader, name: &str, listen: &[SocketAddr]) -> bool {
-    if let Some((_, value)) = reader.boolean("return_path.trust_unsigned") {
-        return value;
-    }
-    let private = listen.iter().all(|address| address.ip().is_loopback());
-    if !private {
-        let what = "set it when listening beyond this machine: true lets every report change the list, \
-                    whoever sent it; false records reports and suppresses nothing";
-        reader.impossible(name, "return_path.trust_unsigned", what.to_owned());
-    }
-    private
 }
 
 fn store(reader: &mut Reader) -> StoreConfig {

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 /// Prefix of environment variables that override keys: `DSND_STORE_PATH` is `store.path`.
 const PREFIX: &str = "DSND_";
@@ -187,6 +189,38 @@ impl Reader {
             (at, Value::Text(text)) => Some((at, text)),
             (at, other) => self.mistyped(&at, &other, "a string"),
         }
+    }
+
+    /// A string that may stand in the environment only; in the file it is an unknown key. It is wiped from memory.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<(Place, Zeroizing<String>)> {
+        match self.found.remove(&key.replace('.', "_"))? {
+            Found { place, value: Value::Text(text), .. } => {
+                Some((Place { place, key }, Zeroizing::new(text)))
+            }
+            Found { .. } => None,
+        }
+    }
+
+    /// A string with a form of its own.
+    pub(super) fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, key: &'static str) -> Option<T> {
+        let (at, text) = self.text(key)?;
+        self.all_parsed(&at, &[text]).pop()
+    }
+
+    /// Every text that has the form; the others are problems.
+    pub(super) fn all_parsed<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        at: &Place,
+        texts: &[String],
+    ) -> Vec<T> {
+        let mut all = Vec::new();
+        for text in texts {
+            match text.parse::<T>() {
+                Ok(value) => all.push(value),
+                Err(error) => self.wrong(at, error.to_string()),
+            }
+        }
+        all
     }
 
     /// A list of strings; in the environment, separated by commas.

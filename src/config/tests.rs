@@ -19,7 +19,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     let (shown, built_in) = (parse(text).unwrap(), parse("").unwrap());
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
-    let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader), store(&mut reader));
+    let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
     let _ =
         (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), trust_unsigned(&mut reader, "", &[]));
     for key in reader.known() {
@@ -76,6 +76,52 @@ fn beyond_this_machine_the_operator_must_say_what_unsigned_reports_may_do() {
         let text = format!("{public}[return_path]\ntrust_unsigned = {value}\n");
         assert_eq!(parse(&text).unwrap().trust_unsigned, value);
     }
+}
+
+const KEY: &str = "1 000102030405060708090a0b0c0d0e0f";
+
+#[test]
+fn keys_come_from_a_file_that_nobody_else_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    let text = format!("[return_path]\nkeys_file = {file:?}\n");
+    for (mode, fine) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o700, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let parsed = parse(&text);
+        assert_eq!(parsed.is_ok(), fine, "{mode:o}: {parsed:?}");
+        if let Ok(config) = parsed {
+            assert_eq!(config.return_paths.keys().newest().unwrap().id(), 1);
+        } else {
+            assert!(problems(&text)[0].contains("chmod 600"));
+        }
+    }
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&file, format!("{KEY}\n1 0203\n")).unwrap();
+    assert!(problems(&text)[0].contains("entry 2"));
+    let missing = format!("[return_path]\nkeys_file = {:?}\n", folder.path());
+    assert!(problems(&missing)[0].contains("no key file"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(problems(&text)[0].contains("keygen"));
+}
+
+#[test]
+fn keys_come_from_the_environment_and_stand_in_no_message() {
+    let with = |value: &str| {
+        let variable = ("DSND_RETURN_PATH_KEYS".to_owned(), value.to_owned());
+        Config::parse("t.toml", "[return_path]\nunsigned = \"refuse\"\n", std::iter::once(variable))
+    };
+    let config = with(&format!("{KEY}, {}", KEY.replacen('1', "2", 1))).unwrap();
+    assert_eq!(config.return_paths.keys().newest().unwrap().id(), 2);
+    assert!(!format!("{config:?}").contains("0001"), "no secret is shown");
+    let error = with("1 abcxyz").unwrap_err().to_string();
+    assert!(
+        error.starts_with("DSND_RETURN_PATH_KEYS: return_path.keys: entry 1") && !error.contains("abcxyz")
+    );
+    let said = problems("[return_path]\nkeys = \"1 abcdef\"\nunsigned = \"refuse\"\nprefix = \"a=\"\n");
+    assert!(said[0].contains("t.toml:2: return_path.keys: unknown key"), "keys have no place here: {said:?}");
+    assert!(said[1].contains("every bounce would be refused") && said[2].contains("no prefix"), "{said:?}");
 }
 
 #[test]

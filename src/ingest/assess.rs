@@ -64,7 +64,7 @@ fn only_candidate(report: &Report) -> Option<String> {
 }
 
 /// Decodes xtext (RFC 3461 §4); `None` where nothing in it is encoded.
-fn from_xtext(text: &str) -> Option<String> {
+pub(super) fn from_xtext(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

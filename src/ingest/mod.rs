@@ -1,6 +1,7 @@
 //! One bounce's way: from the SMTP session through reading and deciding into the store, and only then "250".
 
 mod assess;
+mod attribute;
 mod digest;
 
 use std::sync::Arc;
@@ -11,14 +12,15 @@ use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 pub use assess::{Assessed, assess};
+pub use attribute::{Attribution, attribute};
 pub use digest::{digest, event_key};
 
 use crate::address::{ForwardPath, Mailbox};
 use crate::classify::Classifier;
 use crate::report::{Report, ReportKind};
-use crate::returnpath::{Acceptance, ReturnPaths, Trust};
+use crate::returnpath::{Refusal, ReturnPaths, Trust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
-use crate::store::{ANY_STREAM, EventChange, NewEvent, NewMessage, Store, StoreError};
+use crate::store::{EventChange, NewEvent, NewMessage, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
 const COMPRESSION: i32 = 3;
@@ -92,10 +94,17 @@ impl<S: Store> Ingest<S> {
 
 impl<S: Store> Sink for Ingest<S> {
     fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict {
-        match self.settings.return_paths.accepts(recipient) {
-            Acceptance::Accept => RecipientVerdict::Accept,
-            Acceptance::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
-            Acceptance::NotOurs => RecipientVerdict::NotOurs,
+        let Err(refusal) = self.settings.return_paths.judge(recipient, Timestamp::now()) else {
+            return RecipientVerdict::Accept;
+        };
+        match refusal {
+            Refusal::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
+            Refusal::NotOurs => RecipientVerdict::NotOurs,
+            Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
+                // Never the address itself: a token in a log lets its reader send reports about its recipient.
+                info!(reason = refusal.as_str(), %refusal, "return path refused");
+                RecipientVerdict::Refuse(refusal.text())
+            }
         }
     }
 
@@ -125,7 +134,7 @@ fn prepare(
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let report = Report::parse(message);
-        let (events, left_out) = events(classifier, settings, &report, &digest(message, now));
+        let (events, left_out) = events(classifier, settings, envelope, &report, &digest(message, now));
         (report, events, left_out)
     }));
     let (report, events, left_out) = match read {
@@ -189,20 +198,31 @@ fn prepare(
 fn events(
     classifier: &Classifier,
     settings: &IngestSettings,
+    envelope: &Envelope,
     report: &Report,
     digest: &[u8; 32],
 ) -> (Vec<NewEvent>, usize) {
     let left_out = report.recipients.len().saturating_sub(settings.max_recipients);
-    let trust = Trust::Unsigned;
-    let events = report.recipients.iter().take(settings.max_recipients).enumerate().map(|(index, fields)| {
-        let assessed = assess(classifier, report, fields);
-        let recipient = assessed.recipient.clone().unwrap_or_default();
+    let groups = || report.recipients.iter().take(settings.max_recipients);
+    let (named, classifications): (Vec<_>, Vec<_>) = groups()
+        .map(|fields| assess(classifier, report, fields))
+        .map(|assessed| (assessed.recipient, assessed.classification))
+        .unzip();
+    let return_paths = &settings.return_paths;
+    let paths: Vec<_> =
+        envelope.recipients.iter().map(|to| return_paths.accepted(&to.forward_path)).collect();
+    let attributions = attribute(return_paths.keys(), &paths, report, named);
+    let said = groups().zip(classifications).zip(attributions).enumerate();
+    let events = said.map(|(index, ((fields, classification), attribution))| {
+        let Attribution { trust, applies, stream, recipient } = attribution;
+        let recipient = recipient.unwrap_or_default();
+        let believed = applies || (trust == Trust::Unsigned && settings.trust_unsigned);
         NewEvent {
             key: event_key(digest, index),
             trust,
-            quarantined: !trust.applies(settings.trust_unsigned),
-            applies: trust.applies(settings.trust_unsigned) && Mailbox::parse(&recipient).is_ok(),
-            stream: ANY_STREAM,
+            quarantined: !believed,
+            applies: believed && Mailbox::parse(&recipient).is_ok(),
+            stream,
             recipient_key: crate::address::comparison_form(&recipient),
             recipient: cut(recipient),
             original_recipient: bounded(
@@ -215,7 +235,7 @@ fn events(
             diagnostic_code: bounded(fields.diagnostic_code.as_ref().map(|code| code.text.clone())),
             remote_mta: bounded(fields.remote_mta.as_ref().map(|mta| mta.value.clone())),
             last_attempt_date: fields.last_attempt_date,
-            classification: assessed.classification,
+            classification,
         }
     });
     (events.collect(), left_out)

@@ -62,6 +62,8 @@ pub enum RecipientVerdict {
     NoSuchMailbox,
     /// The domain is not ours: `550 5.7.1`, no relaying.
     NotOurs,
+    /// Ours by its form, and not taken: `550 5.7.1` with this text, which tells a postmaster why.
+    Refuse(&'static str),
 }
 
 /// What became of a message.

@@ -10,10 +10,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::return_path::{self, Arrival};
 use super::{FAILED, Language, output};
 use crate::classify::evidence::Evidence;
 use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
-use crate::ingest::assess;
+use crate::ingest::{assess, attribute};
 use crate::report::{Action, RecipientFields, Report, mbox};
 use crate::status::ReplyCode;
 
@@ -35,6 +36,9 @@ pub(super) struct Explain {
     /// The language of explanations.
     #[arg(long, value_enum, default_value = "en")]
     lang: Language,
+    /// The address the messages came to: says how far they are believed. Keys come from the configuration.
+    #[arg(long, value_name = "ADDRESS")]
+    return_path: Option<String>,
 }
 
 /// One message, explained; the field names are the same everywhere.
@@ -68,6 +72,9 @@ struct OriginalPart {
 #[derive(Debug, Serialize)]
 struct RecipientPart {
     recipient: Option<String>,
+    /// Only where the return path is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<&'static str>,
     original_recipient: Option<String>,
     final_recipient: Option<String>,
     action: Option<&'static str>,
@@ -93,6 +100,10 @@ struct RecipientPart {
 
 /// Explains every file; goes on after one that cannot be read, and says so in the exit status.
 pub(super) fn run(config: Option<&Path>, arguments: &Explain) -> anyhow::Result<ExitCode> {
+    let arrival = match &arguments.return_path {
+        Some(address) => Some(return_path::arrival(config, address)?),
+        None => None,
+    };
     let classifier = super::classifier(config)?;
     let mut out = output::stdout();
     let mut code = ExitCode::SUCCESS;
@@ -108,7 +119,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Explain) -> anyhow::Result<
         for (index, message) in mbox::messages(&message).enumerate() {
             // The first bears the file's name alone, so that a file of one message is called what it is.
             let source = if index == 0 { source.clone() } else { format!("{source}#{}", index + 1) };
-            let explained = explain(&classifier, &source, &message);
+            let explained = explain(&classifier, &source, &message, arrival.as_ref());
             if arguments.json {
                 output::json_line(&mut out, &explained)?;
             } else {
@@ -134,9 +145,23 @@ fn read(source: &str) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
-fn explain<'a>(classifier: &Classifier, source: &'a str, message: &[u8]) -> Explained<'a> {
+fn explain<'a>(
+    classifier: &Classifier,
+    source: &'a str,
+    message: &[u8],
+    arrival: Option<&Arrival>,
+) -> Explained<'a> {
     let report = Report::parse(message);
-    let recipients = report.recipients.iter().map(|fields| recipient(classifier, &report, fields)).collect();
+    let mut recipients: Vec<_> =
+        report.recipients.iter().map(|fields| recipient(classifier, &report, fields)).collect();
+    if let Some(Arrival { keys, path }) = arrival {
+        let named = recipients.iter().map(|part| part.recipient.clone()).collect();
+        let attributions = attribute(keys, std::slice::from_ref(path), &report, named);
+        for (part, attribution) in recipients.iter_mut().zip(attributions) {
+            part.recipient = attribution.recipient;
+            part.trust = Some(attribution.trust.as_str());
+        }
+    }
     Explained {
         source,
         kind: report.kind.as_str(),
@@ -172,6 +197,7 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
     RecipientPart {
         context: context.map(|source| source.text),
         recipient: assessed.recipient,
+        trust: None,
         original_recipient: fields.original_recipient.as_ref().map(|address| address.value.clone()),
         final_recipient: fields.final_recipient.as_ref().map(|address| address.value.clone()),
         action: fields.action.map(Action::as_str),

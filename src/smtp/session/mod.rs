@@ -229,6 +229,10 @@ impl Session {
                 transaction.refused = true;
                 ok(Reply::new(550, 7, 1, "Relaying denied"))
             }
+            RecipientVerdict::Refuse(text) => {
+                transaction.refused = true;
+                ok(Reply::new(550, 7, 1, text)) // RFC 3463 §3.8: delivery not authorized
+            }
         }
     }
 

@@ -17,6 +17,7 @@ fn check(path: &ForwardPath) -> RecipientVerdict {
         ForwardPath::Postmaster => RecipientVerdict::Accept,
         ForwardPath::Mailbox(mailbox) if mailbox.domain() != "ours.example" => RecipientVerdict::NotOurs,
         ForwardPath::Mailbox(mailbox) if mailbox.local_part() == "user" => RecipientVerdict::Accept,
+        ForwardPath::Mailbox(mailbox) if mailbox.local_part() == "old" => RecipientVerdict::Refuse("Expired"),
         ForwardPath::Mailbox(_) => RecipientVerdict::NoSuchMailbox,
     }
 }
@@ -50,6 +51,7 @@ fn a_transaction_collects_its_envelope() {
             ("RCPT TO:<user@ours.example> ORCPT=rfc822;u@x.example", "250 2.1.5"),
             ("RCPT TO:<nobody@ours.example>", "550 5.1.1"),
             ("RCPT TO:<user@else.example>", "550 5.7.1"),
+            ("RCPT TO:<old@ours.example>", "550 5.7.1"),
             ("RCPT TO:<postmaster>", "250 2.1.5"),
         ],
     );

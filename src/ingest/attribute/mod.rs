@@ -1,0 +1,168 @@
+//! Whose report is it? The return paths it came to, held against the addresses in it.
+
+use std::collections::BTreeMap;
+
+use super::assess::from_xtext;
+use crate::address::{Mailbox, comparison_form};
+use crate::report::fields::decoded;
+use crate::report::{RecipientFields, Report};
+use crate::returnpath::{Candidates, Keys, ReturnPath, Token, Trust, prove};
+use crate::store::ANY_STREAM;
+
+/// Addresses taken from a report's text, at most.
+const MAX_IN_TEXT: usize = 100;
+
+/// How much of the text is looked at, in bytes.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// To whom a recipient group belongs, and how far it is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribution {
+    /// The address we mailed: the proven one, else what the group says.
+    pub recipient: Option<String>,
+    /// How far it is believed.
+    pub trust: Trust,
+    /// Whether the return path lets its decision count; for `unsigned` the operator says that.
+    pub applies: bool,
+    /// The stream of the token.
+    pub stream: i64,
+}
+
+/// A token that the report came to, with the address beside it.
+type Signed<'a> = (&'a Token, Option<&'a Mailbox>);
+
+/// Attributes every group. `paths` are the envelope's, `named` is what each group says about its recipient
+/// ([`super::assess()`]), in the order of the report; no more groups than there are of these are looked at.
+#[must_use]
+pub fn attribute(
+    keys: &Keys,
+    paths: &[ReturnPath],
+    report: &Report,
+    named: Vec<Option<String>>,
+) -> Vec<Attribution> {
+    // One entry a token, however often and in whatever spellings its address was given.
+    let mut signed: BTreeMap<&[u8], Signed<'_>> = BTreeMap::new();
+    for path in paths {
+        if let ReturnPath::Token { token, readable } = path {
+            let (_, known) = signed.entry(token.octets()).or_insert((token, None));
+            *known = known.or(readable.as_ref());
+        }
+    }
+    let signed: Vec<_> = signed.into_values().collect();
+    if signed.is_empty() { unsigned(paths, named) } else { by_tokens(keys, &signed, report, named) }
+}
+
+/// Without a token: what the group says, and for a report about one recipient what VERP says.
+fn unsigned(paths: &[ReturnPath], mut named: Vec<Option<String>>) -> Vec<Attribution> {
+    let mut verp = paths.iter().filter_map(|path| match path {
+        ReturnPath::Verp { recipient } | ReturnPath::Batv { recipient: Some(recipient) } => Some(recipient),
+        _ => None,
+    });
+    if let ([named], Some(recipient), None) = (&mut named[..], verp.next(), verp.next())
+        && named.as_deref().map(comparison_form) != Some(recipient.comparison_form())
+    {
+        *named = Some(recipient.to_string());
+    }
+    let attribution =
+        |recipient| Attribution { recipient, trust: Trust::Unsigned, applies: false, stream: ANY_STREAM };
+    named.into_iter().map(attribution).collect()
+}
+
+fn by_tokens(
+    keys: &Keys,
+    signed: &[Signed<'_>],
+    report: &Report,
+    named: Vec<Option<String>>,
+) -> Vec<Attribution> {
+    let tokens = || signed.iter().map(|(token, _)| *token);
+    // What each group says itself, with the place of its first address in the list.
+    let mut addresses = Vec::new();
+    let mut owners = Vec::new();
+    for (group, (fields, named)) in report.recipients.iter().zip(&named).enumerate() {
+        addresses.extend(named.clone());
+        addresses.extend(addresses_of(fields));
+        owners.resize(addresses.len(), group);
+    }
+    let candidates = Candidates::new(keys, tokens(), addresses);
+    let mut proven: Vec<Option<(usize, &Token)>> = vec![None; named.len()];
+    for token in tokens() {
+        for place in candidates.matching(token) {
+            proven[owners[place]].get_or_insert((place, token));
+        }
+    }
+    if let ([named], [None]) = (&named[..], &proven[..]) {
+        return vec![elsewhere(keys, signed, report, named.clone())];
+    }
+    let attribution = |(named, proven): (Option<String>, Option<(usize, &Token)>)| match proven {
+        Some((place, token)) => Attribution {
+            recipient: Some(candidates.address(place).to_owned()),
+            trust: Trust::Proven,
+            applies: true,
+            stream: token.stream().into(),
+        },
+        // Somebody else in a report about one of ours: recorded, and never more.
+        None => not_proven(named),
+    };
+    named.into_iter().zip(proven).map(attribution).collect()
+}
+
+const fn not_proven(recipient: Option<String>) -> Attribution {
+    Attribution { recipient, trust: Trust::TokenOnly, applies: false, stream: ANY_STREAM }
+}
+
+/// A report about one recipient whose own fields do not name the one we mailed: forwarded, or vague. The rest of
+/// the message may name him, else the token itself; where tokens of several recipients fit, nobody is taken.
+fn elsewhere(keys: &Keys, signed: &[Signed<'_>], report: &Report, named: Option<String>) -> Attribution {
+    let mut addresses = report.header.failed_recipients.clone();
+    if let Some(original) = &report.original {
+        addresses.extend(original.to.iter().chain(&original.delivered_to).cloned());
+    }
+    addresses.extend(in_text(&report.text));
+    let candidates = Candidates::new(keys, signed.iter().map(|(token, _)| *token), addresses);
+    let mut found: Option<Attribution> = None;
+    for (token, readable) in signed {
+        let proof = prove(token, *readable, &candidates);
+        let Some(recipient) = proof.recipient else { continue };
+        let form = comparison_form(&recipient);
+        match &found {
+            Some(other) if other.recipient.as_deref().map(comparison_form).as_ref() != Some(&form) => {
+                return not_proven(named);
+            }
+            Some(other) if other.trust == Trust::Proven => {}
+            _ => {
+                found = Some(Attribution {
+                    recipient: Some(recipient),
+                    trust: proof.trust,
+                    applies: true,
+                    stream: token.stream().into(),
+                });
+            }
+        }
+    }
+    found.unwrap_or_else(|| not_proven(named))
+}
+
+/// Every form in which a group may name its recipient.
+fn addresses_of(fields: &RecipientFields) -> Vec<String> {
+    let values = [&fields.original_recipient, &fields.final_recipient].into_iter().flatten();
+    let mut addresses = Vec::new();
+    for value in values.map(|address| decoded(&address.value).trim().to_owned()) {
+        addresses.extend(from_xtext(&value));
+        addresses.push(value);
+    }
+    addresses
+}
+
+/// What looks like an address in the text for people. Taking too much does no harm: a tag has to match.
+fn in_text(text: &str) -> Vec<String> {
+    let text = &text[..text.floor_char_boundary(MAX_TEXT)];
+    text.split(|c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\"'".contains(c))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| word.contains('@') && Mailbox::parse(word).is_ok())
+        .take(MAX_IN_TEXT)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! `dsnd return-path keygen|mint|verify`, and `explain --return-path`.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::{assert_has_keys, failed, status, text};
+use crate::common::{Home, OUR_DOMAIN, hard_bounce};
+
+/// A home whose key file was made by `keygen`.
+fn with_key() -> Home {
+    let home = Home::new();
+    let file = home.path().join("keys").display().to_string();
+    let made = home.run(&["return-path", "keygen", "--output", &file]);
+    assert_eq!(status(&made), 0, "{made:?}");
+    home.with("RETURN_PATH_KEYS_FILE", &file)
+}
+
+fn key_file(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("keys")).unwrap()
+}
+
+#[test]
+fn keys_are_added_to_a_file_that_only_its_owner_reads() {
+    let home = with_key();
+    let path = home.path().join("keys");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, key_file(&home).trim_end()).unwrap();
+    let second = home.run(&["return-path", "keygen", "--output", file]);
+    let said = text(&second.stdout);
+    assert!(said.contains("key 2 added"), "{second:?}");
+    let keys = key_file(&home);
+    let secrets: Vec<&str> = keys.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(secrets.len(), 2);
+    assert!(
+        secrets[0] != secrets[1] && secrets.iter().all(|secret| secret.len() == 64 && !said.contains(secret))
+    );
+    assert!(keys.starts_with("1 ") && keys.contains("\n2 ") && keys.ends_with('\n'));
+
+    let taken = home.run(&["return-path", "keygen", "--output", file, "--id", "2"]);
+    assert!(failed(&taken).contains("key 2 is in"), "{taken:?}");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for arguments in
+        [&["return-path", "keygen", "--output", file][..], &["return-path", "mint", "a@x.example"]]
+    {
+        let refused = home.run(arguments);
+        assert!(failed(&refused).contains("chmod 600"), "{refused:?}");
+    }
+    assert_eq!(key_file(&home), keys, "left as it was");
+    let printed = home.run(&["return-path", "keygen", "--id", "3"]);
+    assert!(text(&printed.stdout).starts_with("3 "), "{printed:?}");
+}
+
+#[test]
+fn what_is_minted_verifies_for_its_recipient_alone() {
+    let home = with_key();
+    let recipients = ["User@Bücher.example", "\"a b\"@example.net"];
+    let minted = home.json(&["return-path", "mint", recipients[0], recipients[1], "--stream", "9", "--json"]);
+    let plain = home.run(&["return-path", "mint", "--stream", "9", recipients[0], recipients[1]]);
+    let lines: Vec<&str> = text(&plain.stdout).lines().collect();
+    assert_eq!(lines.len(), 2);
+    for ((object, line), recipient) in minted.iter().zip(&lines).zip(recipients) {
+        assert_eq!((object["return_path"].as_str(), &object["stream"]), (Some(*line), &9.into()));
+        assert!(line.starts_with("b-") && line.ends_with(OUR_DOMAIN), "{line}");
+        for (asked, code) in [(recipient, 0), ("other@example.net", 1)] {
+            let verified = home.run(&["return-path", "verify", line, "--recipient", asked]);
+            assert_eq!(status(&verified), code, "{verified:?}");
+            assert!(text(&verified.stdout).starts_with(&format!("{line}: valid\n")), "{verified:?}");
+        }
+        let verified = home.json(&["return-path", "verify", line, "--json"]).remove(0);
+        assert_has_keys(
+            &verified,
+            &["state", "kind", "reason", "recipient", "key_id", "stream", "made", "days_left"],
+        );
+        assert_eq!(verified["stream"], 9);
+    }
+    let readable = home.run(&["return-path", "mint", "--readable", "user@example.net"]);
+    let readable = text(&readable.stdout).trim_end();
+    assert!(readable.contains("=user=example.net@"), "{readable}");
+    assert_eq!(home.json(&["return-path", "verify", readable, "--json"])[0]["recipient"], "user@example.net");
+
+    let other = readable.replace("=user=", "=ceo=");
+    let forged = home.run(&["return-path", "verify", &other]);
+    assert_eq!(status(&forged), 1);
+    assert!(text(&forged.stdout).contains("refused\n  because"), "{forged:?}");
+    let fixed = home.run(&["return-path", "verify", &format!("bounces@{OUR_DOMAIN}")]);
+    assert_eq!(status(&fixed), 1, "taken, and no proof: {fixed:?}");
+    assert!(failed(&home.run(&["return-path", "verify", "nobody"])).contains("is no address"));
+    assert!(failed(&Home::new().run(&["return-path", "mint", "a@x.example"])).contains("keygen"));
+}
+
+#[test]
+fn explain_says_how_far_a_message_would_be_believed() {
+    let home = with_key();
+    let file = home.file("bounce.eml", &hard_bounce("one", "x@forward.example"));
+    let file = file.to_str().unwrap();
+    let minted = |recipient| {
+        let output = home.run(&["return-path", "mint", recipient]);
+        text(&output.stdout).trim_end().to_owned()
+    };
+    let fixed = format!("bounces@{OUR_DOMAIN}");
+    for (return_path, recipient, trust) in [
+        (&minted("list@example.net"), "list@example.net", "proven"),
+        (&minted("user@example.net"), "x@forward.example", "token_only"),
+        (&fixed, "x@forward.example", "unsigned"),
+    ] {
+        let explained = home.json(&["explain", "--json", "--return-path", return_path, file]).remove(0);
+        let told = &explained["recipients"][0];
+        assert_eq!((&told["recipient"], &told["trust"]), (&recipient.into(), &trust.into()));
+        assert_eq!(told["final_recipient"], "x@forward.example");
+        let shown = home.run(&["explain", "--return-path", return_path, file]);
+        assert!(text(&shown.stdout).contains(trust), "{shown:?}");
+    }
+    let refused = home.run(&["explain", "--return-path", "b-x@bounces.example.com", file]);
+    assert!(failed(&refused).contains("would be refused"), "{refused:?}");
+    assert!(home.json(&["explain", "--json", file])[0]["recipients"][0].get("trust").is_none());
+}
