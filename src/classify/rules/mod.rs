@@ -1,7 +1,7 @@
 //! Rules as data: what texts mean, one file a family in `config/rules/`, embedded in the binary.
 //!
-//! All patterns are compiled into one automaton, so that a text is searched once, in time linear in its
-//! length, whatever the number of rules. Every rule carries lines that it must match and lines that it must
+//! Patterns are compiled into automata of a few rules each, so that a text is searched in time linear in its
+//! length, whatever it says. Every rule carries lines that it must match and lines that it must
 //! not; both are checked whenever the file is loaded.
 
 use std::collections::HashMap;
@@ -16,6 +16,16 @@ use super::evidence::{EvidenceField, Source};
 use super::facts::Phase;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
+
+/// How many rules share an automaton.
+///
+/// An automaton is built while it runs, state by state. With all rules in one, a text of many words that rules
+/// know leads to a new state at nearly every byte; it outgrows its room and falls back to a search a thousand
+/// times as slow, which a hostile report can have for megabytes. Few rules have few states together.
+const TOGETHER: usize = 8;
+
+/// Room for the states of one automaton, in bytes.
+const STATES: usize = 2 << 20;
 
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
@@ -154,7 +164,8 @@ pub struct RuleFile {
 #[derive(Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
-    automaton: RegexSet,
+    /// One automaton for every [`TOGETHER`] rules, in the order of the rules.
+    automata: Vec<RegexSet>,
 }
 
 impl Rules {
@@ -208,13 +219,18 @@ impl Rules {
                 Err(what) => flaws.push(flaw(&draft.file, &id, what)),
             }
         }
-        let automaton = RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
-            .unicode(false)
-            .size_limit(256 << 20)
-            .dfa_size_limit(64 << 20)
-            .build();
-        let automaton = match automaton {
-            Ok(automaton) => automaton,
+        let automata: Result<Vec<RegexSet>, regex::Error> = rules
+            .chunks(TOGETHER)
+            .map(|rules| {
+                RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
+                    .unicode(false)
+                    .size_limit(64 << 20)
+                    .dfa_size_limit(STATES)
+                    .build()
+            })
+            .collect();
+        let automata = match automata {
+            Ok(automata) => automata,
             Err(cause) => {
                 let before = flaws.len();
                 for (rule, file) in rules.iter().zip(&files) {
@@ -228,7 +244,7 @@ impl Rules {
                 return Err(RuleError(flaws));
             }
         };
-        let loaded = Self { rules, automaton };
+        let loaded = Self { rules, automata };
         for (rule, file) in loaded.rules.iter().zip(&files) {
             flaws.extend(loaded.check_examples(rule).into_iter().map(|what| flaw(file, &rule.id, what)));
         }
@@ -239,17 +255,16 @@ impl Rules {
     #[must_use]
     pub fn find(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
         let lower = lower_case(text);
-        let matches = self.automaton.matches(lower.as_bytes());
-        matches.iter().find_map(|at| {
-            let rule = self.rules.get(at)?;
-            if !rule.applies(context) {
-                return None;
-            }
-            let found = rule.regex()?.find(lower.as_bytes())?;
-            // A "." is a byte: a match may begin or end within a character.
-            let (start, end) =
-                (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
-            Some(RuleMatch { rule, start, end })
+        // Rules of one automaton at a time: where an early one decides, the later ones are not looked at.
+        self.rules.chunks(TOGETHER).zip(&self.automata).find_map(|(rules, automaton)| {
+            automaton.matches(lower.as_bytes()).iter().find_map(|at| {
+                let rule = rules.get(at).filter(|rule| rule.applies(context))?;
+                let found = rule.regex()?.find(lower.as_bytes())?;
+                // A "." is a byte: a match may begin or end within a character.
+                let (start, end) =
+                    (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
+                Some(RuleMatch { rule, start, end })
+            })
         })
     }
 
