@@ -56,6 +56,32 @@ fn a_locked_database_is_answered_with_451_and_taken_up_again_when_it_is_released
 }
 
 #[test]
+fn a_bounce_is_not_acknowledged_into_a_database_that_was_deleted_or_moved_away() {
+    for moved in [false, true] {
+        let home = Home::new();
+        let daemon = home.start();
+        let mut client = daemon.connect();
+        assert_eq!(client.send(&hard_bounce("one", "one@example.net")).unwrap().code, 250);
+        let (path, aside) = (home.database(), home.path().join("aside.db"));
+        if moved {
+            std::fs::rename(&path, &aside).unwrap();
+        } else {
+            std::fs::remove_file(&path).unwrap();
+        }
+        for id in ["two", "three"] {
+            let reply = client.send(&hard_bounce(id, &format!("{id}@example.net"))).unwrap();
+            assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
+        }
+        if moved {
+            std::fs::rename(&aside, &path).unwrap();
+            let reply = client.send(&hard_bounce("four", "four@example.net")).unwrap();
+            assert_eq!(reply.code, 250, "it is back: {reply:?}");
+        }
+        daemon.stop();
+    }
+}
+
+#[test]
 fn a_daemon_that_starts_beside_a_lock_waits_for_it_like_any_other() {
     let home = Home::new().with("STORE_BUSY_TIMEOUT", "1");
     home.start().stop();

@@ -87,3 +87,18 @@ fn our_own_list_and_deliveries_suppress_nobody() {
         assert_eq!(suppresses, right.contains(&name.as_str()), "{name}: {recipients:?}");
     }
 }
+
+#[test]
+fn people_who_write_of_mail_that_failed_name_nobody() {
+    for letter in [
+        "From: joe@customer.example\nSubject: My undelivered mail to anna@x.example\n\n\
+         Hello, my mail to anna@x.example could not be delivered. user unknown. Please help.\n",
+        "From: tracking@courier.example\nSubject: Delivery failed: your parcel\n\n\
+         We were unable to deliver your parcel to the recipient anna@x.example. invalid address\n",
+        "From: news@shop.example\nSubject: Your weekly mail delivery report\n\n\
+         Failed recipients: anna@x.example (mailbox full), bob@x.example user unknown\n",
+    ] {
+        let report = Report::parse(letter.as_bytes());
+        assert!(report.recipients.is_empty(), "{letter}: {:?}", report.recipients);
+    }
+}

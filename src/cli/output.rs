@@ -17,14 +17,23 @@ pub(super) fn error(message: &str) {
     let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let mut stderr = anstream::AutoStream::auto(io::stderr().lock());
     // When even standard error is gone there is nobody left to tell.
+    // Some errors are lists, a line each.
+    let message = message.lines().map(clean).collect::<Vec<_>>().join("\n");
     let _ = writeln!(stderr, "{style}dsnd:{style:#} {message}");
 }
 
-/// One object a line.
+/// One object a line. Characters that steer a terminal are written as escapes, which mean the same in JSON.
 pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    out.write_all(&line)?;
+    let mut line = String::new();
+    for c in serde_json::to_string(value)?.chars() {
+        if steers(c) {
+            line.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            line.push(c);
+        }
+    }
+    line.push('\n');
+    out.write_all(line.as_bytes())?;
     Ok(())
 }
 
@@ -100,7 +109,14 @@ pub(super) fn style_of(word: &str) -> Style {
 
 /// Text from outside without characters that would move a terminal's cursor or a column's end.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// Whether a character moves a terminal's cursor, ends a line, or turns the order in which text is shown: with
+/// the latter one address can be made to look like another.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -110,5 +126,16 @@ mod tests {
     #[test]
     fn what_a_stranger_wrote_cannot_steer_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\tc\r\nd"), "a [2Jb c  d");
+        assert_eq!(clean("\u{202e}moc.elpmaxe@a\u{9b}2J"), " moc.elpmaxe@a 2J");
+    }
+
+    #[test]
+    fn json_holds_the_same_text_and_steers_nothing() {
+        let text = "ä\u{9b}2J \u{7f} \x1b \u{202e}x \"\\ \u{2028}";
+        let mut line = Vec::new();
+        json_line(&mut line, &text).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert!(!line.trim_end_matches('\n').contains(steers), "{line:?}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

@@ -314,7 +314,7 @@ impl Summary {
         for ((recipient, event), change) in self.events.iter().zip(changes) {
             info!(
                 id,
-                recipient = %if mask { masked(recipient) } else { recipient.clone() },
+                recipient = %in_log(&if mask { masked(recipient) } else { recipient.clone() }),
                 status = event.status.as_deref().unwrap_or("-"),
                 class = event.class,
                 decision = event.decision,
@@ -336,9 +336,21 @@ fn masked(address: &str) -> String {
     }
 }
 
+/// An address for a log line: control characters, which a quoted local part may hold, written as escapes.
+fn in_log(address: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    address.chars().map(escaped).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_in_the_log_steers_no_terminal_and_ends_no_line() {
+        assert_eq!(in_log("dead.ü@example.com"), "dead.ü@example.com");
+        assert_eq!(in_log("\"a\x1b[2J\n\u{9b}\"@x"), "\"a\\u{1b}[2J\\n\\u{9b}\"@x");
+    }
 
     #[test]
     fn masking_leaves_the_domain_and_one_character() {

@@ -1,21 +1,33 @@
 //! Rules as data: what texts mean, one file a family in `config/rules/`, embedded in the binary.
 //!
-//! All patterns are compiled into one automaton, so that a text is searched once, in time linear in its
-//! length, whatever the number of rules. Every rule carries lines that it must match and lines that it must
+//! Patterns are compiled into automata of a few rules each, so that a text is searched in time linear in its
+//! length, whatever it says. Every rule carries lines that it must match and lines that it must
 //! not; both are checked whenever the file is loaded.
+
+mod file;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
+use file::{Draft, StatusPattern, check, flaw, read_file};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
-use serde::Deserialize;
 
 use super::class::{Class, Severity};
 use super::evidence::{EvidenceField, Source};
 use super::facts::Phase;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
+
+/// How many rules share an automaton.
+///
+/// An automaton is built while it runs, state by state. With all rules in one, a text of many words that rules
+/// know leads to a new state at nearly every byte; it outgrows its room and falls back to a search a thousand
+/// times as slow, which a hostile report can have for megabytes. Few rules have few states together.
+const TOGETHER: usize = 8;
+
+/// Room for the states of one automaton, in bytes.
+const STATES: usize = 2 << 20;
 
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
@@ -28,49 +40,6 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("50-text.toml", include_str!("../../../config/rules/50-text.toml")),
     ("60-languages.toml", include_str!("../../../config/rules/60-languages.toml")),
 ];
-
-/// One rule as it stands in a file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRule {
-    id: String,
-    class: Class,
-    pattern: String,
-    #[serde(default)]
-    status: Vec<String>,
-    #[serde(default)]
-    reply: Vec<u16>,
-    /// Only where one of these hosts speaks, or the recipient is at one of these domains.
-    #[serde(default)]
-    hosts: Vec<String>,
-    /// Only where a host of the file's provider speaks.
-    #[serde(default)]
-    provider: bool,
-    action: Option<RawAction>,
-    /// Asked only when the recipient would be suppressed; then it has the last word.
-    #[serde(default)]
-    guard: bool,
-    /// Only where the text tells that it was said at one of these points.
-    #[serde(default)]
-    phase: Vec<Phase>,
-    severity: Option<Severity>,
-    examples: Vec<String>,
-    #[serde(default)]
-    counter_examples: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RawAction {
-    Delayed,
-}
-
-/// A status condition: `5.4.1`, `x.4.1`, `x.7.x`, or `none` for evidence without any code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StatusPattern {
-    Code { class: Option<u8>, subject: Option<u16>, detail: Option<u16> },
-    None,
-}
 
 /// A checked rule.
 #[derive(Debug)]
@@ -159,7 +128,8 @@ pub struct RuleFile {
 #[derive(Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
-    automaton: RegexSet,
+    /// One automaton for every [`TOGETHER`] rules, in the order of the rules.
+    automata: Vec<RegexSet>,
 }
 
 impl Rules {
@@ -213,13 +183,18 @@ impl Rules {
                 Err(what) => flaws.push(flaw(&draft.file, &id, what)),
             }
         }
-        let automaton = RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
-            .unicode(false)
-            .size_limit(256 << 20)
-            .dfa_size_limit(64 << 20)
-            .build();
-        let automaton = match automaton {
-            Ok(automaton) => automaton,
+        let automata: Result<Vec<RegexSet>, regex::Error> = rules
+            .chunks(TOGETHER)
+            .map(|rules| {
+                RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
+                    .unicode(false)
+                    .size_limit(64 << 20)
+                    .dfa_size_limit(STATES)
+                    .build()
+            })
+            .collect();
+        let automata = match automata {
+            Ok(automata) => automata,
             Err(cause) => {
                 let before = flaws.len();
                 for (rule, file) in rules.iter().zip(&files) {
@@ -233,7 +208,7 @@ impl Rules {
                 return Err(RuleError(flaws));
             }
         };
-        let loaded = Self { rules, automaton };
+        let loaded = Self { rules, automata };
         for (rule, file) in loaded.rules.iter().zip(&files) {
             flaws.extend(loaded.check_examples(rule).into_iter().map(|what| flaw(file, &rule.id, what)));
         }
@@ -259,17 +234,19 @@ impl Rules {
         wanted: impl Fn(&Rule) -> bool,
     ) -> Option<RuleMatch<'_>> {
         let lower = lower_case(text);
-        let matches = self.automaton.matches(lower.as_bytes());
-        matches.iter().find_map(|at| {
-            let rule = self.rules.get(at)?;
-            if !wanted(rule) || !rule.applies(context) {
+        // Rules of one automaton at a time: where an early one decides, the later ones are not looked at.
+        self.rules.chunks(TOGETHER).zip(&self.automata).find_map(|(rules, automaton)| {
+            if !rules.iter().any(&wanted) {
                 return None;
             }
-            let found = rule.regex()?.find(lower.as_bytes())?;
-            // A "." is a byte: a match may begin or end within a character.
-            let (start, end) =
-                (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
-            Some(RuleMatch { rule, start, end })
+            automaton.matches(lower.as_bytes()).iter().find_map(|at| {
+                let rule = rules.get(at).filter(|rule| wanted(rule) && rule.applies(context))?;
+                let found = rule.regex()?.find(lower.as_bytes())?;
+                // A "." is a byte: a match may begin or end within a character.
+                let (start, end) =
+                    (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
+                Some(RuleMatch { rule, start, end })
+            })
         })
     }
 
@@ -357,42 +334,6 @@ impl Rule {
     }
 }
 
-impl StatusPattern {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            return Ok(Self::None);
-        }
-        let parts: Vec<&str> = text.split('.').collect();
-        let [class, subject, detail] = parts[..] else {
-            return Err(format!("status {text:?}: write it as 5.4.1, x.4.1, 5.7.x or none"));
-        };
-        let number = |part: &str| match part {
-            "x" => Ok(None),
-            digits => {
-                digits.parse::<u16>().map(Some).map_err(|_| format!("status {text:?}: {part:?} is no number"))
-            }
-        };
-        let class = match number(class)? {
-            None => None,
-            Some(digit @ (2 | 4 | 5)) => Some(digit as u8),
-            Some(other) => return Err(format!("status {text:?}: {other} is no status class")),
-        };
-        Ok(Self::Code { class, subject: number(subject)?, detail: number(detail)? })
-    }
-
-    fn matches(self, status: Option<EnhancedStatusCode>) -> bool {
-        match (self, status) {
-            (Self::None, None) => true,
-            (Self::Code { class, subject, detail }, Some(code)) => {
-                class.is_none_or(|class| class == code.class.digit())
-                    && subject.is_none_or(|subject| subject == code.subject)
-                    && detail.is_none_or(|detail| detail == code.detail)
-            }
-            _ => false,
-        }
-    }
-}
-
 /// A text in lower case, every character where it was: patterns work on bytes, without regard to Unicode, since
 /// that makes their automaton a tenth as large.
 fn lower_case(text: &str) -> String {
@@ -406,93 +347,6 @@ fn lower_char(c: char) -> char {
         (Some(lower), None) if lower.len_utf8() == c.len_utf8() => lower,
         _ => c,
     }
-}
-
-/// A pattern for texts in lower case: its letters lowered, its escapes (`\S`, `\B`) left alone.
-fn lower_pattern(pattern: &str) -> String {
-    let mut escaped = false;
-    pattern
-        .chars()
-        .map(|c| {
-            let keep = escaped;
-            escaped = c == '\\' && !keep;
-            if keep { c } else { lower_char(c) }
-        })
-        .collect()
-}
-
-/// A rule as read, and where.
-struct Draft {
-    file: String,
-    raw: RawRule,
-}
-
-fn flaw(file: &str, id: &str, what: impl Into<String>) -> Flaw {
-    Flaw { file: file.to_owned(), id: id.to_owned(), what: what.into() }
-}
-
-fn read_file(name: &str, text: &str, drafts: &mut Vec<Draft>, flaws: &mut Vec<Flaw>) {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        /// Hosts of the provider that all rules of the file speak of.
-        #[serde(default)]
-        provider: Option<Provider>,
-        #[serde(default)]
-        rule: Vec<RawRule>,
-    }
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Provider {
-        hosts: Vec<String>,
-    }
-    match toml::from_str::<File>(text) {
-        Ok(file) => {
-            let hosts = file.provider.map(|provider| provider.hosts).unwrap_or_default();
-            drafts.extend(file.rule.into_iter().map(|mut raw| {
-                if raw.provider {
-                    raw.hosts.extend(hosts.iter().cloned());
-                }
-                Draft { file: name.to_owned(), raw }
-            }));
-        }
-        Err(cause) => {
-            let line =
-                cause.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-            flaws.push(flaw(&format!("{name}:{line}"), "", cause.message()));
-        }
-    }
-}
-
-fn check(raw: RawRule) -> Result<Rule, String> {
-    if raw.provider && raw.hosts.is_empty() {
-        return Err("provider = true, but the file names no [provider] hosts".to_owned());
-    }
-    if raw.examples.is_empty() {
-        return Err("it has no example".to_owned());
-    }
-    let status = raw.status.iter().map(|text| StatusPattern::parse(text)).collect::<Result<_, _>>()?;
-    let reply = raw
-        .reply
-        .iter()
-        .map(|code| ReplyCode::new(*code).ok_or(format!("reply {code} is no SMTP reply code")))
-        .collect::<Result<_, _>>()?;
-    Ok(Rule {
-        id: raw.id,
-        class: raw.class,
-        severity: raw.severity,
-        pattern: lower_pattern(&raw.pattern),
-        status,
-        reply,
-        hosts: raw.hosts.into_iter().map(|host| host.to_lowercase()).collect(),
-        phase: raw.phase,
-        delayed: raw.action == Some(RawAction::Delayed),
-        guard: raw.guard,
-        by_operator: false,
-        examples: raw.examples,
-        counter_examples: raw.counter_examples,
-        regex: OnceLock::new(),
-    })
 }
 
 #[cfg(test)]

@@ -74,3 +74,30 @@ fn the_operator_decides_before_the_embedded_rules_and_can_replace_one() {
     let replaced = load(&GOOD.replacen("\"a\"", "\"text.policy\"", 1)).unwrap();
     assert_eq!(replaced.len(), count);
 }
+
+/// With all rules in one automaton this took minutes, and little ones that share none take a second.
+#[test]
+fn a_text_made_of_what_rules_look_for_costs_little_more_than_any_other() {
+    let rules = Rules::embedded().unwrap();
+    let words: Vec<&str> = rules
+        .rules
+        .iter()
+        .flat_map(|rule| rule.examples.iter())
+        .flat_map(|line| line.split_whitespace())
+        .collect();
+    let context = Context { status: None, reply_code: None, hosts: &[], action: None, phase: None };
+    let mut seed = 1_usize;
+    let mut slowest = std::time::Duration::ZERO;
+    for _ in 0..40 {
+        let mut text = String::new();
+        while text.len() < 8_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(words[(seed >> 33) % words.len()]);
+            text.push(' ');
+        }
+        let started = std::time::Instant::now();
+        std::hint::black_box(rules.find(&text, context));
+        slowest = slowest.max(started.elapsed());
+    }
+    assert!(slowest < std::time::Duration::from_millis(500), "one text took {slowest:?}");
+}

@@ -41,6 +41,9 @@ impl Family for Listed {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        if !letter.is_by_machine() {
+            return None; // people write such sentences, too: customers, couriers, newsletters about mail
+        }
         let mut entries = Entries::default();
         let mut tail = String::new();
         // The sentence may have begun on the line before.

@@ -36,6 +36,9 @@ impl Family for Stated {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        if !letter.is_by_machine() {
+            return None; // people write such sentences, too: customers, couriers, newsletters about mail
+        }
         if !letter.says(&FAILURE) && !FAILURE.is_match(&letter.subject()) {
             return None;
         }

@@ -1,6 +1,7 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
 mod open;
+mod place;
 mod read;
 mod record;
 mod writer;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::super::{ManualEntry, NewMessage, Recorded, StoreError};
+use super::place::Place;
 use super::{open, record};
 use crate::policy::Policy;
 
@@ -142,7 +143,7 @@ impl Writer {
 }
 
 async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-    let mut connection: Option<SqliteConnection> = None;
+    let mut connection: Option<(SqliteConnection, Place)> = None;
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = jobs.recv().await {
         let mut events = first.events();
@@ -156,12 +157,15 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
         }
         let open = match connection.take() {
             Some(open) => Ok(open),
-            None => options.connect().await,
+            None => {
+                let place = Place::of(options.get_filename());
+                options.connect().await.map(|open| (open, place))
+            }
         };
         match open {
-            Ok(mut open) => {
-                if commit_group(&mut open, &policy, &mut group).await {
-                    connection = Some(open);
+            Ok((mut open, mut place)) => {
+                if commit_group(&mut open, &mut place, &policy, &mut group).await {
+                    connection = Some((open, place));
                 } else {
                     // A fresh connection next time: whatever state this one is in goes with it.
                     let _ = open.close_hard().await;
@@ -174,7 +178,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
             }
         }
     }
-    if let Some(open) = connection {
+    if let Some((open, _)) = connection {
         let _ = open.close().await;
     }
 }
@@ -182,6 +186,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
 /// Runs a group in one transaction and answers everybody in it. False when the connection should go.
 async fn commit_group(
     connection: &mut SqliteConnection,
+    place: &mut Place,
     policy: &Policy,
     group: &mut Vec<Box<dyn Job>>,
 ) -> bool {
@@ -194,6 +199,13 @@ async fn commit_group(
         return unavailable(&error).is_some();
     }
     match run_group(connection, policy, group).await {
+        // What went into a deleted file is gone with this process: nobody may be told that it is kept.
+        Ok(()) if !place.holds() => {
+            let cause = "the database file was deleted or replaced while it was open";
+            tracing::error!(error = cause, jobs, "opening it again; asking senders to come back later");
+            fail_all(group, cause);
+            false
+        }
         Ok(()) => {
             group.drain(..).for_each(|mut job| job.committed());
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
