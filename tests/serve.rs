@@ -137,3 +137,24 @@ fn asked_to_stop_at_once_it_ends_in_order() {
         Home::new().start().stop();
     }
 }
+
+/// A complaint that hides who complained: the return path of the message it is about names him.
+#[test]
+fn a_redacted_complaint_finds_its_recipient_in_the_return_path() {
+    let home = Home::new();
+    let daemon = home.start();
+    let complaint = format!(
+        "From: Feedback Loop <loop@fbl.example>\r\nTo: abuse@{OUR_DOMAIN}\r\nSubject: FW: News\r\n\
+         Message-ID: <fbl-1@fbl.example>\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=f\r\n\r\n\
+         --f\r\nContent-Type: text/plain\r\n\r\nThis is an email abuse report.\r\n\r\n\
+         --f\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: Loop/1\r\nVersion: 1\r\n\
+         Original-Mail-From: <bounces+ida=plants.example@{OUR_DOMAIN}>\r\n\r\n\
+         --f\r\nContent-Type: text/rfc822-headers\r\n\r\nTo: redacted@plants.example\r\n\r\n--f--\r\n"
+    );
+    let reply = daemon.connect().send(complaint.as_bytes()).unwrap();
+    assert!(reply.starts_with("250"), "{reply:?}");
+    let told = home.json(&["suppressions", "list", "--json"]);
+    assert_eq!(told[0]["address"], "ida@plants.example");
+    assert_eq!(told[0]["reason"], "complaint");
+}

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 pub use assess::{Assessed, assess};
-pub use attribute::{Attribution, attribute};
+pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key};
 
 use crate::address::{ForwardPath, Mailbox};
@@ -209,8 +209,9 @@ fn events(
         .map(|assessed| (assessed.recipient, assessed.classification))
         .unzip();
     let return_paths = &settings.return_paths;
-    let paths: Vec<_> =
+    let mut paths: Vec<_> =
         envelope.recipients.iter().map(|to| return_paths.accepted(&to.forward_path)).collect();
+    paths.extend(complained_path(report, &named, return_paths));
     let attributions = attribute(return_paths.keys(), &paths, report, named);
     let said = groups().zip(classifications).zip(attributions).enumerate();
     let events = said.map(|(index, ((fields, classification), attribution))| {

@@ -104,3 +104,33 @@ fn the_configuration_that_comes_with_the_project_is_fine() {
         home.run(&["check-config", "--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config/dsnd.toml")]);
     assert_eq!(status(&output), 0, "{output:?}");
 }
+
+/// The operator's own rules: a wrong one is named before anything starts, a right one decides first.
+#[test]
+fn own_rules_are_checked_and_decide_first() {
+    let rule = |pattern: &str| {
+        format!(
+            "[[rule]]\nid = \"own.px\"\nclass = \"mailbox_full\"\npattern = '''{pattern}'''\nexamples = [\"550 5.1.1 reason px-17\"]\n"
+        )
+    };
+    let home = Home::new();
+    let folder = home.path().join("rules");
+    std::fs::create_dir(&folder).unwrap();
+    let home = home.with("RULES_DIR", folder.to_str().unwrap());
+    std::fs::write(folder.join("own.toml"), rule("py-17")).unwrap();
+    let output = home.run(&["check-config"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("own.toml: rule own.px: example \"550 5.1.1 reason px-17\""), "{said}");
+    let problems = home.run(&["check-config", "--json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&problems.stdout).unwrap();
+    assert_eq!(answer["problems"].as_array().map(Vec::len), Some(1), "{answer}");
+
+    std::fs::write(folder.join("own.toml"), rule("px-17")).unwrap();
+    assert_eq!(home.run(&["check-config"]).status.code(), Some(0));
+    let daemon = home.start();
+    let message = crate::common::dsn("own", &[("ida@example.net", "5.1.1", "550 5.1.1 reason px-17")]);
+    assert!(daemon.connect().send(&message).unwrap().starts_with("250"));
+    let bounce = home.json(&["bounces", "list", "--json"]).remove(0);
+    assert_eq!(bounce["recipients"][0]["rule"], "own.px");
+}

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::assess::from_xtext;
-use crate::address::{Mailbox, comparison_form};
+use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::report::fields::decoded;
-use crate::report::{RecipientFields, Report};
-use crate::returnpath::{Candidates, Keys, ReturnPath, Token, Trust, prove};
+use crate::report::{RecipientFields, Report, ReportKind};
+use crate::returnpath::{Candidates, Keys, ReturnPath, ReturnPaths, Token, Trust, prove};
 use crate::store::ANY_STREAM;
 
 /// Addresses taken from a report's text, at most.
@@ -50,6 +50,18 @@ pub fn attribute(
     }
     let signed: Vec<_> = signed.into_values().collect();
     if signed.is_empty() { unsigned(paths, named) } else { by_tokens(keys, &signed, report, named) }
+}
+
+/// The return path of the message that a complaint is about, where the complaint hides who complained: the sender
+/// put the recipient into it (RFC 5965 §3.2, Original-Mail-From).
+#[must_use]
+pub fn complained_path(report: &Report, named: &[Option<String>], ours: &ReturnPaths) -> Option<ReturnPath> {
+    if report.kind != ReportKind::Feedback || named.iter().any(Option::is_some) {
+        return None;
+    }
+    let mail_from = report.feedback.as_ref()?.original_mail_from.as_deref()?;
+    let path = ours.accepted(&ForwardPath::Mailbox(Mailbox::parse(mail_from).ok()?));
+    (path != ReturnPath::Fixed).then_some(path)
 }
 
 /// Without a token: what the group says, and for a report about one recipient what VERP says.
