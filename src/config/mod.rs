@@ -330,7 +330,15 @@ fn rules(reader: &mut Reader) -> Vec<RuleFile> {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         paths.sort();
         let file = |path: &PathBuf| {
-            Ok(RuleFile { name: path.display().to_string(), text: std::fs::read_to_string(path)? })
+            let name = path.display().to_string();
+            // A pipe, for one, would be waited for until somebody writes to it.
+            let text = match std::fs::metadata(path) {
+                Ok(meta) if !meta.is_file() => Err(std::io::Error::other("it is no file")),
+                Ok(_) => std::fs::read_to_string(path),
+                Err(error) => Err(error),
+            };
+            let text = text.map_err(|error| std::io::Error::other(format!("{name}: {error}")))?;
+            Ok(RuleFile { name, text })
         };
         paths.iter().map(file).collect()
     };

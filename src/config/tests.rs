@@ -155,3 +155,14 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_rule_file_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("[rules]\ndir = {:?}\n", dir.path());
+    std::fs::write(dir.path().join("a.toml"), b"# \xff").unwrap();
+    assert!(problems(&text)[0].contains("a.toml: "), "{:?}", problems(&text));
+    std::fs::remove_file(dir.path().join("a.toml")).unwrap();
+    std::fs::create_dir(dir.path().join("b.toml")).unwrap();
+    assert!(problems(&text)[0].contains("b.toml: it is no file"), "{:?}", problems(&text));
+}

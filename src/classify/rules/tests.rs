@@ -75,7 +75,7 @@ fn the_operator_decides_before_the_embedded_rules_and_can_replace_one() {
     assert_eq!(replaced.len(), count);
 }
 
-/// With all rules in one automaton this took minutes, and little ones that share none take a second.
+/// With all rules in one automaton this takes more than twenty times as long as with a few in each.
 #[test]
 fn a_text_made_of_what_rules_look_for_costs_little_more_than_any_other() {
     let rules = Rules::embedded().unwrap();
@@ -87,7 +87,7 @@ fn a_text_made_of_what_rules_look_for_costs_little_more_than_any_other() {
         .collect();
     let context = Context { status: None, reply_code: None, hosts: &[], action: None, phase: None };
     let mut seed = 1_usize;
-    let mut slowest = std::time::Duration::ZERO;
+    let mut total = std::time::Duration::ZERO;
     for _ in 0..40 {
         let mut text = String::new();
         while text.len() < 8_000 {
@@ -97,7 +97,7 @@ fn a_text_made_of_what_rules_look_for_costs_little_more_than_any_other() {
         }
         let started = std::time::Instant::now();
         std::hint::black_box(rules.find(&text, context));
-        slowest = slowest.max(started.elapsed());
+        total += started.elapsed();
     }
-    assert!(slowest < std::time::Duration::from_millis(500), "one text took {slowest:?}");
+    assert!(total < std::time::Duration::from_secs(2), "forty texts took {total:?}");
 }
