@@ -79,8 +79,9 @@ impl Reader {
     pub(super) fn new(file: &str, text: &str, environment: impl Iterator<Item = (String, String)>) -> Self {
         let mut reader = Self::default();
         let (table, errors) = DeTable::parse_recoverable(text);
+        let lines = Lines::new(text);
         for error in errors {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let line = error.span().map_or(1, |span| lines.of(span.start));
             reader.problem(
                 format!("{file}:{line}"),
                 "",
@@ -88,11 +89,11 @@ impl Reader {
             );
         }
         for (section, content) in table.get_ref() {
-            let line = line_of(text, section.span().start);
+            let line = lines.of(section.span().start);
             match content.get_ref() {
                 DeValue::Table(keys) => {
                     for (key, value) in keys {
-                        let place = format!("{file}:{}", line_of(text, key.span().start));
+                        let place = format!("{file}:{}", lines.of(key.span().start));
                         let found =
                             Found { place, value: to_value(value.get_ref()), from_environment: false };
                         reader.found.insert(format!("{}.{}", section.get_ref(), key.get_ref()), found);
@@ -327,6 +328,16 @@ fn to_value(value: &DeValue<'_>) -> Value {
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+/// Where the lines of a text begin, so that many places in it are found quickly.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn new(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The number of the line that a byte stands in, from 1.
+    fn of(&self, at: usize) -> usize {
+        self.0.partition_point(|start| *start <= at).max(1)
+    }
 }

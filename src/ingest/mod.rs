@@ -133,7 +133,11 @@ fn prepare(
 ) -> Result<NewMessage, StoreError> {
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let report = Report::parse(message);
+        // RFC 5321 §4.4: who makes the final delivery puts the reverse-path on top. Readers look for the null one.
+        let delivered =
+            [b"Return-Path: <", envelope.reverse_path.to_string().as_bytes(), b">\r\n", message].concat();
+        let report = Report::parse(&delivered);
+        drop(delivered);
         let (events, left_out) = events(classifier, settings, envelope, &report, &digest(message, now));
         (report, events, left_out)
     }));

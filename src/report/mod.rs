@@ -77,7 +77,8 @@ pub struct Report {
     pub automatic: Option<Automatic>,
     /// The text meant for people, decoded, with LF as line ends, at most [`mime::MAX_TEXT`] bytes; empty when there is none.
     pub text: String,
-    /// The recipients were guessed: addresses near words of failure, in a letter of no known program.
+    /// The recipients were guessed: addresses near words of failure in a letter of no known program, or in one that
+    /// came through a list.
     pub guessed: bool,
     /// What could not be read, and where.
     pub defects: Vec<Defect>,

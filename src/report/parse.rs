@@ -161,7 +161,7 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
         }
         return;
     };
-    let by_machine = letter.is_by_machine();
+    let (by_system, from_a_list) = (letter.is_by_mail_system(), letter.is_from_a_list());
     report.feedback = found.reading.feedback;
     if report.feedback.is_some() {
         report.kind = ReportKind::Feedback;
@@ -179,8 +179,8 @@ fn read_letter(parts: &Parts<'_>, report: &mut Report, defects: &mut Defects) {
         );
     }
     report.guessed = match found.reading.confidence {
-        legacy::Confidence::Sure => false,
-        legacy::Confidence::Likely => !by_machine,
+        legacy::Confidence::Sure => from_a_list,
+        legacy::Confidence::Likely => from_a_list || !by_system,
         legacy::Confidence::Doubtful => true,
     };
     report.recipients = found.reading.recipients;

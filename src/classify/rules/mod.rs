@@ -26,6 +26,9 @@ use crate::status::{EnhancedStatusCode, ReplyCode};
 /// times as slow, which a hostile report can have for megabytes. Few rules have few states together.
 const TOGETHER: usize = 8;
 
+/// Room for the program of one pattern, or of the few that share an automaton, in bytes.
+const PATTERN: usize = 64 << 20;
+
 /// Room for the states of one automaton, in bytes.
 const STATES: usize = 2 << 20;
 
@@ -188,7 +191,7 @@ impl Rules {
             .map(|rules| {
                 RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
                     .unicode(false)
-                    .size_limit(64 << 20)
+                    .size_limit(PATTERN)
                     .dfa_size_limit(STATES)
                     .build()
             })
@@ -323,7 +326,7 @@ impl Rule {
     }
 
     fn compile(&self) -> Result<Regex, regex::Error> {
-        RegexBuilder::new(&self.pattern).unicode(false).build()
+        RegexBuilder::new(&self.pattern).unicode(false).size_limit(PATTERN).build()
     }
 
     fn regex(&self) -> Option<&Regex> {

@@ -95,6 +95,21 @@ impl<'a> Letter<'a> {
             || self.report.auto_submitted.as_deref().is_some_and(|word| word != "no") // RFC 3834 §5
     }
 
+    /// Whether the mail system itself sent it: a daemon's address, the null reverse-path, or the recipients in a field.
+    /// Monitors and shops send automatic mail, too, and may speak of mail that failed.
+    pub(in crate::report) fn is_by_mail_system(&self) -> bool {
+        let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
+        self.is_by_daemon()
+            || null("Return-Path")
+            || null("From")
+            || !self.report.failed_recipients.is_empty()
+    }
+
+    /// Whether it came through a list or is a newsletter: what it says may be anybody's bounce, or an example of one.
+    pub(in crate::report) fn is_from_a_list(&self) -> bool {
+        self.header.has_any(&["List-Id", "List-Unsubscribe"])
+    }
+
     /// The lines of the report's own words with the offsets they begin at, without their line ends.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + Clone {
         lines(self.body)
