@@ -27,11 +27,11 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     many_writers_at_once_lose_nothing(make().await).await;
 }
 
-fn at(day: i64) -> Timestamp {
+pub(crate) fn at(day: i64) -> Timestamp {
     Timestamp::from_second(20_000 * DAY + day * DAY + 60).unwrap()
 }
 
-fn event(address: &str, class: Class, severity: Severity) -> NewEvent {
+pub(crate) fn event(address: &str, class: Class, severity: Severity) -> NewEvent {
     NewEvent {
         key: [0; 32],
         trust: Trust::Proven,
@@ -64,7 +64,7 @@ fn event(address: &str, class: Class, severity: Severity) -> NewEvent {
 }
 
 /// A message of its own number, taken on a day, with events.
-fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMessage {
+pub(crate) fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMessage {
     for (index, event) in events.iter_mut().enumerate() {
         event.key[0] = number;
         event.key[1] = index as u8;
@@ -96,7 +96,7 @@ fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMessage {
     }
 }
 
-fn hard(address: &str) -> Vec<NewEvent> {
+pub(crate) fn hard(address: &str) -> Vec<NewEvent> {
     vec![event(address, Class::RecipientUnknown, Severity::Permanent)]
 }
 

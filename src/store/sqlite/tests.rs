@@ -8,6 +8,8 @@ use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
 use super::*;
+use crate::classify::{Class, Severity};
+use crate::store::contract;
 
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -98,4 +100,58 @@ async fn a_lock_held_elsewhere_is_reported_and_passes() {
     holder.execute("ROLLBACK").await.unwrap();
     store.add(entry("a@example.org")).await.unwrap();
     assert!(store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_written_undoes_itself_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let store = std::sync::Arc::new(open(&path, Access::Serve).await.unwrap());
+    store.record(contract::message(1, 0, contract::hard("a@example.org"))).await.unwrap();
+    // Another message with an event of the same key: the database refuses the second.
+    let mut twin = contract::message(2, 0, contract::hard("b@example.org"));
+    twin.events[0].key[0] = 1;
+    let good = contract::message(3, 0, contract::hard("c@example.org"));
+    // A lock holds both back, so that they come into one group.
+    let mut holder = raw_connection(&path).await;
+    holder.execute("BEGIN IMMEDIATE").await.unwrap();
+    let blocked = tokio::spawn({
+        let store = store.clone();
+        async move { store.add(entry("x@example.org")).await }
+    });
+    let (twin, good) = tokio::join!(store.record(twin), async {
+        holder.execute("ROLLBACK").await.unwrap();
+        store.record(good).await
+    });
+    let _ = blocked.await.unwrap();
+    assert!(matches!(twin, Err(StoreError::Sql(_))), "{twin:?}");
+    assert!(!good.unwrap().duplicate);
+    let filter = BounceFilter { limit: 10, ..BounceFilter::default() };
+    let kept: Vec<_> =
+        store.bounces(&filter).await.unwrap().into_iter().map(|bounce| bounce.message_id).collect();
+    assert_eq!(kept, [Some("3@example.org".to_owned()), Some("1@example.org".to_owned())]);
+    assert!(store.suppression("b@example.org", contract::at(0)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn domains_and_hosts_are_counted_for_what_lies_with_them() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let store = open(&path, Access::Serve).await.unwrap();
+    for (number, class) in
+        [(1, Class::HostUnreachable), (2, Class::HostUnreachable), (3, Class::RecipientUnknown)]
+    {
+        let mut unreachable = contract::event("a@Example.org", class, Severity::Transient);
+        unreachable.remote_mta = Some("MX.example.org. (192.0.2.9)".to_owned());
+        store.record(contract::message(number, 0, vec![unreachable])).await.unwrap();
+    }
+    let mut connection = raw_connection(&path).await;
+    let counted: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT scope, name, kind, count FROM counters WHERE scope <> 'address' ORDER BY scope",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let row = |scope: &str, name: &str| (scope.to_owned(), name.to_owned(), "host_unreachable".to_owned(), 2);
+    assert_eq!(counted, [row("domain", "example.org"), row("host", "mx.example.org")]);
 }
