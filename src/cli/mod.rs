@@ -10,6 +10,7 @@ mod guide;
 mod log;
 mod output;
 mod paper;
+mod replay;
 mod return_path;
 mod serve;
 mod status;
@@ -58,6 +59,11 @@ enum Verb {
     Explain(explain::Explain),
     /// Say what a status code, a reply code or a whole reply line means and what to do about it.
     Status(status::Status),
+    /// Bring bounces from files into the store: .eml files, mbox files, Maildirs.
+    ///
+    /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
+    /// broken off is simply started again. Exit status 0, or 2 when a file could not be read.
+    Replay(replay::Replay),
     /// Ask and change the suppression list.
     #[command(subcommand)]
     Suppressions(suppressions::Suppressions),
@@ -88,6 +94,7 @@ pub fn main() -> ExitCode {
         Verb::CheckConfig(verb) => check_config::run(config, &verb),
         Verb::Explain(verb) => explain::run(config, &verb),
         Verb::Status(verb) => status::run(config, &verb),
+        Verb::Replay(verb) => replay::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),

@@ -66,8 +66,20 @@ impl<S: Store> Ingest<S> {
     /// # Errors
     /// [`StoreError`] when it could not be committed; then nothing of it is kept.
     pub async fn take(&self, envelope: Envelope, message: Vec<u8>) -> Result<Delivery, StoreError> {
+        self.take_at(envelope, message, Timestamp::now()).await
+    }
+
+    /// The same for a message that came in at another time; thresholds and terms count from then.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub async fn take_at(
+        &self,
+        envelope: Envelope,
+        message: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Delivery, StoreError> {
         let started = Instant::now();
-        let now = Timestamp::now();
         let prepared = {
             let _turn = self
                 .readers

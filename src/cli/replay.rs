@@ -1,0 +1,203 @@
+//! `dsnd replay PATH…`: bounces from files into the store, as if they came in now.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{FAILED, block_on, output};
+use crate::address::{ForwardPath, Mailbox, ReversePath};
+use crate::classify::Classifier;
+use crate::config::Config;
+use crate::ingest::{Ingest, IngestSettings};
+use crate::report::{Report, mbox, returned};
+use crate::returnpath::ReturnPaths;
+use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
+use crate::store::sqlite::{Access, SqliteStore};
+
+/// Arguments.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// Message files, mbox files, Maildirs, or folders of such.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Read everything and record nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object a message.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one message.
+#[derive(Debug, Serialize)]
+struct Replayed<'a> {
+    source: &'a str,
+    kind: &'static str,
+    recipients: usize,
+    /// The number it is stored under; null in a dry run.
+    bounce: Option<i64>,
+    /// It had been stored before.
+    duplicate: bool,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    recorded: usize,
+    duplicates: usize,
+    unreadable: usize,
+}
+
+/// Replays every message of every path. What was recorded before changes nothing, so that a run that was broken
+/// off is simply started again.
+pub(super) fn run(config: Option<&Path>, arguments: &Replay) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let mut files = Vec::new();
+    for path in &arguments.paths {
+        collect(path, &mut files).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    let bar = ProgressBar::new(files.len() as u64);
+    let style = "{bar:40} {pos}/{len} files, {per_sec}, {eta} left {msg}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let totals = block_on(replay(&config, arguments, &files, &bar))?;
+    bar.finish_and_clear();
+    let verb = if arguments.dry_run { "read" } else { "recorded" };
+    let mut told = format!("{} {verb}, {} known already", totals.recorded, totals.duplicates);
+    if totals.unreadable > 0 {
+        told.push_str(&format!(", {} files could not be read", totals.unreadable));
+    }
+    if !arguments.json {
+        writeln!(output::stdout(), "{told}")?;
+    }
+    Ok(if totals.unreadable > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+async fn replay(
+    config: &Config,
+    arguments: &Replay,
+    files: &[PathBuf],
+    bar: &ProgressBar,
+) -> anyhow::Result<Totals> {
+    let ingest = if arguments.dry_run { None } else { Some(open(config).await?) };
+    let mut totals = Totals::default();
+    for file in files {
+        bar.inc(1);
+        let bytes = match std::fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                bar.suspend(|| output::error(&format!("cannot read {}: {error}", file.display())));
+                totals.unreadable += 1;
+                continue;
+            }
+        };
+        for (index, message) in mbox::messages(&bytes).enumerate() {
+            let name = file.display().to_string();
+            let source = if index == 0 { name } else { format!("{name}#{}", index + 1) };
+            let report = Report::parse(&message);
+            let (mut bounce, mut duplicate) = (None, false);
+            if let Some((_, ingest)) = &ingest {
+                let envelope = envelope(&message, &config.return_paths);
+                let taken = ingest.take_at(envelope, message.into_owned(), when(&report)).await;
+                if let Delivery::Committed { id, duplicate: known } = taken.with_context(|| source.clone())? {
+                    (bounce, duplicate) = (Some(id), known);
+                }
+            }
+            if duplicate {
+                totals.duplicates += 1
+            } else {
+                totals.recorded += 1
+            }
+            if arguments.json {
+                let recipients = report.recipients.len();
+                let line =
+                    Replayed { source: &source, kind: report.kind.as_str(), recipients, bounce, duplicate };
+                bar.suspend(|| output::json_line(&mut output::stdout(), &line))?;
+            }
+        }
+    }
+    if let Some((store, ingest)) = ingest {
+        drop(ingest);
+        if let Some(store) = Arc::into_inner(store) {
+            store.close().await;
+        }
+    }
+    Ok(totals)
+}
+
+async fn open(config: &Config) -> anyhow::Result<(Arc<SqliteStore>, Ingest<SqliteStore>)> {
+    let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
+    let store = SqliteStore::open(
+        &config.store.path,
+        Access::Serve,
+        config.policy.clone(),
+        config.store.busy_timeout,
+    );
+    let store = Arc::new(store.await?);
+    let settings = IngestSettings {
+        return_paths: config.return_paths.clone(),
+        trust_unsigned: config.trust_unsigned,
+        max_recipients: config.store.max_recipients,
+        mask_addresses: config.log.mask_addresses,
+    };
+    Ok((Arc::clone(&store), Ingest::new(store, classifier, settings)))
+}
+
+/// When it happened: an old bounce must not suppress from today on. Dates ahead of us are not believed.
+fn when(report: &Report) -> Timestamp {
+    let now = Timestamp::now();
+    report.header.date.map_or(now, |date| date.min(now))
+}
+
+/// The envelope as far as the message shows it: the null reverse-path, and those addresses it was delivered to
+/// that are ours.
+fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
+    let header = returned::read(message).unwrap_or_default();
+    let now = Timestamp::now();
+    let recipients = header
+        .delivered_to
+        .iter()
+        .chain(&header.to)
+        .filter_map(|address| Some(ForwardPath::Mailbox(Mailbox::parse(address).ok()?)))
+        .filter(|path| ours.judge(path, now).is_ok())
+        .map(|forward_path| EnvelopeRecipient { forward_path, original_recipient: None })
+        .collect();
+    Envelope {
+        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
+        helo: "replay".to_owned(),
+        reverse_path: ReversePath::Null,
+        envelope_id: None,
+        recipients,
+        bare_newlines: false,
+    }
+}
+
+/// Every file below a path, in the order of their names; of a Maildir what is in `cur` and `new`.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let maildir = path.join("cur").is_dir() && path.join("new").is_dir();
+    let mut entries =
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    for entry in entries {
+        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if (maildir && !matches!(name, "cur" | "new")) || name.starts_with('.') {
+            continue;
+        }
+        // A link could lead in a circle; mail is not kept behind one.
+        if entry.is_dir() && entry.is_symlink() {
+            continue;
+        }
+        collect(&entry, files)?;
+    }
+    Ok(())
+}

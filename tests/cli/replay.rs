@@ -1,0 +1,63 @@
+//! `dsnd replay`: what lies in files comes into the store, once.
+
+use std::fs;
+
+use crate::common::{Home, dsn};
+
+fn bounce(id: &str, address: &str) -> Vec<u8> {
+    dsn(id, &[(address, "5.1.1", "550 5.1.1 User unknown")])
+}
+
+#[test]
+fn files_an_mbox_and_a_maildir_come_in_once() {
+    let home = Home::new();
+    let mail = home.path().join("mail");
+    for folder in ["Maildir/cur", "Maildir/new", "Maildir/tmp"] {
+        fs::create_dir_all(mail.join(folder)).unwrap();
+    }
+    fs::write(mail.join("one.eml"), bounce("one", "one@example.net")).unwrap();
+    fs::write(mail.join("Maildir/cur/1:2,S"), bounce("two", "two@example.net")).unwrap();
+    fs::write(mail.join("Maildir/new/2"), bounce("three", "three@example.net")).unwrap();
+    fs::write(mail.join("Maildir/tmp/3"), bounce("half", "half@example.net")).unwrap();
+    let mut mbox = Vec::new();
+    for name in ["four", "five"] {
+        mbox.extend_from_slice(b"From MAILER-DAEMON Fri Nov 20 10:00:00 2026\n");
+        mbox.extend(bounce(name, &format!("{name}@example.net")));
+        mbox.extend_from_slice(b"\n");
+    }
+    fs::write(mail.join("old.mbox"), mbox).unwrap();
+    let path = mail.to_str().unwrap();
+
+    let dry = home.run(&["replay", "--dry-run", path]);
+    assert_eq!(String::from_utf8_lossy(&dry.stdout), "5 read, 0 known already\n", "{dry:?}");
+    assert!(!home.database().exists(), "a dry run writes nothing");
+
+    let first = home.run(&["replay", path]);
+    assert_eq!(String::from_utf8_lossy(&first.stdout), "5 recorded, 0 known already\n", "{first:?}");
+    let again = home.json(&["replay", "--json", path]);
+    assert_eq!(again.len(), 5);
+    assert!(again.iter().all(|line| line["duplicate"] == true), "{again:?}");
+    for name in ["one", "two", "three", "four", "five"] {
+        let address = format!("{name}@example.net");
+        let listed = home.json(&["bounces", "list", "--json", "--recipient", &address]);
+        assert_eq!(listed.len(), 1, "{address}");
+    }
+    assert!(home.json(&["bounces", "list", "--json", "--recipient", "half@example.net"]).is_empty());
+}
+
+#[test]
+fn an_old_bounce_counts_from_its_own_day() {
+    let home = Home::new();
+    let old = String::from_utf8(bounce("old", "old@example.net")).unwrap();
+    let old = old.replace("Fri, 20 Nov 2026 10:00:00 +0000", "Fri, 20 Nov 2020 10:00:00 +0000");
+    let file = home.file("old.eml", old.as_bytes());
+    assert_eq!(home.run(&["replay", file.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(
+        home.run(&["suppressions", "check", "old@example.net"]).status.code(),
+        Some(0),
+        "its term is over"
+    );
+    let nothing = home.run(&["replay", "nowhere"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("cannot read nowhere"), "{nothing:?}");
+}
