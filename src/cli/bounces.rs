@@ -97,7 +97,8 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
                 output::json_line(&mut out, bounce)?;
             }
         } else if first || !page.is_empty() {
-            let headings = ["id", "received", "recipient", "class", "status", "decision", "change", "trust"];
+            let headings =
+                ["id", "received", "recipient", "class", "status", "decision", "change", "trust", "subject"];
             output::rows(&mut out, &headings, page.iter().flat_map(lines).collect(), first)?;
         }
         first = false;
@@ -112,9 +113,10 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line a recipient; one for a message without any.
+/// A line a recipient; one for a message without any, with its subject instead. The subject has a column of its
+/// own: a stranger writes it, and it must not pass for a recipient.
 fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
-    let start = |rest: [String; 6]| {
+    let start = |rest: [String; 7]| {
         let mut line = vec![bounce.id.to_string(), bounce.received_at.to_string()];
         line.extend(rest);
         line
@@ -122,7 +124,7 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
     if bounce.recipients.is_empty() {
         let subject = bounce.subject.clone().unwrap_or_default();
         let none = String::new;
-        return vec![start([subject, bounce.kind.clone(), none(), none(), none(), none()])];
+        return vec![start([none(), bounce.kind.clone(), none(), none(), none(), none(), subject])];
     }
     let line = |event: &BounceEvent| {
         start([
@@ -132,6 +134,7 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
             event.decision.clone(),
             event.change.clone(),
             event.trust.clone(),
+            String::new(),
         ])
     };
     bounce.recipients.iter().map(line).collect()

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -55,12 +55,13 @@ pub(super) fn rows(
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    // A row is one line, however narrow the terminal is: an address cut into pieces can be neither read nor copied.
+    table.load_style(presets::NOTHING);
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|cell| clean(cell)));
     }
-    writeln!(out, "{table}")?;
+    writeln!(out, "{}", table.trim_fmt())?;
     Ok(())
 }
 

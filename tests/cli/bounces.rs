@@ -35,6 +35,20 @@ fn bounces_are_listed_and_shown_with_the_bytes_that_came() {
 }
 
 #[test]
+fn a_subject_does_not_stand_where_recipients_do() {
+    let home = Home::new();
+    let daemon = home.start();
+    let message = b"From: someone@example.net\r\nSubject: victim@example.net\r\n\r\nHello.\r\n";
+    assert_eq!(daemon.connect().send(message).unwrap().code, 250);
+    daemon.stop();
+    let listed = home.run(&["bounces", "list"]);
+    let lines: Vec<Vec<&str>> = text(&listed.stdout).lines().map(|line| line.split('\t').collect()).collect();
+    let [headings, line] = &lines[..] else { panic!("{listed:?}") };
+    assert_eq!((headings[2], line[2], line[3]), ("recipient", "", "unrecognized"));
+    assert_eq!((headings.last(), line.last()), (Some(&"subject"), Some(&"victim@example.net")));
+}
+
+#[test]
 fn what_the_text_tells_besides_is_shown() {
     let home = Home::new();
     let daemon = home.start();

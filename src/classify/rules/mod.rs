@@ -292,6 +292,10 @@ impl Rules {
                 Some(other) if other.class == rule.class && other.severity == rule.severity => {}
                 // The operator may decide otherwise about what an embedded rule says.
                 Some(other) if other.by_operator && !rule.by_operator => decided = true,
+                // The operator's rules come first: this one had its turn.
+                Some(other) if rule.by_operator && !other.by_operator => {
+                    wrong.push(format!("example {line:?} does not match; rule {} takes it", other.id))
+                }
                 Some(other) => {
                     wrong.push(format!("example {line:?} is taken by rule {}, which comes before", other.id))
                 }

@@ -51,6 +51,13 @@ fn a_rule_hidden_by_an_earlier_one_is_refused() {
 }
 
 #[test]
+fn an_example_that_a_rule_of_ones_own_misses_is_not_laid_to_the_order() {
+    let missed = GOOD.replacen("550 5.7.1 No thanks", "550 5.1.1 User unknown", 1);
+    let message = error(&missed);
+    assert!(message.contains("does not match; rule") && !message.contains("comes before"), "{message}");
+}
+
+#[test]
 fn every_flaw_is_named_at_once() {
     let text = format!(
         "{}{}",

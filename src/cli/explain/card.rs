@@ -105,7 +105,8 @@ fn card<W: Write>(
     paper.field(word("trust", "Vertrauen"), recipient.trust)?;
     let facts = serde_json::to_value(&recipient.facts).unwrap_or_default();
     for (label, value) in output::facts(Some(&facts), recipient.remote_mta.as_deref()) {
-        paper.field(&label, Some(&value))?;
+        let label = if german { words::fact(&label) } else { label.as_str() };
+        paper.field(label, Some(&value))?;
     }
     Ok(())
 }

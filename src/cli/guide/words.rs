@@ -184,3 +184,18 @@ pub(in crate::cli) fn anatomy(code: EnhancedStatusCode, name: Option<&str>, lang
     let detail = name.map(|name| format!(", {} = {name}", code.detail)).unwrap_or_default();
     format!("{} = {class}, {} = {subject}{detail}", code.class.digit(), code.subject)
 }
+
+/// The German label of a fact, from its English one; the same where there is none.
+pub(in crate::cli) fn fact(label: &str) -> &str {
+    match label {
+        "listed ip" => "gelistete IP",
+        "blocklist" => "Sperrliste",
+        "lookup url" => "nachzusehen bei",
+        "retry after" => "erneut nach",
+        "new address" => "neue Adresse",
+        "remote host" => "Gegenstelle",
+        "remote ip" => "IP Gegenstelle",
+        "phase" => "Phase",
+        other => other,
+    }
+}
