@@ -41,6 +41,15 @@ pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Res
     if let Err(error) = Classifier::with_rules(own_rules) {
         wrong.extend(error.to_string().lines().map(str::to_owned));
     }
+    if let Some(folder) = loaded.as_ref().and_then(|config| config.store.path.parent())
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        wrong.push(format!(
+            "store.path: there is no folder {}; create it, or name another file",
+            folder.display()
+        ));
+    }
     let file = loaded.and_then(|config| config.file).or_else(|| config.map(Path::to_owned));
     let file = file.map(|path| path.display().to_string());
     let fine = wrong.is_empty();

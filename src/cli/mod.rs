@@ -103,7 +103,8 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS, // whoever read us has seen enough
         Err(error) => {
-            output::error(&in_one_line(&error));
+            // Most errors are one line; a wrong configuration has one for each problem.
+            in_one_line(&error).lines().for_each(output::error);
             ExitCode::from(FAILED)
         }
     }

@@ -134,3 +134,12 @@ fn own_rules_are_checked_and_decide_first() {
     let bounce = home.json(&["bounces", "list", "--json"]).remove(0);
     assert_eq!(bounce["recipients"][0]["rule"], "own.px");
 }
+
+#[test]
+fn a_database_in_no_folder_is_found_before_the_start() {
+    let home = Home::new().with("STORE_PATH", "/no/such/folder/dsnd.db");
+    let output = home.run(&["check-config"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("store.path: there is no folder /no/such/folder"), "{said}");
+}
