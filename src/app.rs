@@ -82,13 +82,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let store = Arc::new(store.await?);
     describe(&config);
 
-    let settings = IngestSettings {
-        return_paths: config.return_paths.clone(),
-        trust_unsigned: config.trust_unsigned,
-        max_recipients: config.store.max_recipients,
-        mask_addresses: config.log.mask_addresses,
-    };
-    let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, settings));
+    let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
     let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()));
     let mut services = JoinSet::new();
@@ -121,6 +115,17 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             Ok(())
         }
         _ = signals.next() => Err(AppError::Impatient),
+    }
+}
+
+/// What the configuration says about taking bounces.
+#[must_use]
+pub fn ingest_settings(config: &Config) -> IngestSettings {
+    IngestSettings {
+        return_paths: config.return_paths.clone(),
+        trust_unsigned: config.trust_unsigned,
+        max_recipients: config.store.max_recipients,
+        mask_addresses: config.log.mask_addresses,
     }
 }
 

@@ -14,9 +14,10 @@ use serde::Serialize;
 
 use super::{FAILED, block_on, output};
 use crate::address::{ForwardPath, Mailbox, ReversePath};
+use crate::app::ingest_settings;
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::ingest::{Ingest, IngestSettings};
+use crate::ingest::Ingest;
 use crate::report::{Report, mbox, returned};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
@@ -140,13 +141,7 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<SqliteStore>, Ingest<Sqlit
         config.store.busy_timeout,
     );
     let store = Arc::new(store.await?);
-    let settings = IngestSettings {
-        return_paths: config.return_paths.clone(),
-        trust_unsigned: config.trust_unsigned,
-        max_recipients: config.store.max_recipients,
-        mask_addresses: config.log.mask_addresses,
-    };
-    Ok((Arc::clone(&store), Ingest::new(store, classifier, settings)))
+    Ok((Arc::clone(&store), Ingest::new(store, classifier, ingest_settings(config))))
 }
 
 /// When it happened: an old bounce must not suppress from today on. Dates ahead of us are not believed.
