@@ -73,13 +73,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     for address in &config.listen {
         listeners.push(bind(*address)?);
     }
-    let store = SqliteStore::open(
-        &config.store.path,
-        Access::Serve,
-        config.policy.clone(),
-        config.store.busy_timeout,
-    );
-    let store = Arc::new(store.await?);
+    let store = Arc::new(open_store(&config).await?);
     describe(&config);
 
     let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
@@ -116,6 +110,15 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         }
         _ = signals.next() => Err(AppError::Impatient),
     }
+}
+
+/// Opens the store that bounces go into; creates it, or brings its schema up to date, where that is needed.
+///
+/// # Errors
+/// [`StoreError`], naming the file and what is wrong with it.
+pub async fn open_store(config: &Config) -> Result<SqliteStore, StoreError> {
+    let store = &config.store;
+    SqliteStore::open(&store.path, Access::Serve, config.policy.clone(), store.busy_timeout).await
 }
 
 /// What the configuration says about taking bounces.

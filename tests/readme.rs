@@ -6,6 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use dsnd::classify::evidence::{Evidence, EvidenceField, Source};
+use dsnd::classify::facts::phase;
 use dsnd::classify::rules::RuleFile;
 use dsnd::classify::{Class, Classifier, Facts, Severity};
 use regex::Regex;
@@ -226,13 +227,11 @@ fn the_reply_line_is_explained_as_shown() {
 fn the_facts_are_those_it_names() {
     let text = "host mx.example.com[198.51.100.7] said: 554 5.7.1 Client host [192.0.2.44] blocked using \
                 zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.44 (in reply to RCPT TO command)";
+    let evidence = Evidence { sources: vec![Source::new(EvidenceField::Text, text)], ..Evidence::default() };
     let facts = Facts {
         retry_after: Some(300),
         new_address: Some("new@example.com".to_owned()),
-        ..Facts::gather(
-            &Evidence { sources: vec![Source::new(EvidenceField::Text, text)], ..Evidence::default() },
-            Class::SenderBlocked,
-        )
+        ..Facts::gather(&evidence, Class::SenderBlocked, phase(&evidence))
     };
     let facts = serde_json::to_value(facts).unwrap();
     let told: BTreeSet<_> = rows("Facts").into_iter().map(|row| row[0].clone()).collect();

@@ -67,10 +67,10 @@ impl Facts {
         *self == Self::default()
     }
 
-    /// Reads the facts that matter for a class out of the texts.
+    /// Reads the facts that matter for a class out of the texts; `phase` is what [`phase()`] found in them.
     #[must_use]
-    pub fn gather(evidence: &Evidence, class: Class) -> Self {
-        let mut facts = Self { phase: phase(evidence), ..Self::default() };
+    pub fn gather(evidence: &Evidence, class: Class, phase: Option<Phase>) -> Self {
+        let mut facts = Self { phase, ..Self::default() };
         for source in &evidence.sources {
             let text = source.text.as_str();
             if facts.remote_host.is_none()
@@ -238,7 +238,8 @@ mod tests {
 
     fn gather(class: Class, text: &str) -> Facts {
         let source = Source::new(EvidenceField::DiagnosticCode, text);
-        Facts::gather(&Evidence { sources: vec![source], ..Evidence::default() }, class)
+        let evidence = Evidence { sources: vec![source], ..Evidence::default() };
+        Facts::gather(&evidence, class, phase(&evidence))
     }
 
     #[test]

@@ -13,8 +13,9 @@ pub mod rules;
 pub use class::{BounceType, Category, Class, Decision, Severity};
 use evidence::{Evidence, EvidenceField, Source};
 pub use facts::Facts;
+use facts::Phase;
 use registry::Registry;
-use rules::{Context, Rules};
+use rules::{Context, RuleMatch, Rules};
 
 use crate::report::automatic::AutomaticKind;
 use crate::report::{Action, RecipientFields, Report, ReportKind};
@@ -75,6 +76,18 @@ struct Codes {
     shown: String,
 }
 
+impl Codes {
+    /// What rules are asked with beside a text.
+    fn context<'e>(
+        &self,
+        evidence: &'e Evidence,
+        action: Option<Action>,
+        phase: Option<Phase>,
+    ) -> Context<'e> {
+        Context { status: self.status, reply_code: self.reply_code, hosts: &evidence.hosts, action, phase }
+    }
+}
+
 impl Classifier {
     /// The embedded registry and rules.
     ///
@@ -110,77 +123,55 @@ impl Classifier {
     /// Classifies gathered evidence.
     #[must_use]
     pub fn decide(&self, evidence: &Evidence) -> Classification {
-        let mut result = self.conclude(evidence);
+        let codes = effective_codes(evidence);
+        let phase = facts::phase(evidence);
+        let mut result = self.conclude(evidence, &codes, phase);
         if result.decision == Decision::Suppress {
-            result = self.objection(evidence, &result).unwrap_or(result);
+            result = self.objection(evidence, &codes, &result).unwrap_or(result);
         }
         if evidence.guessed && result.decision == Decision::Suppress {
             // Three guesses on three days are needed for what one reading does.
             (result.decision, result.bounce_type) = (Decision::Count, BounceType::Soft);
         }
-        result.facts = Facts::gather(evidence, result.class);
+        result.facts = Facts::gather(evidence, result.class, phase);
         result
     }
 
     /// What a guard says against a suppression: words that leave no doubt that the recipient is not at fault
     /// (contract 5).
-    fn objection(&self, evidence: &Evidence, result: &Classification) -> Option<Classification> {
-        let codes = effective_codes(evidence);
-        let context = Context {
-            status: codes.status,
-            reply_code: codes.reply_code,
-            hosts: &evidence.hosts,
-            action: None,
-            phase: None,
-        };
+    fn objection(
+        &self,
+        evidence: &Evidence,
+        codes: &Codes,
+        result: &Classification,
+    ) -> Option<Classification> {
+        let context = codes.context(evidence, None, None);
         // Prose may speak of other recipients, too: it is heard only where it decided.
         let heard = |source: &&Source| {
             source.field != EvidenceField::Text || result.evidence_field == EvidenceField::Text
         };
         deciding_sources(evidence, result.effective_status).filter(heard).find_map(|source| {
             let found = self.rules.find_guard(&source.text, context)?;
-            let severity = found.rule.severity.unwrap_or_else(|| severity_of(&codes));
-            let shown = excerpt(source, found.start, found.end);
-            Some(self::result(
-                found.rule.class,
-                severity,
-                found.rule.id.clone(),
-                source.field,
-                &shown,
-                &codes,
-            ))
+            Some(by_rule(found, source, severity_of(codes), codes))
         })
     }
 
-    fn conclude(&self, evidence: &Evidence) -> Classification {
-        let codes = effective_codes(evidence);
-        if let Some(result) = self.by_action(evidence, &codes) {
+    fn conclude(&self, evidence: &Evidence, codes: &Codes, phase: Option<Phase>) -> Classification {
+        if let Some(result) = self.by_action(evidence, codes) {
             return result;
         }
-        let severity = severity_of(&codes);
-        let context = Context {
-            status: codes.status,
-            reply_code: codes.reply_code,
-            hosts: &evidence.hosts,
-            action: evidence.action.filter(|action| *action != Action::Delayed),
-            phase: facts::phase(evidence),
-        };
+        let severity = severity_of(codes);
+        let action = evidence.action.filter(|action| *action != Action::Delayed);
+        let context = codes.context(evidence, action, phase);
         for source in deciding_sources(evidence, codes.status) {
             if let Some(found) = self.rules.find(&source.text, context) {
-                if self.says_no_more(found.rule, &codes) {
+                if self.says_no_more(found.rule, codes) {
                     break;
                 }
-                return result(
-                    found.rule.class,
-                    found.rule.severity.unwrap_or(severity),
-                    found.rule.id.clone(),
-                    source.field,
-                    &excerpt(source, found.start, found.end),
-                    &codes,
-                );
+                return by_rule(found, source, severity, codes);
             }
         }
-        self.by_code(&codes, severity)
+        self.by_code(codes, severity)
     }
 
     /// Text that only repeats what a precise code says already: then the code decides, and is named.
@@ -200,29 +191,14 @@ impl Classifier {
                 (Class::Delivered, action.as_str())
             }
             Some(Action::Delayed) => {
-                let context = Context {
-                    status: codes.status,
-                    reply_code: codes.reply_code,
-                    hosts: &evidence.hosts,
-                    action: Some(Action::Delayed),
-                    phase: None,
-                };
+                let context = codes.context(evidence, Some(Action::Delayed), None);
                 // Some MTAs call their last report "delayed": the text says that they gave up.
                 let given_up = evidence
                     .sources
                     .iter()
                     .find_map(|source| Some((source, self.rules.find(&source.text, context)?)));
                 if let Some((source, found)) = given_up {
-                    let severity = found.rule.severity.unwrap_or(Severity::Transient);
-                    let shown = excerpt(source, found.start, found.end);
-                    return Some(result(
-                        found.rule.class,
-                        severity,
-                        found.rule.id.clone(),
-                        source.field,
-                        &shown,
-                        codes,
-                    ));
+                    return Some(by_rule(found, source, Severity::Transient, codes));
                 }
                 (Class::Delayed, Action::Delayed.as_str())
             }
@@ -373,6 +349,13 @@ const fn class_of_reply(reply: ReplyCode) -> Option<Class> {
         500..=504 | 555 => Class::ProtocolError,
         _ => return None,
     })
+}
+
+/// What a rule concludes from a source; `severity` is what the codes say, where the rule says nothing of it.
+fn by_rule(found: RuleMatch<'_>, source: &Source, severity: Severity, codes: &Codes) -> Classification {
+    let severity = found.rule.severity.unwrap_or(severity);
+    let shown = excerpt(source, found.start, found.end);
+    result(found.rule.class, severity, found.rule.id.clone(), source.field, &shown, codes)
 }
 
 fn result(

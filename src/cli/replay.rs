@@ -14,14 +14,14 @@ use serde::Serialize;
 
 use super::{FAILED, block_on, output};
 use crate::address::{ForwardPath, Mailbox, ReversePath};
-use crate::app::ingest_settings;
+use crate::app::{ingest_settings, open_store};
 use crate::classify::Classifier;
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::report::{Report, mbox, returned};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
-use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::sqlite::SqliteStore;
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -134,13 +134,7 @@ async fn replay(
 
 async fn open(config: &Config) -> anyhow::Result<(Arc<SqliteStore>, Ingest<SqliteStore>)> {
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
-    let store = SqliteStore::open(
-        &config.store.path,
-        Access::Serve,
-        config.policy.clone(),
-        config.store.busy_timeout,
-    );
-    let store = Arc::new(store.await?);
+    let store = Arc::new(open_store(config).await?);
     Ok((Arc::clone(&store), Ingest::new(store, classifier, ingest_settings(config))))
 }
 

@@ -143,6 +143,7 @@ fn prepare(
     message: &[u8],
     now: Timestamp,
 ) -> Result<NewMessage, StoreError> {
+    let digest = digest(message, now);
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // RFC 5321 §4.4: who makes the final delivery puts the reverse-path on top. Readers look for the null one.
@@ -150,7 +151,7 @@ fn prepare(
             [b"Return-Path: <", envelope.reverse_path.to_string().as_bytes(), b">\r\n", message].concat();
         let report = Report::parse(&delivered);
         drop(delivered);
-        let (events, left_out) = events(classifier, settings, envelope, &report, &digest(message, now));
+        let (events, left_out) = events(classifier, settings, envelope, &report, &digest);
         (report, events, left_out)
     }));
     let (report, events, left_out) = match read {
@@ -180,7 +181,7 @@ fn prepare(
     }
     let original = report.original.clone().unwrap_or_default();
     Ok(NewMessage {
-        digest: digest(message, now),
+        digest,
         received_at: now,
         peer: envelope.peer.address.to_string(),
         helo: envelope.helo.clone(),

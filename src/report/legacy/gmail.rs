@@ -17,15 +17,7 @@ const OPENS: &[&str] = &[
 ];
 
 const SHAPE: Shape = Shape {
-    listed_after: &[
-        "delivery to the following recipient failed permanently",
-        "delivery to the following recipients failed permanently",
-        "delivery to the following recipient has been delayed",
-        "delivery to the following recipients has been delayed",
-        "there was a temporary problem delivering your message to",
-        "your message wasn't delivered to",
-        "your message couldn't be delivered to",
-    ],
+    listed_after: OPENS,
     reason_after: &[
         "the error that the other server returned was:",
         "technical details of permanent failure:",

@@ -87,12 +87,7 @@ impl<'a> Letter<'a> {
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
     /// (RFC 5321 §4.5.5), or a field that only programs write.
     pub(in crate::report) fn is_by_machine(&self) -> bool {
-        let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
-        self.is_by_daemon()
-            || null("Return-Path")
-            || null("From")
-            || !self.report.failed_recipients.is_empty()
-            || self.report.auto_submitted.as_deref().is_some_and(|word| word != "no") // RFC 3834 §5
+        self.is_by_mail_system() || self.report.auto_submitted.as_deref().is_some_and(|word| word != "no") // RFC 3834 §5
     }
 
     /// Whether the mail system itself sent it: a daemon's address, the null reverse-path, or the recipients in a field.
