@@ -2,6 +2,7 @@
 
 mod reader;
 mod return_path;
+mod streams;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, trust_unsigned};
+pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
 use crate::policy::Policy;
@@ -35,6 +37,8 @@ pub struct Config {
     pub return_paths: ReturnPaths,
     /// Whether unsigned reports change the list.
     pub trust_unsigned: bool,
+    /// The names of streams.
+    pub streams: Streams,
     /// The database.
     pub store: StoreConfig,
     /// Thresholds and terms.
@@ -146,6 +150,7 @@ impl Config {
         let smtp = smtp(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
         let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
+        let streams = streams::streams(&mut reader);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
         let rules = rules(&mut reader);
@@ -161,6 +166,7 @@ impl Config {
             domains,
             return_paths,
             trust_unsigned,
+            streams,
             store,
             policy,
             rules,

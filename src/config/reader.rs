@@ -65,10 +65,15 @@ struct Found {
     from_environment: bool,
 }
 
+/// Keys by their names.
+type Keys = BTreeMap<String, Found>;
+
 /// Keys with their places; taken one by one, so that what is left over is unknown.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    found: BTreeMap<String, Found>,
+    found: Keys,
+    /// `[[section]]`: the keys of each table, named `section.key`, with the place of its heading.
+    tables: BTreeMap<String, Vec<(String, Keys)>>,
     known: Vec<&'static str>,
     places: BTreeMap<&'static str, String>,
     problems: Vec<Problem>,
@@ -90,14 +95,32 @@ impl Reader {
         }
         for (section, content) in table.get_ref() {
             let line = lines.of(section.span().start);
+            let place = |at: usize| format!("{file}:{}", lines.of(at));
+            let keys_of = |keys: &DeTable<'_>| -> Vec<(String, Found)> {
+                let found = |value: &DeValue<'_>, at| Found {
+                    place: place(at),
+                    value: to_value(value),
+                    from_environment: false,
+                };
+                keys.iter()
+                    .map(|(key, value)| {
+                        let name = format!("{}.{}", section.get_ref(), key.get_ref());
+                        (name, found(value.get_ref(), key.span().start))
+                    })
+                    .collect()
+            };
             match content.get_ref() {
-                DeValue::Table(keys) => {
-                    for (key, value) in keys {
-                        let place = format!("{file}:{}", lines.of(key.span().start));
-                        let found =
-                            Found { place, value: to_value(value.get_ref()), from_environment: false };
-                        reader.found.insert(format!("{}.{}", section.get_ref(), key.get_ref()), found);
-                    }
+                DeValue::Table(keys) => reader.found.extend(keys_of(keys)),
+                DeValue::Array(items)
+                    if items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_))) =>
+                {
+                    let tables = items.iter().filter_map(|item| match item.get_ref() {
+                        DeValue::Table(keys) => {
+                            Some((place(item.span().start), keys_of(keys).into_iter().collect()))
+                        }
+                        _ => None,
+                    });
+                    reader.tables.insert(section.get_ref().to_string(), tables.collect());
                 }
                 _ => {
                     let name = section.get_ref().to_string();
@@ -137,7 +160,23 @@ impl Reader {
 
     /// Every problem, with the keys that nobody asked for, in the order of their places.
     pub(super) fn finish(mut self) -> Vec<Problem> {
-        for (key, found) in std::mem::take(&mut self.found) {
+        let left_over = std::mem::take(&mut self.found);
+        self.unknown(left_over);
+        for (section, tables) in std::mem::take(&mut self.tables) {
+            for (place, _) in tables {
+                self.problem(place, &section, "unknown section; config/dsnd.toml shows them all".to_owned());
+            }
+        }
+        self.problems.sort_by_cached_key(|problem| {
+            let (file, line) = problem.place.rsplit_once(':').unwrap_or((&problem.place, "0"));
+            (file.to_owned(), line.parse::<usize>().unwrap_or(0), problem.key.clone())
+        });
+        self.problems
+    }
+
+    /// Notes keys that nobody asked for.
+    fn unknown(&mut self, left_over: Keys) {
+        for (key, found) in left_over {
             let (key, what) = if found.from_environment {
                 (
                     String::new(),
@@ -149,11 +188,6 @@ impl Reader {
             };
             self.problem(found.place, &key, what);
         }
-        self.problems.sort_by_cached_key(|problem| {
-            let (file, line) = problem.place.rsplit_once(':').unwrap_or((&problem.place, "0"));
-            (file.to_owned(), line.parse::<usize>().unwrap_or(0), problem.key.clone())
-        });
-        self.problems
     }
 
     /// Every key that was asked for.
@@ -182,6 +216,40 @@ impl Reader {
         let found = by_variable.or(by_name)?;
         self.places.insert(key, found.place.clone());
         Some((Place { place: found.place, key }, found.value))
+    }
+
+    /// Reads every table of `[[section]]` with keys that `read` asks for by `section.key`. The environment has no
+    /// say in these.
+    #[allow(dead_code, reason = "listeners with settings of their own are read with it")]
+    pub(super) fn tables<T>(
+        &mut self,
+        section: &'static str,
+        mut read: impl FnMut(&mut Self, &Place) -> Option<T>,
+    ) -> Vec<T> {
+        let mut all = Vec::new();
+        for (place, keys) in self.tables.remove(section).unwrap_or_default() {
+            let outside = std::mem::replace(&mut self.found, keys);
+            all.extend(read(self, &Place { place, key: section }));
+            let left_over = std::mem::replace(&mut self.found, outside);
+            self.unknown(left_over);
+        }
+        all
+    }
+
+    /// A section whose keys are names of the operator's own: each with its place and its number.
+    pub(super) fn numbers(&mut self, section: &'static str) -> Vec<(Place, String, i128)> {
+        let prefix = format!("{section}.");
+        let names: Vec<String> = self.found.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
+        let mut all = Vec::new();
+        for name in names {
+            let Some(found) = self.found.remove(&name) else { continue };
+            let at = Place { place: found.place, key: section };
+            match found.value {
+                Value::Integer(number) => all.push((at, name[prefix.len()..].to_owned(), number)),
+                other => self.mistyped::<()>(&at, &other, "an integer").unwrap_or_default(),
+            }
+        }
+        all
     }
 
     /// A string.

@@ -119,6 +119,10 @@ pub enum EventChange {
     Cleared,
     /// Unproven: recorded only.
     Quarantined,
+    /// It would have suppressed, and waits for a person, since far more than usual do so.
+    Held,
+    /// A person decided that it shall change nothing.
+    Discarded,
     /// Nothing.
     None,
 }
@@ -133,6 +137,8 @@ impl EventChange {
             Self::Seen => "seen",
             Self::Cleared => "cleared",
             Self::Quarantined => "quarantined",
+            Self::Held => "held",
+            Self::Discarded => "discarded",
             Self::None => "none",
         }
     }

@@ -1,6 +1,8 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
+mod apply;
 mod open;
+mod people;
 mod place;
 mod read;
 mod record;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::super::{ManualEntry, NewMessage, Recorded, StoreError};
 use super::place::Place;
-use super::{open, record};
+use super::{open, people, record};
 use crate::policy::Policy;
 
 /// Jobs that may wait before those who bring more have to.
@@ -121,11 +121,11 @@ impl Writer {
     }
 
     pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(record::add(connection, entry)))).await
+        self.send(1, Box::new(move |connection, _| Box::pin(people::add(connection, entry)))).await
     }
 
     pub(super) async fn remove(&self, address_key: String) -> Result<bool, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(record::remove(connection, address_key)))).await
+        self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, address_key)))).await
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

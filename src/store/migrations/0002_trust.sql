@@ -1,0 +1,63 @@
+-- Quarantine, holds, streams and the history of the list.
+
+PRAGMA user_version = 2;
+
+-- When suppressions for one key jump far beyond what is usual, further ones wait here for a person.
+CREATE TABLE holds (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind       TEXT    NOT NULL, -- domain, remote_mta, rule
+    name       TEXT    NOT NULL,
+    opened_at  TEXT    NOT NULL,
+    why        TEXT    NOT NULL, -- the numbers, in words
+    state      TEXT    NOT NULL DEFAULT 'open', -- open, released, discarded
+    settled_at TEXT,
+    settled_by TEXT
+) STRICT;
+CREATE UNIQUE INDEX holds_open ON holds (kind, name) WHERE state = 'open';
+
+-- How many suppressions a key led to; a row for every five minutes that had any.
+CREATE TABLE suppression_rates (
+    kind  TEXT    NOT NULL, -- domain, remote_mta, rule
+    name  TEXT    NOT NULL,
+    slot  INTEGER NOT NULL, -- five minutes, counted from 1970-01-01
+    count INTEGER NOT NULL,
+    PRIMARY KEY (kind, name, slot)
+) STRICT, WITHOUT ROWID;
+
+-- change knows besides: held, discarded.
+ALTER TABLE events ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of recipient_key
+ALTER TABLE events ADD COLUMN hold INTEGER REFERENCES holds (id); -- what it waits or waited for
+ALTER TABLE events ADD COLUMN settled_at TEXT;                 -- approved, released or discarded
+ALTER TABLE events ADD COLUMN settled_by TEXT;
+UPDATE events SET domain = replace(recipient_key, rtrim(recipient_key, replace(recipient_key, '@', '')), '')
+    WHERE recipient_key LIKE '%@%';
+CREATE INDEX events_waiting ON events (change, id) WHERE change IN ('quarantined', 'held');
+CREATE INDEX events_hold ON events (hold) WHERE hold IS NOT NULL;
+CREATE INDEX events_trust ON events (trust, id);
+
+ALTER TABLE suppressions ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of address_key
+ALTER TABLE suppressions ADD COLUMN remote_mta TEXT;                 -- the host whose words made the entry
+ALTER TABLE suppressions ADD COLUMN ended INTEGER NOT NULL DEFAULT 0; -- its time is over, and audit says so
+UPDATE suppressions SET domain = replace(address_key, rtrim(address_key, replace(address_key, '@', '')), '')
+    WHERE address_key LIKE '%@%';
+UPDATE suppressions SET remote_mta = (SELECT remote_mta FROM events WHERE events.id = suppressions.event);
+CREATE INDEX suppressions_expires_at ON suppressions (expires_at) WHERE expires_at IS NOT NULL AND ended = 0;
+
+-- Every change of the list, for ever; rows are only added.
+CREATE TABLE audit (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    at          TEXT    NOT NULL,
+    address_key TEXT    NOT NULL,
+    address     TEXT    NOT NULL,
+    stream      INTEGER NOT NULL,
+    action      TEXT    NOT NULL, -- added, changed, removed, expired
+    origin      TEXT    NOT NULL, -- bounce, cli, import, expiry, undo, quarantine, hold
+    actor       TEXT,             -- the person, where there was one
+    before      TEXT,             -- JSON of the entry; NULL: there was none
+    after       TEXT,             -- JSON of the entry; NULL: there is none
+    why         TEXT,             -- in words
+    event       INTEGER           -- the event behind it
+) STRICT;
+CREATE INDEX audit_address ON audit (address_key, id);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit rows are not changed'); END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit rows are not deleted'); END;

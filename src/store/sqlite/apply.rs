@@ -1,0 +1,255 @@
+//! What an event does to the list: decided by policy and history, then written. The same for an event on its way
+//! in and for one that waited and is let through by a person.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::super::{ANY_STREAM, EventChange, NewEvent};
+use super::written;
+use crate::address::domain_of;
+use crate::classify::{Class, Decision};
+use crate::policy::{Change, CounterKind, Entry, History, Policy, Reason, Standing, counter_of, day_of};
+
+/// What of an event matters to the list.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    /// The address, as written.
+    pub(super) recipient: String,
+    /// Its comparison form.
+    pub(super) recipient_key: String,
+    /// The sending stream.
+    pub(super) stream: i64,
+    /// The host that said it.
+    pub(super) remote_mta: Option<String>,
+    /// Our conclusion.
+    pub(super) class: Class,
+    /// What it does.
+    pub(super) decision: Decision,
+    /// The code that decided.
+    pub(super) effective_status: Option<String>,
+    /// The rule that decided.
+    pub(super) rule: String,
+    /// The text that decided.
+    pub(super) evidence: String,
+}
+
+impl Subject {
+    /// That of an event on its way in.
+    pub(super) fn of(event: &NewEvent) -> Self {
+        let result = &event.classification;
+        Self {
+            recipient: event.recipient.clone(),
+            recipient_key: event.recipient_key.clone(),
+            stream: event.stream,
+            remote_mta: event.remote_mta.as_deref().and_then(host_name),
+            class: result.class,
+            decision: result.decision,
+            effective_status: result.effective_status.map(|status| status.to_string()),
+            rule: result.rule.clone(),
+            evidence: result.evidence.clone(),
+        }
+    }
+
+    /// The domain of the address; empty where it has none.
+    pub(super) fn domain(&self) -> &str {
+        domain_of(&self.recipient_key).unwrap_or_default()
+    }
+}
+
+/// The word for what a change does.
+pub(super) const fn said(change: &Change) -> EventChange {
+    match change {
+        Change::None => EventChange::None,
+        Change::Count(_) => EventChange::Counted,
+        Change::Suppress(_) => EventChange::Suppressed,
+        Change::Seen => EventChange::Seen,
+        Change::Clear => EventChange::Cleared,
+    }
+}
+
+/// What the event does, by policy and history.
+pub(super) async fn decide(
+    connection: &mut SqliteConnection,
+    policy: &Policy,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<Change, sqlx::Error> {
+    let kind = counter_of(subject.class);
+    let oldest = day_of(now) - i64::from(policy.window_days(kind));
+    let history = History {
+        standing: standing(connection, &subject.recipient_key).await?,
+        counted_days: sqlx::query_scalar(
+            "SELECT day FROM counters WHERE scope = 'address' AND name = ?1 AND stream = ?2 AND kind = ?3 AND day >= ?4",
+        )
+        .bind(&subject.recipient_key)
+        .bind(subject.stream)
+        .bind(kind.as_str())
+        .bind(oldest)
+        .fetch_all(&mut *connection)
+        .await?,
+    };
+    Ok(policy.apply(subject.class, subject.decision, &history, now))
+}
+
+async fn standing(
+    connection: &mut SqliteConnection,
+    address_key: &str,
+) -> Result<Option<Standing>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT reason, expires_at, recheckable, soft_term_days FROM suppressions WHERE address_key = ?1 AND stream = ?2",
+    )
+    .bind(address_key)
+    .bind(ANY_STREAM)
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row: SqliteRow| {
+        let reason: String = row.try_get("reason")?;
+        let expires_at: Option<String> = row.try_get("expires_at")?;
+        Ok(Standing {
+            reason: Reason::from_name(&reason).ok_or_else(|| corrupt("reason", &reason))?,
+            expires_at: expires_at
+                .map(|at| at.parse().map_err(|_| corrupt("expires_at", &at)))
+                .transpose()?,
+            recheckable: row.try_get("recheckable")?,
+            soft_term_days: row.try_get("soft_term_days")?,
+        })
+    })
+    .transpose()
+}
+
+fn corrupt(column: &str, value: &str) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{value:?} was not written by dsnd").into(),
+    }
+}
+
+/// Writes a change, and counts against domain and host.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    event: i64,
+    now: Timestamp,
+    change: &Change,
+) -> Result<(), sqlx::Error> {
+    match change {
+        Change::None => {}
+        Change::Count(kind) => {
+            count(connection, "address", &subject.recipient_key, subject.stream, kind.as_str(), now, false)
+                .await?
+        }
+        Change::Seen => {
+            sqlx::query("UPDATE suppressions SET last_seen = ?3, count = count + 1 WHERE address_key = ?1 AND stream = ?2")
+                .bind(&subject.recipient_key)
+                .bind(ANY_STREAM)
+                .bind(written(now))
+                .execute(&mut *connection)
+                .await?;
+        }
+        Change::Suppress(entry) => {
+            upsert(connection, subject, event, now, entry).await?;
+            if let Some(kind) = entry.consumes {
+                clear_counter(connection, &subject.recipient_key, Some(kind)).await?;
+            }
+        }
+        Change::Clear => clear_counter(connection, &subject.recipient_key, None).await?,
+    }
+    let class = subject.class;
+    if class.counts_host() {
+        if !subject.domain().is_empty() {
+            let domain = subject.domain();
+            count(connection, "domain", domain, subject.stream, class.as_str(), now, true).await?;
+        }
+        if let Some(host) = &subject.remote_mta {
+            count(connection, "host", host, subject.stream, class.as_str(), now, true).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A host's name as it is counted: without what stands behind it, without a dot at its end, in lower case.
+fn host_name(mta: &str) -> Option<String> {
+    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
+    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
+}
+
+async fn upsert(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    event: i64,
+    now: Timestamp,
+    entry: &Entry,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO suppressions (address_key, stream, address, reason, class, status, rule, evidence, first_seen,
+                                   last_seen, count, expires_at, recheckable, soft_term_days, origin, event, domain,
+                                   remote_mta)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15)
+         ON CONFLICT (address_key, stream) DO UPDATE SET
+             address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
+             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = excluded.last_seen,
+             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen ELSE first_seen END,
+             count = CASE WHEN expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
+             expires_at = excluded.expires_at, recheckable = excluded.recheckable,
+             soft_term_days = excluded.soft_term_days, origin = excluded.origin, event = excluded.event,
+             domain = excluded.domain, remote_mta = excluded.remote_mta, ended = 0",
+    )
+    .bind(&subject.recipient_key)
+    .bind(ANY_STREAM)
+    .bind(&subject.recipient)
+    .bind(entry.reason.as_str())
+    .bind(subject.class.as_str())
+    .bind(&subject.effective_status)
+    .bind(&subject.rule)
+    .bind(&subject.evidence)
+    .bind(written(now))
+    .bind(entry.expires_at.map(written))
+    .bind(entry.recheckable)
+    .bind(entry.soft_term_days)
+    .bind(event)
+    .bind(subject.domain())
+    .bind(&subject.remote_mta)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Counts a day: once for an address, every time for a domain or a host.
+async fn count(
+    connection: &mut SqliteConnection,
+    scope: &str,
+    name: &str,
+    stream: i64,
+    kind: &str,
+    now: Timestamp,
+    every_time: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO counters (scope, name, stream, kind, day, count) VALUES (?1, ?2, ?3, ?4, ?5, 1)
+         ON CONFLICT (scope, name, stream, kind, day) DO UPDATE SET count = count + ?6",
+    )
+    .bind(scope)
+    .bind(name)
+    .bind(stream)
+    .bind(kind)
+    .bind(day_of(now))
+    .bind(i64::from(every_time))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what was counted against an address.
+pub(super) async fn clear_counter(
+    connection: &mut SqliteConnection,
+    address_key: &str,
+    kind: Option<CounterKind>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM counters WHERE scope = 'address' AND name = ?1 AND (?2 IS NULL OR kind = ?2)")
+        .bind(address_key)
+        .bind(kind.map(CounterKind::as_str))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
