@@ -17,6 +17,7 @@ use crate::classify::{Classifier, ClassifierError};
 use crate::config::Config;
 use crate::ingest::{Ingest, IngestSettings};
 use crate::smtp::listener::Server;
+use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError};
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Store, StoreError};
 
@@ -45,6 +46,9 @@ pub enum AppError {
     /// The database.
     #[error("{0} (store.path)")]
     Store(#[from] StoreError),
+    /// The certificate or its key.
+    #[error("{0} ([tls])")]
+    Tls(#[from] TlsError),
     /// The embedded rules.
     #[error(transparent)]
     Rules(#[from] ClassifierError),
@@ -69,6 +73,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
+    let tls = config.tls.as_ref().map(TlsAcceptor::load).transpose()?.map(Arc::new);
     let mut listeners = Vec::new();
     for address in &config.listen {
         listeners.push(bind(*address)?);
@@ -78,13 +83,16 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
 
     let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
-    let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()));
+    let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()).with_tls(tls.clone()));
     let mut services = JoinSet::new();
     for listener in listeners {
         let server = Arc::clone(&server);
         services.spawn(async move { server.serve(listener).await });
     }
     drop(server);
+    if let Some(tls) = tls {
+        tokio::spawn(tls.watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
+    }
     let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
 
     let name = signals.next().await;

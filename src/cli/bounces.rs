@@ -173,6 +173,9 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
     let copies = if bounce.copies > 1 { format!(", came {} times", bounce.copies) } else { String::new() };
     output::field(out, "received", Some(&format!("{}{copies}", bounce.received_at)))?;
     output::field(out, "from host", Some(&format!("{} ({})", bounce.peer, bounce.helo)))?;
+    let tls = bounce.tls.as_ref().map(|tls| format!(", {tls}")).unwrap_or_default();
+    let protocol = bounce.protocol.as_ref().map(|protocol| format!("{protocol}{tls}"));
+    output::field(out, "protocol", protocol.as_deref())?;
     output::field(out, "reverse-path", Some(&format!("<{}>", bounce.reverse_path)))?;
     output::field(out, "return path", Some(&bounce.return_paths.join(", ")))?;
     let asked: Vec<&str> = bounce.envelope_original_recipients.iter().flatten().map(String::as_str).collect();

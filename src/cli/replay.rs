@@ -159,6 +159,8 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         .collect();
     Envelope {
         peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
+        protocol: None,
+        tls: None,
         helo: "replay".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,

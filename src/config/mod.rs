@@ -3,6 +3,7 @@
 mod reader;
 mod return_path;
 mod streams;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::classify::rules::RuleFile;
 use crate::policy::Policy;
 use crate::returnpath::ReturnPaths;
 use crate::smtp::settings::{BareNewline, Settings};
+use crate::smtp::tls::TlsSettings;
 
 /// Where a configuration is looked for when none is named.
 const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
@@ -31,6 +33,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The SMTP service.
     pub smtp: Settings,
+    /// STARTTLS, where there is a certificate.
+    pub tls: Option<TlsSettings>,
     /// Domains whose bounces come here.
     pub domains: Vec<String>,
     /// Which forward-paths are taken.
@@ -74,7 +78,7 @@ pub struct LogConfig {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LogLevel {
     Error,
@@ -148,6 +152,7 @@ impl Config {
         let mut reader = Reader::new(name, text, environment);
         let listen = listen(&mut reader);
         let smtp = smtp(&mut reader);
+        let tls = tls::tls(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
         let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
         let streams = streams::streams(&mut reader);
@@ -163,6 +168,7 @@ impl Config {
             file: None,
             listen,
             smtp,
+            tls,
             domains,
             return_paths,
             trust_unsigned,

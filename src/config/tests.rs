@@ -21,7 +21,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
     let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
     let _ =
-        (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), trust_unsigned(&mut reader, "", &[]));
+        (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), tls::tls(&mut reader), trust_unsigned(&mut reader, "", &[]));
     for key in reader.known() {
         let (section, name) = key.split_once('.').unwrap();
         let after = text.split_once(&format!("[{section}]")).unwrap().1;

@@ -185,6 +185,8 @@ fn prepare(
         received_at: now,
         peer: envelope.peer.address.to_string(),
         helo: envelope.helo.clone(),
+        protocol: envelope.transmission_type(),
+        tls: envelope.tls.as_ref().map(ToString::to_string),
         reverse_path: envelope.reverse_path.to_string(),
         recipients: envelope.recipients.iter().map(|recipient| recipient.forward_path.to_string()).collect(),
         original_recipients: envelope

@@ -11,11 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::connection::{Connection, turn_away};
 use super::session::replies;
-use super::settings::Settings;
+use super::settings::{ListenerSettings, Settings};
+use super::tls::TlsAcceptor;
 use super::{Peer, Sink};
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
@@ -46,6 +48,7 @@ pub async fn serve<K: Sink>(
 pub struct Server<K> {
     sink: Arc<K>,
     settings: Arc<Settings>,
+    tls: Option<Arc<TlsAcceptor>>,
     shutdown: CancellationToken,
     places: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
@@ -58,10 +61,26 @@ impl<K: Sink> Server<K> {
         Self {
             sink,
             settings: Arc::new(settings),
+            tls: None,
             shutdown,
             places: Arc::new(Semaphore::new(places)),
             turned_away: Arc::new(Semaphore::new(MAX_TURNED_AWAY)),
         }
+    }
+
+    /// The same with STARTTLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<TlsAcceptor>>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// [`Self::serve_as`] with nothing special about the listener.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        self.serve_as(listener, ListenerSettings::default()).await
     }
 
     /// Accepts and serves connections until the shutdown. Then idle sessions are told `421`, messages that are being
@@ -70,16 +89,16 @@ impl<K: Sink> Server<K> {
     ///
     /// # Errors
     /// When the listener has no local address: it is no listening socket.
-    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+    pub async fn serve_as(&self, listener: TcpListener, settings: ListenerSettings) -> io::Result<()> {
         info!(address = %listener.local_addr()?, "accepting SMTP connections");
-        let sessions = self.accept_all(|| listener.accept()).await;
+        let sessions = self.accept_all(settings, || listener.accept()).await;
         drop(listener);
         self.wind_down(sessions).await;
         Ok(())
     }
 
     /// Runs a session on everything that `accept` gives, until the shutdown; the sessions that still run then.
-    async fn accept_all<F, A>(&self, mut accept: F) -> JoinSet<()>
+    async fn accept_all<F, A>(&self, settings: ListenerSettings, mut accept: F) -> JoinSet<()>
     where
         F: FnMut() -> A,
         A: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
@@ -94,7 +113,7 @@ impl<K: Sink> Server<K> {
                 accepted = accept() => match accepted {
                     Ok((stream, address)) => {
                         pause = PAUSE;
-                        self.admit(&mut sessions, stream, address);
+                        self.admit(&mut sessions, settings, stream, address);
                     }
                     Err(error) => {
                         // Out of file descriptors, or the client left while it queued: neither ends the service.
@@ -107,9 +126,15 @@ impl<K: Sink> Server<K> {
         }
     }
 
-    fn admit(&self, sessions: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
+    fn admit(
+        &self,
+        sessions: &mut JoinSet<()>,
+        settings: ListenerSettings,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) {
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
-        let span = info_span!("connection", connection, peer = %address);
+        let span = info_span!("connection", connection, peer = %address, tls = Empty);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             let _ = stream.set_nodelay(true); // replies are written in batches already
             let peer = Peer { connection, address };
@@ -119,7 +144,8 @@ impl<K: Sink> Server<K> {
                 Arc::clone(&self.sink),
                 Arc::clone(&self.settings),
                 self.shutdown.clone(),
-            );
+            )
+            .on(settings, self.tls.clone());
             sessions.spawn(run(session, place).instrument(span));
         } else if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
             warn!(parent: &span, limit = self.settings.max_connections, "too many SMTP connections");
@@ -193,7 +219,7 @@ mod tests {
         let server = Server::new(Arc::new(Nothing), Settings::default(), shutdown.clone());
         let mut failures = 3;
         let started = std::time::Instant::now();
-        let accepting = server.accept_all(|| {
+        let accepting = server.accept_all(ListenerSettings::default(), || {
             let fails = failures > 0;
             failures -= i32::from(fails);
             let listener = &listener;

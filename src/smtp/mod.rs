@@ -1,8 +1,8 @@
 //! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
 //!
 //! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
-//! [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams. What arrives goes to
-//! a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
+//! [`connection`] moves bytes between a stream and a session, [`tls`] encrypts them, [`listener`] accepts streams. What
+//! arrives goes to a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
 
 pub mod command;
 pub mod connection;
@@ -12,7 +12,9 @@ pub mod listener;
 pub mod reply;
 pub mod session;
 pub mod settings;
+pub mod tls;
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 
@@ -25,6 +27,31 @@ pub struct Peer {
     pub connection: u64,
     /// The remote address.
     pub address: SocketAddr,
+}
+
+/// The protocol a message came by, TLS left aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The client said HELO.
+    Smtp,
+    /// The client said EHLO.
+    Esmtp,
+}
+
+/// What a TLS handshake agreed on, in the names of IANA's registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// Such as `TLS_AES_256_GCM_SHA384`.
+    pub cipher_suite: String,
+}
+
+impl fmt::Display for TlsInfo {
+    /// Version and cipher suite, as stored and logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.cipher_suite)
+    }
 }
 
 /// One accepted `RCPT TO`.
@@ -41,6 +68,10 @@ pub struct EnvelopeRecipient {
 pub struct Envelope {
     /// The connection it came over.
     pub peer: Peer,
+    /// The protocol; `None` where the message came by none.
+    pub protocol: Option<Protocol>,
+    /// What protects the connection; `None` in the clear.
+    pub tls: Option<TlsInfo>,
     /// The name the client gave in EHLO or HELO.
     pub helo: String,
     /// MAIL FROM.
@@ -51,6 +82,18 @@ pub struct Envelope {
     pub recipients: Vec<EnvelopeRecipient>,
     /// The message holds line ends other than CRLF, which only `smtp.bare_newline = "accept"` lets in.
     pub bare_newlines: bool,
+}
+
+impl Envelope {
+    /// The protocol as trace header fields name it (RFC 3848): `ESMTPS` is ESMTP under TLS.
+    #[must_use]
+    pub fn transmission_type(&self) -> Option<&'static str> {
+        Some(match (self.protocol?, self.tls.is_some()) {
+            (Protocol::Smtp, _) => "SMTP", // HELO under TLS has no name of its own
+            (Protocol::Esmtp, false) => "ESMTP",
+            (Protocol::Esmtp, true) => "ESMTPS",
+        })
+    }
 }
 
 /// What a [`Sink`] says to a `RCPT TO`.

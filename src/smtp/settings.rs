@@ -16,6 +16,13 @@ pub enum BareNewline {
     Reject,
 }
 
+/// What one listener has for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListenerSettings {
+    /// No mail is taken before STARTTLS: `530 5.7.0` (RFC 3207 §4).
+    pub require_tls: bool,
+}
+
 /// The limits and names of one SMTP service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

@@ -18,6 +18,10 @@ pub struct NewMessage {
     pub peer: String,
     /// Its EHLO name.
     pub helo: String,
+    /// The protocol in the words of RFC 3848: `ESMTPS`; `None` where it came by none.
+    pub protocol: Option<&'static str>,
+    /// Version and cipher suite; `None` in the clear.
+    pub tls: Option<String>,
     /// MAIL FROM, empty for `<>`.
     pub reverse_path: String,
     /// RCPT TO, each.
@@ -245,6 +249,10 @@ pub struct Bounce {
     pub peer: String,
     /// Its EHLO name.
     pub helo: String,
+    /// The protocol in the words of RFC 3848, such as `ESMTPS`; null where it came by none.
+    pub protocol: Option<String>,
+    /// TLS version and cipher suite; null in the clear.
+    pub tls: Option<String>,
     /// MAIL FROM, empty for `<>`.
     pub reverse_path: String,
     /// RCPT TO.

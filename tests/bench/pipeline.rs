@@ -180,6 +180,8 @@ async fn open(folder: &Path) -> SqliteStore {
 fn envelope() -> Envelope {
     Envelope {
         peer: Peer { connection: 1, address: ([127, 0, 0, 1], 25).into() },
+        protocol: None,
+        tls: None,
         helo: "bench.example".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,

@@ -31,11 +31,16 @@ pub(crate) const PLACES: &[Place] = &[
     place(4, "ingest"),
     place(4, "http"),
     // They move bytes and know nothing of what the messages mean.
-    Place { module: "smtp::connection", layer: 4, only: Some(&["address", "status", "metrics", "smtp"]) },
+    Place { module: "smtp::tls", layer: 4, only: Some(&["smtp"]) },
+    Place {
+        module: "smtp::connection",
+        layer: 4,
+        only: Some(&["address", "status", "metrics", "smtp", "smtp::tls"]),
+    },
     Place {
         module: "smtp::listener",
         layer: 4,
-        only: Some(&["address", "status", "metrics", "smtp", "smtp::connection"]),
+        only: Some(&["address", "status", "metrics", "smtp", "smtp::tls", "smtp::connection"]),
     },
     place(5, "config"),
     place(5, "app"),

@@ -132,6 +132,13 @@ impl Command {
         }
     }
 
+    /// Whether a server that requires TLS takes it before the handshake (RFC 3207 §4). A chunk, too: its octets
+    /// follow whatever the reply is.
+    #[must_use]
+    pub const fn is_before_tls(&self) -> bool {
+        matches!(self, Self::Ehlo(_) | Self::Noop | Self::Quit | Self::StartTls | Self::Bdat { .. })
+    }
+
     /// The verb, for logs.
     #[must_use]
     pub const fn verb(&self) -> &'static str {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use super::data::DataDecoder;
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
-use super::settings::Settings;
+use super::settings::{ListenerSettings, Settings};
+use super::tls::{MaybeTls, TlsAcceptor};
 use super::{Peer, Sink};
 
 /// The read buffer while commands are awaited: what an idle connection holds.
@@ -43,12 +44,15 @@ pub enum Ended {
     Idle,
     /// The service goes down.
     ShutDown,
+    /// The TLS handshake failed, or was interrupted: nothing can be said any more.
+    NoTls,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub struct Connection<T, K> {
-    stream: T,
+    stream: MaybeTls<T>,
+    tls: Option<Arc<TlsAcceptor>>,
     session: Session,
     lines: LineReader,
     settings: Arc<Settings>,
@@ -75,7 +79,8 @@ where
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            stream,
+            stream: MaybeTls::Plain(stream),
+            tls: None,
             session: Session::new(Arc::clone(&settings), peer),
             lines: LineReader::new(),
             settings,
@@ -86,6 +91,14 @@ where
             output: Vec::new(),
             messages: 0,
         }
+    }
+
+    /// The same on a listener with settings of its own, with STARTTLS where there is a certificate.
+    #[must_use]
+    pub fn on(mut self, listener: ListenerSettings, tls: Option<Arc<TlsAcceptor>>) -> Self {
+        self.session = self.session.on(listener).offering_tls(tls.is_some());
+        self.tls = tls;
+        self
     }
 
     /// Runs the dialogue from the greeting to the end.
@@ -99,6 +112,7 @@ where
             Ended::Idle => self.say(&replies::idle()),
             Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
+            Ended::NoTls => return linger(&mut self.stream).await.map(|()| ended),
             Ended::Closed => {}
         }
         self.flush().await?;
@@ -119,6 +133,11 @@ where
             }
             match step.next {
                 Next::Command => {}
+                Next::StartTls => {
+                    if let Err(ended) = self.start_tls().await? {
+                        return Ok(ended);
+                    }
+                }
                 Next::Close => return Ok(Ended::Closed),
                 Next::Data => {
                     if let Err(ended) = self.message().await? {
@@ -153,6 +172,42 @@ where
                     Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
                     Err(_) => return Ok(Err(Ended::Idle)),
                 },
+            }
+        }
+    }
+
+    /// Says that it is ready, and runs the handshake. Nothing that came in the clear lives on.
+    async fn start_tls(&mut self) -> io::Result<Result<(), Ended>> {
+        self.flush().await?;
+        // Commands behind STARTTLS were said by whoever was in between (CVE-2011-0411, RFC 3207 §4.2).
+        if !self.unread.is_empty() {
+            info!(octets = self.unread.len(), "dropped what was sent in the clear behind STARTTLS");
+        }
+        self.unread = 0..0;
+        self.input = Box::default();
+        self.lines = LineReader::new();
+        let (Some(tls), Some(plain)) = (self.tls.clone(), self.stream.take_plain()) else {
+            return Ok(Err(Ended::NoTls));
+        };
+        let shutdown = self.shutdown.clone();
+        let started = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(Err(Ended::NoTls)),
+            // Boxed, so that idle connections do not hold the room that a handshake needs.
+            started = Box::pin(tls.accept(plain, self.settings.idle_timeout)) => started,
+        };
+        match started {
+            Ok((stream, info)) => {
+                Span::current().record("tls", field::display(&info));
+                debug!("TLS handshake done");
+                self.stream = MaybeTls::Tls(Box::new(stream));
+                self.session.tls_started(info);
+                Ok(Ok(()))
+            }
+            Err((error, plain)) => {
+                info!(%error, "TLS handshake failed");
+                self.stream = plain.map_or(MaybeTls::Gone, MaybeTls::Plain);
+                Ok(Err(Ended::NoTls))
             }
         }
     }

@@ -11,8 +11,8 @@ use super::command::{Command, CommandError, MailParameters, RcptParameters};
 use super::data::Message;
 use super::line::Line;
 use super::reply::Reply;
-use super::settings::{BareNewline, Settings};
-use super::{Envelope, EnvelopeRecipient, Peer, RecipientVerdict};
+use super::settings::{BareNewline, ListenerSettings, Settings};
+use super::{Envelope, EnvelopeRecipient, Peer, Protocol, RecipientVerdict, TlsInfo};
 use crate::address::{ForwardPath, ReversePath};
 
 /// What the connection does after the replies are written.
@@ -22,6 +22,8 @@ pub enum Next {
     Command,
     /// Read a message up to its final dot, and give it to [`Session::message`].
     Data,
+    /// Forget what else the client has sent, run a TLS handshake, and say so to [`Session::tls_started`].
+    StartTls,
     /// Close the connection.
     Close,
 }
@@ -53,11 +55,22 @@ struct Transaction {
     refused: bool,
 }
 
+/// How far the session is with TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tls {
+    NotOffered,
+    Offered,
+    Active(TlsInfo),
+}
+
 /// One session. Holds the transaction's envelope, and nothing of any message.
 #[derive(Debug)]
 pub struct Session {
     settings: Arc<Settings>,
     peer: Peer,
+    listener: ListenerSettings,
+    tls: Tls,
+    protocol: Protocol,
     helo: Option<String>,
     transaction: Option<Transaction>,
     /// The last MAIL was refused: what a pipelining client sent after it is out of sequence without its fault.
@@ -69,7 +82,38 @@ impl Session {
     /// A session at its start.
     #[must_use]
     pub const fn new(settings: Arc<Settings>, peer: Peer) -> Self {
-        Self { settings, peer, helo: None, transaction: None, mail_refused: false, bad_commands: 0 }
+        Self {
+            settings,
+            peer,
+            listener: ListenerSettings { require_tls: false },
+            tls: Tls::NotOffered,
+            protocol: Protocol::Smtp,
+            helo: None,
+            transaction: None,
+            mail_refused: false,
+            bad_commands: 0,
+        }
+    }
+
+    /// The same on a listener with settings of its own.
+    #[must_use]
+    pub const fn on(mut self, listener: ListenerSettings) -> Self {
+        self.listener = listener;
+        self
+    }
+
+    /// The same with STARTTLS, where there is a certificate for it.
+    #[must_use]
+    pub fn offering_tls(mut self, offered: bool) -> Self {
+        self.tls = if offered { Tls::Offered } else { Tls::NotOffered };
+        self
+    }
+
+    /// The handshake that STARTTLS announced has succeeded: what the client said before is forgotten.
+    pub fn tls_started(&mut self, info: TlsInfo) {
+        self.reset(); // RFC 3207 §4.2
+        self.helo = None;
+        self.tls = Tls::Active(info);
     }
 
     /// What the server says first (RFC 5321 §3.1).
@@ -124,6 +168,11 @@ impl Session {
             Message::Complete { octets, bare_newlines } => {
                 let envelope = Envelope {
                     peer: self.peer.clone(),
+                    protocol: Some(self.protocol),
+                    tls: match &self.tls {
+                        Tls::Active(info) => Some(info.clone()),
+                        Tls::NotOffered | Tls::Offered => None,
+                    },
                     helo: self.helo.clone().unwrap_or_default(),
                     reverse_path: transaction.reverse_path,
                     envelope_id: transaction.envelope_id,
@@ -140,13 +189,21 @@ impl Session {
         command: Command,
         check_recipient: impl Fn(&ForwardPath) -> RecipientVerdict,
     ) -> Outcome {
+        if self.listener.require_tls && !matches!(self.tls, Tls::Active(_)) && !command.is_before_tls() {
+            self.mail_refused = true;
+            return ok(Reply::new(530, 7, 0, "Must issue a STARTTLS command first")); // RFC 3207 §4
+        }
         match command {
             Command::Ehlo(name) => {
-                self.hello(name);
-                Outcome::Done(replies::extensions(&self.settings), Next::Command)
+                self.hello(name, Protocol::Esmtp);
+                let mut offered = replies::extensions(&self.settings);
+                if self.tls == Tls::Offered {
+                    offered = offered.line("STARTTLS"); // RFC 3207 §4.2: not offered again under TLS
+                }
+                Outcome::Done(offered, Next::Command)
             }
             Command::Helo(name) => {
-                self.hello(name);
+                self.hello(name, Protocol::Smtp);
                 ok(Reply::plain(250, self.settings.hostname.clone()))
             }
             Command::Mail(reverse_path, parameters) => self.mail(reverse_path, parameters),
@@ -161,18 +218,24 @@ impl Session {
             Command::Vrfy => ok(Reply::new(252, 0, 0, "Not verified, send some mail")),
             Command::Help => ok(Reply::new(214, 0, 0, "This server takes returned mail")
                 .line("EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")),
+            Command::StartTls => match self.tls {
+                Tls::NotOffered => Outcome::Bad(replies::not_a_command(CommandError::NotImplemented)),
+                Tls::Offered => Outcome::Done(Reply::new(220, 0, 0, "Ready to start TLS"), Next::StartTls),
+                Tls::Active(_) => Outcome::Bad(Reply::new(503, 5, 1, "TLS is active already")),
+            },
             Command::Quit => Outcome::Done(Reply::new(221, 0, 0, "Bye"), Next::Close),
             // BDAT, too: the octets of a chunk would follow, but a client that was not offered CHUNKING
             // sends none (RFC 3030 §2), and one that does runs into the limit of bad commands.
-            Command::Expn | Command::StartTls | Command::Bdat { .. } => {
+            Command::Expn | Command::Bdat { .. } => {
                 Outcome::Bad(replies::not_a_command(CommandError::NotImplemented))
             }
         }
     }
 
     /// RFC 5321 §4.1.4: EHLO and HELO clear the transaction.
-    fn hello(&mut self, name: String) {
+    fn hello(&mut self, name: String, protocol: Protocol) {
         self.reset();
+        self.protocol = protocol;
         self.helo = Some(name);
     }
 

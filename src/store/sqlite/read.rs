@@ -19,7 +19,7 @@ const MAX_UNPACKED: u64 = 1 << 30;
 /// Every column of a message but its raw bytes.
 macro_rules! message_columns {
     () => {
-        "SELECT id, received_at, copies, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id, sender, subject,
+        "SELECT id, received_at, copies, peer, helo, protocol, tls, reverse_path, recipients, original_recipients, envelope_id, kind, message_id, sender, subject,
                 reporting_mta, original_envelope_id, arrival_date, original_message_id, original_from, original_to,
                 original_subject, defects, size, raw IS NOT NULL AS raw_kept
          FROM messages "
@@ -169,6 +169,8 @@ async fn with_events(pool: &SqlitePool, row: &SqliteRow) -> Result<Bounce, Store
         copies: row.try_get("copies")?,
         peer: row.try_get("peer")?,
         helo: row.try_get("helo")?,
+        protocol: row.try_get("protocol")?,
+        tls: row.try_get("tls")?,
         reverse_path: row.try_get("reverse_path")?,
         return_paths: list(row, "recipients")?,
         envelope_original_recipients: list(row, "original_recipients")?,

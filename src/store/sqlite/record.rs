@@ -64,8 +64,9 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     sqlx::query_scalar(
         "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
-                               original_from, original_to, original_subject, defects, size, raw)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+                               original_from, original_to, original_subject, defects, size, raw, protocol, tls)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+                 ?23, ?24)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -90,6 +91,8 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(json_list(&message.defects))
     .bind(i64::try_from(message.size).unwrap_or(i64::MAX))
     .bind(&message.raw)
+    .bind(message.protocol)
+    .bind(&message.tls)
     .fetch_one(connection)
     .await
 }
