@@ -74,6 +74,8 @@ pub(crate) fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMes
         received_at: at(day),
         peer: "192.0.2.1:25".to_owned(),
         helo: "mx.example.org".to_owned(),
+        protocol: Some("ESMTPS"),
+        tls: Some("TLSv1.3 TLS_AES_128_GCM_SHA256".to_owned()),
         reverse_path: String::new(),
         recipients: vec!["bounces@example.com".to_owned()],
         original_recipients: vec![Some("rfc822;dead@example.org".to_owned())],

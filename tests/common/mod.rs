@@ -5,10 +5,12 @@
 mod client;
 mod daemon;
 mod database;
+mod tls;
 
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Agreed, Client, Reply};
 pub(crate) use daemon::{Daemon, Home, json_lines};
 pub(crate) use database::Database;
+pub(crate) use tls::{Authority, Pair, client_config, put};
 
 use std::io::Write;
 use std::time::{Duration, Instant};
