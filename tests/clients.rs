@@ -69,14 +69,17 @@ fn swaks() {
         let support = Command::new("swaks").arg("--support").output().expect("swaks");
         String::from_utf8_lossy(&support.stdout).contains("TLS supported")
     };
-    for (tls, protocol) in [(&[][..], "ESMTP"), (&["--tls", "--tls-verify", "--tls-ca-path", "ca.pem"], "ESMTPS")] {
+    for (tls, protocol) in
+        [(&[][..], "ESMTP"), (&["--tls", "--tls-verify", "--tls-ca-path", "ca.pem"], "ESMTPS")]
+    {
         if !tls.is_empty() && !can_tls {
             say("skipped: swaks has no TLS here (Net::SSLeay)");
             continue;
         }
         let place = Place::new();
         let port = place.port();
-        let mut arguments = vec!["--server", "localhost", "--port", &port, "--from", "<>", "--to", OUR_ADDRESS];
+        let mut arguments =
+            vec!["--server", "localhost", "--port", &port, "--from", "<>", "--to", OUR_ADDRESS];
         arguments.extend(["--helo", "client.example", "--data", "@bounce.eml"]);
         arguments.extend(tls);
         let output = place.run("swaks", &arguments);
@@ -99,7 +102,8 @@ fn curl() {
         }
         let place = Place::new();
         let url = format!("smtp://localhost:{}/client.example", place.port());
-        let mut arguments = vec!["-sS", "--noproxy", "*", "--url", &url, "--mail-from", "", "--mail-rcpt", OUR_ADDRESS];
+        let mut arguments =
+            vec!["-sS", "--noproxy", "*", "--url", &url, "--mail-from", "", "--mail-rcpt", OUR_ADDRESS];
         arguments.extend(["--upload-file", "bounce.eml"]);
         arguments.extend(tls);
         let output = place.run("curl", &arguments);

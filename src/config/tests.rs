@@ -20,8 +20,13 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
     let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
-    let _ =
-        (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), tls::tls(&mut reader), trust_unsigned(&mut reader, "", &[]));
+    let _ = (
+        rules(&mut reader),
+        policy(&mut reader, ""),
+        log(&mut reader),
+        tls::tls(&mut reader),
+        trust_unsigned(&mut reader, "", &[]),
+    );
     for key in reader.known() {
         let (section, name) = key.split_once('.').unwrap();
         let after = text.split_once(&format!("[{section}]")).unwrap().1;
@@ -104,6 +109,22 @@ fn keys_come_from_a_file_that_nobody_else_can_read() {
     assert!(problems(&missing)[0].contains("no key file"));
     std::fs::remove_file(&file).unwrap();
     assert!(problems(&text)[0].contains("keygen"));
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    let said = problems("[tls]\ncertificate = \"/nowhere/cert.pem\"\nmin_version = \"1.1\"\n");
+    assert_eq!(
+        said,
+        [
+            "t.toml:2: tls.certificate: a certificate needs its key: set tls.key, too",
+            "t.toml:3: tls.min_version: \"1.1\" is not one of \"1.2\", \"1.3\"",
+        ]
+    );
+    assert!(problems("[tls]\nkey = \"/nowhere/key.pem\"\n")[0].starts_with("t.toml:2: tls.key: a key needs"));
+    let said = problems("[tls]\ncertificate = \"/nowhere/cert.pem\"\nkey = \"/nowhere/key.pem\"\n");
+    assert!(said[0].starts_with("t.toml:2: tls.certificate: cannot read /nowhere/cert.pem: "), "{said:?}");
+    assert!(parse("").unwrap().tls.is_none());
 }
 
 #[test]

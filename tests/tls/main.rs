@@ -37,10 +37,18 @@ fn mail_comes_in_under_tls_1_2_and_1_3_and_its_envelope_says_so() {
         let (envelope, message) = service.received.all().pop().unwrap();
         let tls = envelope.tls.clone().unwrap();
         assert_eq!(tls.version, name);
-        assert!(tls.cipher_suite.starts_with("TLS_") && tls.cipher_suite.contains("_WITH_") == (name == "TLSv1.2"));
+        assert!(
+            tls.cipher_suite.starts_with("TLS_")
+                && tls.cipher_suite.contains("_WITH_") == (name == "TLSv1.2")
+        );
         assert_eq!(envelope.transmission_type(), Some("ESMTPS"));
         assert_eq!(message, b"Subject: hello\r\n\r\n.dot\r\n");
     }
+    let (mut client, _) = service.secure(ANY);
+    ehlo(&mut client);
+    let large = b"many records, and dots at the beginning of lines\r\n.\r\n".repeat(100_000);
+    assert_eq!(client.send(&large).unwrap().code, 250);
+    assert!(service.received.all().pop().unwrap().1 == large, "octet for octet");
     let mut plain = service.plain();
     assert_eq!(plain.send(b"x\r\n").unwrap().code, 250);
     let (envelope, _) = service.received.all().pop().unwrap();
@@ -62,7 +70,10 @@ fn everything_said_before_the_handshake_is_forgotten() {
     assert_eq!(client.command("RCPT TO:<a@b.example>").unwrap().code, 250);
     let (mut client, _) = client.starttls(&service.config(ANY)).unwrap();
     for command in ["RCPT TO:<a@b.example>", "DATA", "MAIL FROM:<>"] {
-        assert!(client.command(command).unwrap().starts_with("503 5.5.1"), "{command}: not even EHLO was said");
+        assert!(
+            client.command(command).unwrap().starts_with("503 5.5.1"),
+            "{command}: not even EHLO was said"
+        );
     }
     ehlo(&mut client);
     assert!(client.command("DATA").unwrap().starts_with("503 5.5.1"));
@@ -98,7 +109,9 @@ fn what_stands_behind_starttls_in_the_same_segment_is_dropped() {
 #[test]
 fn what_comes_in_the_clear_after_starttls_ends_the_connection() {
     let service = Service::start();
-    for behind in ["NOOP\r\n", "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\nx\r\n.\r\n", "\0\0\0\0\0\0"] {
+    for behind in
+        ["NOOP\r\n", "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\nx\r\n.\r\n", "\0\0\0\0\0\0"]
+    {
         let mut client = service.plain();
         assert_eq!(client.command("STARTTLS").unwrap().code, 220);
         client.write(behind.as_bytes()).unwrap();

@@ -91,7 +91,10 @@ impl Log {
     /// How many lines hold all of the words.
     fn count(&self, words: &[&str]) -> usize {
         let log = self.0.lock().unwrap();
-        String::from_utf8_lossy(&log).lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+        String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| words.iter().all(|word| line.contains(word)))
+            .count()
     }
 }
 
@@ -105,7 +108,8 @@ fn changed_files_are_noticed_and_a_pair_that_does_not_fit_is_said_once() {
     let name = folder.to_str().unwrap();
     let watch = Arc::clone(&service.tls).watch(Duration::from_millis(20), service.shutdown.clone());
     let watch = service.runtime.spawn(watch);
-    let refused = || log.count(&["ERROR", "the one in use stays", "does not fit the first certificate", name]);
+    let refused =
+        || log.count(&["ERROR", "the one in use stays", "does not fit the first certificate", name]);
     let second = service.authority.issue();
     put(folder, "cert.pem", &second.chain, 0o644);
     wait_for("the refusal", || (refused() == 1).then_some(()));

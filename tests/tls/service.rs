@@ -60,13 +60,15 @@ impl Service {
     }
 
     pub(crate) fn with(settings: Settings, min_version: TlsVersion, require_tls: bool) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
         let first = authority.issue();
         let (certificate, key): (PathBuf, PathBuf) = first.write(folder.path());
         let tls = Arc::new(TlsAcceptor::load(&TlsSettings { certificate, key, min_version }).unwrap());
         let (received, shutdown) = (Arc::new(Received::default()), CancellationToken::new());
-        let server = Server::new(Arc::clone(&received), settings, shutdown.clone()).with_tls(Some(Arc::clone(&tls)));
+        let server =
+            Server::new(Arc::clone(&received), settings, shutdown.clone()).with_tls(Some(Arc::clone(&tls)));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { server.serve_as(listener, ListenerSettings { require_tls }).await });

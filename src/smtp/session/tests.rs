@@ -144,6 +144,68 @@ fn messages_that_are_too_big_or_badly_lined_are_refused() {
     }
 }
 
+fn tls() -> TlsInfo {
+    TlsInfo { version: "TLSv1.3", cipher_suite: "TLS_AES_128_GCM_SHA256".to_owned() }
+}
+
+#[test]
+fn starttls_is_offered_once_and_only_where_there_is_a_certificate() {
+    let offered = |session: &mut Session| {
+        let mut said = Vec::new();
+        step(session, "EHLO a").replies[0].write_to(&mut said);
+        String::from_utf8(said).unwrap().contains("STARTTLS")
+    };
+    let mut without = session(|_| ());
+    assert!(!offered(&mut without));
+    assert_eq!(say(&mut without, "STARTTLS"), "502 5.5.1");
+
+    let mut with = session(|_| ()).offering_tls(true);
+    assert!(offered(&mut with));
+    assert_eq!(say(&mut with, "STARTTLS now"), "501 5.5.4"); // RFC 3207 §4
+    let ready = step(&mut with, "starttls");
+    assert_eq!(ready.replies[0].to_string(), "220 2.0.0 Ready to start TLS");
+    assert_eq!(ready.next, Next::StartTls);
+    with.tls_started(tls());
+    assert!(!offered(&mut with));
+    assert_eq!(say(&mut with, "STARTTLS"), "503 5.5.1");
+}
+
+#[test]
+fn a_handshake_forgets_the_name_and_the_transaction() {
+    let mut session = session(|_| ()).offering_tls(true);
+    for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>"] {
+        assert!(say(&mut session, line).starts_with("250"), "{line}");
+    }
+    assert_eq!(say(&mut session, "STARTTLS"), "220 2.0.0");
+    session.tls_started(tls());
+    dialogue(&mut session, &[("DATA", "503 5.5.1"), ("MAIL FROM:<>", "503 5.5.1"), ("HELO b", "250")]);
+    for line in ["MAIL FROM:<>", "RCPT TO:<user@ours.example>", "DATA"] {
+        say(&mut session, line);
+    }
+    let message = Message::Complete { octets: vec![], bare_newlines: false };
+    let Received::Deliver(envelope, _) = session.message(message) else { panic!("refused") };
+    assert_eq!((envelope.helo.as_str(), envelope.tls), ("b", Some(tls())));
+}
+
+#[test]
+fn where_tls_is_required_a_pipelining_client_is_told_so_and_not_punished() {
+    let listener = ListenerSettings { require_tls: true };
+    let mut session = session(|settings| settings.max_bad_commands = 1).on(listener).offering_tls(true);
+    dialogue(
+        &mut session,
+        &[
+            ("EHLO a", "250"),
+            ("MAIL FROM:<>", "530 5.7.0"),
+            ("RCPT TO:<user@ours.example>", "530 5.7.0"),
+            ("DATA", "530 5.7.0"),
+            ("NOOP", "250 2.0.0"),
+            ("STARTTLS", "220 2.0.0"),
+        ],
+    );
+    session.tls_started(tls());
+    dialogue(&mut session, &[("EHLO a", "250"), ("MAIL FROM:<>", "250 2.1.0")]);
+}
+
 proptest! {
     /// Replies to arbitrary lines: each has an enhanced status code, but for the few that RFC 2034 exempts.
     #[test]
@@ -159,7 +221,7 @@ proptest! {
             0..40,
         ),
     ) {
-        let mut session = session(|settings| settings.max_recipients = 3);
+        let mut session = session(|settings| settings.max_recipients = 3).offering_tls(true);
         for line in lines {
             let hello = line.get(..4).is_some_and(|verb| {
                 verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"HELO")
@@ -172,6 +234,7 @@ proptest! {
             match step.next {
                 Next::Command => {}
                 Next::Close => break,
+                Next::StartTls => session.tls_started(tls()),
                 Next::Data => {
                     let message = Message::Complete { octets: vec![], bare_newlines: false };
                     match session.message(message) {

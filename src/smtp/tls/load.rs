@@ -42,7 +42,10 @@ pub struct TlsSettings {
 
 /// Why a certificate and its key cannot be used. No secret is repeated in it.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it; path is the file, cause what the system or the library says")]
+#[allow(
+    missing_docs,
+    reason = "the messages say it; path is the file, cause what the system or the library says"
+)]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {path}: {cause}")]
@@ -51,7 +54,9 @@ pub enum TlsError {
     #[error("{0} is no file with certificates or a key")]
     NoFile(PathBuf),
     /// Others could read or change the key.
-    #[error("the mode of {path} is {mode:04o}, so that others may read or change the key; `chmod 640` makes it 0640")]
+    #[error(
+        "the mode of {path} is {mode:04o}, so that others may read or change the key; `chmod 640` makes it 0640"
+    )]
     Mode { path: PathBuf, mode: u32 },
     /// The text is no PEM.
     #[error("{path} cannot be read as PEM: {cause}")]

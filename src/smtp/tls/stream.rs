@@ -42,7 +42,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<T> {
             Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buf) {
                 // Many clients close without saying so. The end of SMTP data is its dot, so that nothing can be cut
                 // off unseen (RFC 8446 §6.1).
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
                 other => other,
             },
             Self::Gone => Poll::Ready(Ok(())),
