@@ -201,7 +201,7 @@ smtpd_peername_lookup = no
 transport_maps = texthash:{root}/transport
 default_transport = error:this test sends nothing elsewhere
 disable_dns_lookups = yes
-smtp_tls_security_level = none
+smtp_tls_security_level = may
 smtpd_tls_security_level = none
 notify_classes =
 fast_flush_domains =
@@ -227,5 +227,6 @@ error      unix  - - n -   - error
 retry      unix  - - n -   - error
 anvil      unix  - - n -   1 anvil
 scache     unix  - - n -   1 scache
+tlsmgr     unix  - - n 1000? 1 tlsmgr
 postlog    unix-dgram n - n - 1 postlogd
 ";

@@ -11,7 +11,7 @@ mod remote;
 
 use std::collections::BTreeMap;
 
-use common::{Home, OUR_ADDRESS, wait_for};
+use common::{Authority, Home, OUR_ADDRESS, wait_for};
 use instance::{Installed, Postfix};
 use remote::{REPLIES, remote_host};
 use serde_json::Value;
@@ -19,7 +19,12 @@ use serde_json::Value;
 #[test]
 fn the_reports_of_a_real_postfix_end_in_the_right_answers() {
     let Some(installed) = Installed::find() else { return };
+    // Postfix takes what is offered: STARTTLS, with a certificate that it cannot check.
     let home = Home::new();
+    let (certificate, key) = Authority::new().issue().write(home.path());
+    let home = home
+        .with("TLS_CERTIFICATE", &certificate.display().to_string())
+        .with("TLS_KEY", &key.display().to_string());
     let daemon = home.start();
     let remote = remote_host();
     let postfix = Postfix::start(&installed, remote, daemon.address());
@@ -51,6 +56,8 @@ fn the_reports_of_a_real_postfix_end_in_the_right_answers() {
         ["dsn", "", OUR_ADDRESS],
         "{bounce}"
     );
+    assert_eq!(bounce["protocol"], "ESMTPS", "{bounce}");
+    assert!(bounce["tls"].as_str().unwrap().starts_with("TLSv1."), "{bounce}");
     assert_eq!(
         [&bounce["reporting_mta"], &bounce["original_message_id"], &bounce["original_from"]],
         ["mta.example.com", "<one@example.com>", "news@example.com"],
