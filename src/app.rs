@@ -17,7 +17,7 @@ use crate::classify::{Classifier, ClassifierError};
 use crate::config::Config;
 use crate::ingest::{Ingest, IngestSettings};
 use crate::smtp::listener::Server;
-use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError};
+use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Store, StoreError};
 
@@ -47,8 +47,13 @@ pub enum AppError {
     #[error("{0} (store.path)")]
     Store(#[from] StoreError),
     /// The certificate or its key.
-    #[error("{0} ([tls])")]
-    Tls(#[from] TlsError),
+    #[error("{cause} ({key})")]
+    Tls {
+        /// The configuration key.
+        key: &'static str,
+        /// What is wrong with it.
+        cause: TlsError,
+    },
     /// The embedded rules.
     #[error(transparent)]
     Rules(#[from] ClassifierError),
@@ -73,7 +78,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
-    let tls = config.tls.as_ref().map(TlsAcceptor::load).transpose()?.map(Arc::new);
+    let tls = config.tls.as_ref().map(load_certificate).transpose()?;
     let mut listeners = Vec::new();
     for address in &config.listen {
         listeners.push(bind(*address)?);
@@ -138,6 +143,11 @@ pub fn ingest_settings(config: &Config) -> IngestSettings {
         max_recipients: config.store.max_recipients,
         mask_addresses: config.log.mask_addresses,
     }
+}
+
+fn load_certificate(settings: &TlsSettings) -> Result<Arc<TlsAcceptor>, AppError> {
+    let loaded = TlsAcceptor::load(settings);
+    loaded.map(Arc::new).map_err(|cause| AppError::Tls { key: cause.key(settings), cause })
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use super::reader::Reader;
-use crate::smtp::tls::{TlsAcceptor, TlsSettings, TlsVersion};
+use crate::smtp::tls::{TlsSettings, TlsVersion};
 
-/// The certificate and its key, both of them readable and fitting; `None` where neither is set.
+/// Where the certificate and its key are; `None` where neither is set. The files are not read here: a renewal that
+/// went wrong must not keep anybody from asking the list.
 pub(super) fn tls(reader: &mut Reader) -> Option<TlsSettings> {
     let certificate = reader.text("tls.certificate").filter(|(_, path)| !path.is_empty());
     let key = reader.text("tls.key").filter(|(_, path)| !path.is_empty());
     let versions = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
     let min_version = reader.choice("tls.min_version", TlsVersion::default(), &versions);
     let (certificate, key) = match (certificate, key) {
-        (Some(certificate), Some(key)) => (certificate, key),
+        (Some((_, certificate)), Some((_, key))) => (PathBuf::from(certificate), PathBuf::from(key)),
         (None, None) => return None,
         (Some((at, _)), None) => {
             reader.wrong(&at, "a certificate needs its key: set tls.key, too");
@@ -23,11 +24,5 @@ pub(super) fn tls(reader: &mut Reader) -> Option<TlsSettings> {
             return None;
         }
     };
-    let settings =
-        TlsSettings { certificate: PathBuf::from(&certificate.1), key: PathBuf::from(&key.1), min_version };
-    if let Err(error) = TlsAcceptor::check(&settings) {
-        let at = if error.is_about_key(&settings) { &key.0 } else { &certificate.0 };
-        reader.wrong(at, error.to_string());
-    }
-    Some(settings)
+    Some(TlsSettings { certificate, key, min_version })
 }

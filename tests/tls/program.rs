@@ -80,11 +80,16 @@ fn check_config_names_what_is_wrong_with_the_certificate() {
     assert_eq!(home.run(&["check-config"]).status.code(), Some(0));
     let other = authority.issue();
     put(home.path(), "key.pem", &other.key, 0o600);
-    assert!(problem("another key").contains("DSND_TLS_KEY: tls.key: the key in "));
+    assert!(problem("another key").starts_with("dsnd: tls.key: the key in "));
     put(home.path(), "key.pem", &other.key, 0o604);
     assert!(problem("a key for all").contains("chmod 640"));
     put(home.path(), "key.pem", &other.chain, 0o600);
     assert!(problem("no key").contains("there is no private key"));
+    // The daemon does not start with it.
+    let output = home.run(&["serve"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.lines().last().unwrap().ends_with("/key.pem (tls.key)"), "{said}");
     std::fs::remove_file(home.path().join("key.pem")).unwrap();
     assert!(problem("no file").contains("tls.key: cannot read "));
     other.write(home.path());
@@ -92,6 +97,11 @@ fn check_config_names_what_is_wrong_with_the_certificate() {
     assert!(problem("no certificate").contains("tls.certificate: there is no certificate"));
     put(home.path(), "cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0o644);
     assert!(problem("a bad certificate").contains("tls.certificate: a certificate in "));
+
+    // Asking the list needs no certificate.
+    let asked = home.run(&["suppressions", "check", "a@example.net"]);
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert!(said.contains("there is no database"), "{said}");
 
     // One out of its time is used, and the log says so.
     let old = authority.issue_with(|params| {

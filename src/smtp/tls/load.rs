@@ -79,14 +79,15 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Whether the key is what has to be mended; otherwise it is the certificate.
+    /// The configuration key of what has to be mended.
     #[must_use]
-    pub fn is_about_key(&self, settings: &TlsSettings) -> bool {
-        match self {
+    pub fn key(&self, settings: &TlsSettings) -> &'static str {
+        let about_key = match self {
             Self::Read { path, .. } | Self::Pem { path, .. } | Self::NoFile(path) => *path == settings.key,
             Self::Mode { .. } | Self::NoKey(_) | Self::BadKey { .. } | Self::Mismatch { .. } => true,
             Self::NoCertificate(_) | Self::BadCertificate { .. } => false,
-        }
+        };
+        if about_key { "tls.key" } else { "tls.certificate" }
     }
 }
 

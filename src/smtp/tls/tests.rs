@@ -53,9 +53,10 @@ fn a_problem_is_named_at_the_file_that_has_it() {
         min_version: TlsVersion::V1_3,
     };
     let read = |path: &str| TlsError::Read { path: PathBuf::from(path), cause: io::Error::other("no") };
-    assert!(read("/key").is_about_key(&settings) && !read("/cert").is_about_key(&settings));
-    assert!(!TlsError::NoCertificate(settings.certificate.clone()).is_about_key(&settings));
-    assert!(TlsError::NoKey(settings.key.clone()).is_about_key(&settings));
+    let key = |error: TlsError| error.key(&settings);
+    assert_eq!((key(read("/key")), key(read("/cert"))), ("tls.key", "tls.certificate"));
+    assert_eq!(key(TlsError::NoCertificate(settings.certificate.clone())), "tls.certificate");
+    assert_eq!(key(TlsError::NoKey(settings.key.clone())), "tls.key");
 }
 
 #[test]
