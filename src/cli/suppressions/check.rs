@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::FAILED;
-use super::{open_store, output, reason, stream_of, streams, until};
+use super::{brief, open_store, output, reason, stream_of, streams, until};
 use crate::address::Mailbox;
 use crate::config::{Config, Streams};
 use crate::store::sqlite::Access;
@@ -111,9 +111,7 @@ fn print(
     let seen = format!("{} times, first {}, last {}", entry.count, entry.first_seen, entry.last_seen);
     output::field(out, "seen", Some(&seen))?;
     for other in others {
-        let stream = streams::reach(streams, other.stream);
-        let also = format!("{}, stream {stream}, until {}", reason(other), until(other));
-        output::field(out, "also", Some(&also))?;
+        output::field(out, "also", Some(&brief(streams, other)))?;
     }
     output::field(out, "see", entry.bounce.map(|id| format!("dsnd bounces show {id}")).as_deref())?;
     Ok(())

@@ -138,6 +138,12 @@ fn reason(entry: &Suppression) -> String {
     text
 }
 
+/// An entry in one line.
+fn brief(streams: &Streams, entry: &Suppression) -> String {
+    let term = if entry.expires_at.is_some() { "until " } else { "" };
+    format!("{}, stream {}, {term}{}", reason(entry), streams::reach(streams, entry.stream), until(entry))
+}
+
 fn until(entry: &Suppression) -> String {
     match entry.expires_at {
         Some(at) if entry.recheckable => format!("{at}, or until its host is found back"),

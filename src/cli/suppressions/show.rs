@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{open_store, output, reason, streams, until};
+use super::{brief, open_store, output, streams};
 use crate::address::Mailbox;
 use crate::config::{Config, Streams};
 use crate::store::sqlite::Access;
@@ -83,9 +83,7 @@ fn print(
     writeln!(out, "{}: {style}{word}{style:#}", output::clean(address))?;
     for entry in &story.entries {
         let label = if stands(entry, now) { "entry" } else { "was suppressed" };
-        let reach = streams::reach(streams, entry.stream);
-        let text = format!("{}, stream {reach}, until {}", reason(entry), until(entry));
-        output::field(out, label, Some(&text))?;
+        output::field(out, label, Some(&brief(streams, entry)))?;
     }
     if story.cut {
         output::field(out, "left out", Some("what is older"))?;
@@ -114,8 +112,8 @@ fn event_line(streams: &Streams, told: &ToldEvent) -> Vec<String> {
 
 fn change_line(streams: &Streams, change: &AuditRow) -> Vec<String> {
     let details = match (&change.before, &change.after) {
-        (Some(before), Some(after)) => format!("{} -> {}", brief(before), brief(after)),
-        (Some(entry), None) | (None, Some(entry)) => brief(entry),
+        (Some(before), Some(after)) => format!("{} -> {}", told(before), told(after)),
+        (Some(entry), None) | (None, Some(entry)) => told(entry),
         (None, None) => String::new(),
     };
     let by = match (&change.actor, change.bounce) {
@@ -135,7 +133,7 @@ fn change_line(streams: &Streams, change: &AuditRow) -> Vec<String> {
 }
 
 /// An entry of the history in few words.
-fn brief(entry: &Value) -> String {
+fn told(entry: &Value) -> String {
     let text = |key: &str| entry[key].as_str();
     let reason = text("reason").unwrap_or_default();
     let class = text("class").map(|class| format!(" {class}")).unwrap_or_default();
