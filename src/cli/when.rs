@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A time, a date (its beginning, in UTC), or how long ago: `2026-11-21T20:00:00Z`, `2026-11-21`, `90m`, `2h`, `3d`.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
-    before(text, Timestamp::now()).ok_or_else(|| {
+    // Whole seconds, as the database has them.
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+    before(text, now).ok_or_else(|| {
         "write a time such as 2026-11-21T20:00:00Z, a date such as 2026-11-21, or how long ago: 90m, 2h, 3d, 1w"
             .to_owned()
     })
