@@ -24,6 +24,12 @@ use crate::store::{Store, StoreError};
 /// How often old raw messages are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often entries whose time is over are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(300);
+
+/// Entries whose end is noted in one transaction.
+const EXPIRE_AT_ONCE: u32 = 500;
+
 /// Connections that the system keeps waiting until they are accepted.
 const BACKLOG: i32 = 1_024;
 
@@ -99,6 +105,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         tokio::spawn(tls.watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
     let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
+    let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
 
     let name = signals.next().await;
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
@@ -110,6 +117,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             }
         }
         let _ = pruning.await;
+        let _ = expiring.await;
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.
@@ -219,6 +227,34 @@ async fn prune(store: Arc<SqliteStore>, keep_days: u32, shutdown: CancellationTo
         }
         tokio::select! {
             () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Notes in the history that entries have run out. Whether an address is suppressed never waits for this.
+async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken) {
+    loop {
+        let mut total = 0;
+        loop {
+            match store.expire(Timestamp::now(), EXPIRE_AT_ONCE).await {
+                Ok(ended) => {
+                    total += ended;
+                    if ended < u64::from(EXPIRE_AT_ONCE) || shutdown.is_cancelled() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "entries whose time is over are noted later");
+                    break;
+                }
+            }
+        }
+        if total > 0 {
+            info!(entries = total, "suppressions whose time is over");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EXPIRE_EVERY) => {}
             () = shutdown.cancelled() => return,
         }
     }

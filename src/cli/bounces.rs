@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{block_on, open_store, output};
+use super::{block_on, open_store, output, streams};
 use crate::address::comparison_form;
 use crate::classify::Class;
+use crate::config::{Config, Streams};
 use crate::store::sqlite::Access;
 use crate::store::{Bounce, BounceEvent, BounceFilter, Store};
 
@@ -69,6 +70,7 @@ fn class(name: &str) -> Result<String, String> {
 
 /// Runs a verb.
 pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitCode> {
+    let config = &Config::load(config)?;
     block_on(async {
         match verb {
             Bounces::List(arguments) => list(config, arguments).await,
@@ -77,7 +79,7 @@ pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitC
     })
 }
 
-async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
+async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let mut filter = BounceFilter {
         recipient_key: arguments.recipient.as_deref().map(comparison_form),
@@ -91,15 +93,27 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
     let mut first = true;
     while left > 0 {
         filter.limit = PAGE.min(left);
-        let page = store.bounces(&filter).await?;
+        let mut page = store.bounces(&filter).await?;
+        page.iter_mut().for_each(|bounce| streams::name_bounce(&config.streams, bounce));
         if arguments.json {
             for bounce in &page {
                 output::json_line(&mut out, bounce)?;
             }
         } else if first || !page.is_empty() {
-            let headings =
-                ["id", "received", "recipient", "class", "status", "decision", "change", "trust", "subject"];
-            output::rows(&mut out, &headings, page.iter().flat_map(lines).collect(), first)?;
+            let headings = [
+                "id",
+                "received",
+                "recipient",
+                "class",
+                "status",
+                "decision",
+                "change",
+                "trust",
+                "stream",
+                "subject",
+            ];
+            let lines = page.iter().flat_map(|bounce| lines(&config.streams, bounce)).collect();
+            output::rows(&mut out, &headings, lines, first)?;
         }
         first = false;
         left -= u32::try_from(page.len()).unwrap_or(left).min(left);
@@ -115,8 +129,8 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
 
 /// A line a recipient; one for a message without any, with its subject instead. The subject has a column of its
 /// own: a stranger writes it, and it must not pass for a recipient.
-fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
-    let start = |rest: [String; 7]| {
+fn lines(streams: &Streams, bounce: &Bounce) -> Vec<Vec<String>> {
+    let start = |rest: [String; 8]| {
         let mut line = vec![bounce.id.to_string(), bounce.received_at.to_string()];
         line.extend(rest);
         line
@@ -124,7 +138,7 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
     if bounce.recipients.is_empty() {
         let subject = bounce.subject.clone().unwrap_or_default();
         let none = String::new;
-        return vec![start([none(), bounce.kind.clone(), none(), none(), none(), none(), subject])];
+        return vec![start([none(), bounce.kind.clone(), none(), none(), none(), none(), none(), subject])];
     }
     let line = |event: &BounceEvent| {
         start([
@@ -134,16 +148,17 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
             event.decision.clone(),
             event.change.clone(),
             event.trust.clone(),
+            streams::label(streams, event.stream),
             String::new(),
         ])
     };
     bounce.recipients.iter().map(line).collect()
 }
 
-async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCode> {
+async fn show(config: &Config, arguments: &Show) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let id = arguments.id;
-    let Some(bounce) = store.bounce(id).await? else {
+    let Some(mut bounce) = store.bounce(id).await? else {
         anyhow::bail!("there is no bounce {id}; `dsnd bounces list` shows those there are");
     };
     if arguments.raw {
@@ -156,18 +171,19 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
         store.close().await;
         return Ok(ExitCode::SUCCESS);
     }
+    streams::name_bounce(&config.streams, &mut bounce);
     let mut out = output::stdout();
     if arguments.json {
         output::json_line(&mut out, &bounce)?;
     } else {
-        print(&mut out, &bounce)?;
+        print(&mut out, &config.streams, &bounce)?;
     }
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
+fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Result<()> {
     let bold = anstyle::Style::new().bold();
     writeln!(out, "{bold}bounce {}{bold:#}: {}", bounce.id, bounce.kind)?;
     let copies = if bounce.copies > 1 { format!(", came {} times", bounce.copies) } else { String::new() };
@@ -216,6 +232,7 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
             output::field(out, &label, Some(&value))?;
         }
         output::field(out, "trust", Some(&event.trust))?;
+        output::field(out, "stream", Some(&streams::label(streams, event.stream)))?;
     }
     Ok(())
 }

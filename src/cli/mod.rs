@@ -10,11 +10,14 @@ mod guide;
 mod log;
 mod output;
 mod paper;
+mod person;
 mod replay;
 mod return_path;
 mod serve;
 mod status;
+mod streams;
 mod suppressions;
+mod when;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -136,8 +139,7 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
     Ok(Classifier::with_rules(&config.rules)?)
 }
 
-/// Opens the store that the configuration names.
-async fn open_store(config: Option<&Path>, access: Access) -> anyhow::Result<SqliteStore> {
-    let config = Config::load(config)?;
+/// Opens the store that a configuration names.
+async fn open_store(config: &Config, access: Access) -> anyhow::Result<SqliteStore> {
     Ok(SqliteStore::open(&config.store.path, access, Policy::default(), config.store.busy_timeout).await?)
 }

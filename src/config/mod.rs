@@ -16,7 +16,7 @@ use return_path::{return_paths, trust_unsigned};
 pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
-use crate::policy::Policy;
+use crate::policy::{Policy, Scope};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
@@ -289,6 +289,11 @@ fn store(reader: &mut Reader) -> StoreConfig {
 
 fn policy(reader: &mut Reader, name: &str) -> Policy {
     let default = Policy::default();
+    let scopes = [("global", Scope::Global), ("stream", Scope::Stream)];
+    let mut scope = |key, default| reader.choice(key, default, &scopes);
+    let hard_scope = scope("policy.hard_scope", default.hard_scope);
+    let complaint_scope = scope("policy.complaint_scope", default.complaint_scope);
+    let soft_scope = scope("policy.soft_scope", default.soft_scope);
     let mut days = |key, default: u32| small(reader.integer(key, default.into(), 1..=36_500));
     let policy = Policy {
         hard_days: days("policy.hard_days", default.hard_days),
@@ -300,6 +305,9 @@ fn policy(reader: &mut Reader, name: &str) -> Policy {
         mailbox_full_count: days("policy.mailbox_full_count", default.mailbox_full_count),
         mailbox_full_span_days: days("policy.mailbox_full_span_days", default.mailbox_full_span_days),
         mailbox_full_window_days: days("policy.mailbox_full_window_days", default.mailbox_full_window_days),
+        hard_scope,
+        complaint_scope,
+        soft_scope,
     };
     let mut impossible = |key: &'static str, what: String| reader.impossible(name, key, what);
     if policy.soft_count > policy.soft_window_days {

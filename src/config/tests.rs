@@ -73,6 +73,18 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_scope_is_one_of_two_words() {
+    use crate::policy::Scope;
+    let policy = parse("[policy]\nhard_scope = \"stream\"\nsoft_scope = \"global\"\n").unwrap().policy;
+    assert_eq!(
+        (policy.hard_scope, policy.complaint_scope, policy.soft_scope),
+        (Scope::Stream, Scope::Global, Scope::Global)
+    );
+    let said = problems("[policy]\ncomplaint_scope = \"all\"\n");
+    assert_eq!(said, ["t.toml:2: policy.complaint_scope: \"all\" is not one of \"global\", \"stream\""]);
+}
+
+#[test]
 fn beyond_this_machine_the_operator_must_say_what_unsigned_reports_may_do() {
     assert!(parse("").unwrap().trust_unsigned);
     let public = "[smtp]\nlisten = [\"0.0.0.0:25\"]\n";

@@ -3,6 +3,7 @@
 //! [`Store`] is the contract every engine keeps; `contract.rs` holds the tests that say so, and
 //! [`sqlite::SqliteStore`] is the first engine.
 
+mod audit;
 pub mod sqlite;
 mod types;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Recorded, Suppression,
     SuppressionFilter,
@@ -89,24 +91,54 @@ pub trait Store: Send + Sync + 'static {
     /// that is committed and synced (contract 1). A message recorded before changes nothing (contract 2).
     fn record(&self, message: NewMessage) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
 
-    /// The entry that suppresses an address (in comparison form) at `now`, if one does.
+    /// The entries that suppress an address (in comparison form) at `now`, the weightiest first: those for every
+    /// stream and those of `stream`; with `None`, those of any.
+    fn standing(
+        &self,
+        address_key: &str,
+        stream: Option<i64>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
+
+    /// The weightiest of [`Self::standing`].
     fn suppression(
         &self,
         address_key: &str,
+        stream: Option<i64>,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Suppression>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Suppression>, StoreError>> + Send {
+        async move { Ok(self.standing(address_key, stream, now).await?.into_iter().next()) }
+    }
 
-    /// Entries in the order of their addresses.
+    /// Everything that is known about an address (in comparison form).
+    fn story(&self, address_key: &str) -> impl Future<Output = Result<Story, StoreError>> + Send;
+
+    /// Entries in the order of their addresses, then of their streams.
     fn suppressions(
         &self,
         filter: &SuppressionFilter,
     ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
 
+    /// How many entries [`Self::suppressions`] would list, page after page.
+    fn count(&self, filter: &SuppressionFilter) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Puts an address on the list by hand, in place of what is there.
     fn add(&self, entry: ManualEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes an address off the list and forgets what was counted against it. Says whether it was there.
-    fn remove(&self, address_key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn remove(&self, removal: Removal) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Takes every entry of a filter off the list, all in one transaction, and forgets what was counted against
+    /// their addresses. Returns how many; where the filter's page begins and ends does not matter.
+    fn undo(
+        &self,
+        filter: SuppressionFilter,
+        now: Timestamp,
+        actor: Option<String>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Notes that at most `limit` entries have run out by `now`; returns how many.
+    fn expire(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Messages with their events, the newest first.
     fn bounces(&self, filter: &BounceFilter) -> impl Future<Output = Result<Vec<Bounce>, StoreError>> + Send;

@@ -155,6 +155,10 @@ pub struct ManualEntry {
     pub address: String,
     /// Its comparison form.
     pub address_key: String,
+    /// The stream, [`super::ANY_STREAM`] for every one.
+    pub stream: i64,
+    /// Who makes it.
+    pub actor: Option<String>,
     /// When.
     pub now: Timestamp,
     /// Until when; `None` for ever.
@@ -173,6 +177,8 @@ pub struct Suppression {
     pub address_key: String,
     /// The stream, 0 for every one.
     pub stream: i64,
+    /// Its name in the configuration: filled in by whoever shows it.
+    pub stream_name: Option<String>,
     /// Why.
     #[serde(serialize_with = "reason_word")]
     pub reason: Reason,
@@ -182,6 +188,8 @@ pub struct Suppression {
     pub status: Option<String>,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// The host that said so.
+    pub remote_mta: Option<String>,
     /// The text that decided.
     pub evidence: Option<String>,
     /// A person's words.
@@ -192,6 +200,8 @@ pub struct Suppression {
     pub last_seen: Timestamp,
     /// How many events.
     pub count: i64,
+    /// When it was made or last changed.
+    pub changed_at: Timestamp,
     /// Until when; `None` for ever.
     pub expires_at: Option<Timestamp>,
     /// A recovered host may release it.
@@ -206,8 +216,8 @@ fn reason_word<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S
     serializer.serialize_str(reason.as_str())
 }
 
-/// Which entries to list.
-#[derive(Debug, Clone)]
+/// Which entries to list, to count or to take back.
+#[derive(Debug, Clone, Default)]
 pub struct SuppressionFilter {
     /// Entries that suppress at this moment; `None` lists those that have run out too.
     pub active_at: Option<Timestamp>,
@@ -215,10 +225,37 @@ pub struct SuppressionFilter {
     pub domain: Option<String>,
     /// Only this reason.
     pub reason: Option<Reason>,
-    /// Only addresses (comparison form) after this one: the last of the page before.
-    pub after: Option<String>,
+    /// Only this stream; [`super::ANY_STREAM`] stands for entries that suppress in every one.
+    pub stream: Option<i64>,
+    /// Only entries that this rule decided.
+    pub rule: Option<String>,
+    /// Only entries that rest on the words of this host (as it is counted: lower case, without a dot at its end).
+    pub remote_mta: Option<String>,
+    /// Only entries made or changed since.
+    pub since: Option<Timestamp>,
+    /// Leaves out what may only be taken back when it is asked for by its reason: what persons put there, and
+    /// complaints.
+    pub spared: bool,
+    /// Only entries after this address (comparison form) and stream: the last of the page before.
+    pub after: Option<(String, i64)>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl SuppressionFilter {
+    /// What it asks for, in words; when it asks for anything.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let parts = [
+            self.since.map(|since| format!("since {since}")),
+            self.rule.as_ref().map(|rule| format!("rule {rule}")),
+            self.domain.as_ref().map(|domain| format!("domain {domain}")),
+            self.remote_mta.as_ref().map(|host| format!("remote host {host}")),
+            self.reason.map(|reason| format!("reason {}", reason.as_str())),
+            self.stream.map(|stream| format!("stream {stream}")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Which messages to list.
@@ -298,8 +335,10 @@ pub struct Bounce {
 pub struct BounceEvent {
     /// The event's number.
     pub event: i64,
-    /// The sending stream.
+    /// The sending stream, 0 where the return path names none.
     pub stream: i64,
+    /// Its name in the configuration: filled in by whoever shows it.
+    pub stream_name: Option<String>,
     /// How far the report is believed.
     pub trust: String,
     /// The address the sender used.

@@ -1,6 +1,8 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
 mod apply;
+mod audit;
+mod entries;
 mod open;
 mod people;
 mod place;
@@ -14,7 +16,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Store, StoreError, Suppression,
+    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Removal, Store, StoreError, Story, Suppression,
     SuppressionFilter,
 };
 use crate::policy::Policy;
@@ -67,24 +69,46 @@ impl Store for SqliteStore {
         self.writer()?.record(message).await
     }
 
-    async fn suppression(
+    async fn standing(
         &self,
         address_key: &str,
+        stream: Option<i64>,
         now: Timestamp,
-    ) -> Result<Option<Suppression>, StoreError> {
-        read::suppression(&self.readers, address_key, now).await
+    ) -> Result<Vec<Suppression>, StoreError> {
+        entries::standing(&self.readers, address_key, stream, now).await
+    }
+
+    async fn story(&self, address_key: &str) -> Result<Story, StoreError> {
+        entries::story(&self.readers, address_key).await
     }
 
     async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
-        read::suppressions(&self.readers, filter).await
+        entries::list(&self.readers, filter).await
+    }
+
+    async fn count(&self, filter: &SuppressionFilter) -> Result<u64, StoreError> {
+        entries::count(&self.readers, filter).await
     }
 
     async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
         self.writer()?.add(entry).await
     }
 
-    async fn remove(&self, address_key: &str) -> Result<bool, StoreError> {
-        self.writer()?.remove(address_key.to_owned()).await
+    async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
+        self.writer()?.remove(removal).await
+    }
+
+    async fn undo(
+        &self,
+        filter: SuppressionFilter,
+        now: Timestamp,
+        actor: Option<String>,
+    ) -> Result<u64, StoreError> {
+        self.writer()?.undo(filter, now, actor).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.writer()?.expire(now, limit).await
     }
 
     async fn bounces(&self, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {

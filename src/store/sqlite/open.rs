@@ -20,7 +20,7 @@ pub const SCHEMA: i64 = 3;
 const APPLICATION_ID: i64 = 0x6473_6e64;
 
 /// Every schema step, in order; each sets `PRAGMA user_version` to its number.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../migrations/0001_initial.sql")),
     (2, "trust", include_str!("../migrations/0002_trust.sql")),
     (3, "transport", include_str!("../migrations/0003_transport.sql")),

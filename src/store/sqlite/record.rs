@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::{EventChange, NewEvent, NewMessage, Recorded};
 use super::apply::{Subject, apply, decide, said};
+use super::audit::Cause;
 use super::written;
 use crate::address::domain_of;
 use crate::policy::Policy;
@@ -32,7 +33,7 @@ pub(super) async fn record(
             let subject = Subject::of(event);
             let change = decide(connection, policy, &subject, now).await?;
             let event_id = insert_event(connection, id, now, event, said(&change)).await?;
-            apply(connection, &subject, event_id, now, &change).await?;
+            apply(connection, &subject, event_id, now, &change, &Cause::BOUNCE).await?;
             said(&change)
         } else {
             insert_event(connection, id, now, event, waits).await?; // an event that does not apply names nobody

@@ -7,6 +7,9 @@ use std::time::Duration;
 use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
+mod audit;
+mod migration;
+
 use super::*;
 use crate::classify::{Class, Severity};
 use crate::store::contract;
@@ -21,6 +24,8 @@ fn entry(address: &str) -> ManualEntry {
     ManualEntry {
         address: address.to_owned(),
         address_key: address.to_owned(),
+        stream: crate::store::ANY_STREAM,
+        actor: None,
         now: Timestamp::UNIX_EPOCH,
         expires_at: None,
         note: None,
@@ -56,7 +61,7 @@ async fn a_new_file_is_for_its_owner_alone_and_stays_after_closing() {
     }
     store.close().await;
     let reader = open(&path, Access::Read).await.unwrap();
-    assert!(reader.suppression("a@example.org", Timestamp::now()).await.unwrap().is_some());
+    assert!(reader.suppression("a@example.org", None, Timestamp::now()).await.unwrap().is_some());
     assert!(matches!(reader.add(entry("b@example.org")).await, Err(StoreError::Unavailable(_))));
 }
 
@@ -121,12 +126,12 @@ async fn a_lock_held_elsewhere_is_reported_and_passes() {
     holder.execute("BEGIN IMMEDIATE").await.unwrap();
     assert!(matches!(store.add(entry("a@example.org")).await, Err(StoreError::Unavailable(_))));
     assert!(
-        store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_none(),
+        store.suppression("a@example.org", None, Timestamp::now()).await.unwrap().is_none(),
         "readers do not wait"
     );
     holder.execute("ROLLBACK").await.unwrap();
     store.add(entry("a@example.org")).await.unwrap();
-    assert!(store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_some());
+    assert!(store.suppression("a@example.org", None, Timestamp::now()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -157,7 +162,7 @@ async fn a_message_that_cannot_be_written_undoes_itself_alone() {
     let kept: Vec<_> =
         store.bounces(&filter).await.unwrap().into_iter().map(|bounce| bounce.message_id).collect();
     assert_eq!(kept, [Some("3@example.org".to_owned()), Some("1@example.org".to_owned())]);
-    assert!(store.suppression("b@example.org", contract::at(0)).await.unwrap().is_none());
+    assert!(store.suppression("b@example.org", None, contract::at(0)).await.unwrap().is_none());
 }
 
 #[tokio::test]
