@@ -15,7 +15,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::connection::{Connection, turn_away};
 use super::session::replies;
-use super::settings::Settings;
+use super::settings::{ListenerProtocol, Settings};
 use super::{Peer, Sink};
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
@@ -46,6 +46,7 @@ pub async fn serve<K: Sink>(
 pub struct Server<K> {
     sink: Arc<K>,
     settings: Arc<Settings>,
+    speaks: ListenerProtocol,
     shutdown: CancellationToken,
     places: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
@@ -58,10 +59,17 @@ impl<K: Sink> Server<K> {
         Self {
             sink,
             settings: Arc::new(settings),
+            speaks: ListenerProtocol::Smtp,
             shutdown,
             places: Arc::new(Semaphore::new(places)),
             turned_away: Arc::new(Semaphore::new(MAX_TURNED_AWAY)),
         }
+    }
+
+    /// The same, speaking something else than SMTP.
+    #[must_use]
+    pub fn speaking(self, speaks: ListenerProtocol) -> Self {
+        Self { speaks, ..self }
     }
 
     /// Accepts and serves connections until the shutdown. Then idle sessions are told `421`, messages that are being
@@ -112,9 +120,10 @@ impl<K: Sink> Server<K> {
         let span = info_span!("connection", connection, peer = %address);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             let _ = stream.set_nodelay(true); // replies are written in batches already
-            let peer = Peer { connection, address };
+            let peer = Peer { connection, address: address.into() };
             let session = Connection::new(
                 stream,
+                self.speaks,
                 peer,
                 Arc::clone(&self.sink),
                 Arc::clone(&self.settings),

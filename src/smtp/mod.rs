@@ -1,9 +1,10 @@
-//! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
+//! The receiving side of SMTP (RFC 5321) and LMTP (RFC 2033), without knowledge of what the messages mean.
 //!
-//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
+//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`], [`chunks`]) are pure;
 //! [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams. What arrives goes to
 //! a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
 
+pub mod chunks;
 pub mod command;
 pub mod connection;
 pub mod data;
@@ -13,6 +14,7 @@ pub mod reply;
 pub mod session;
 pub mod settings;
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 
@@ -24,7 +26,58 @@ pub struct Peer {
     /// Number of the connection since the process started; the same in every log line about it.
     pub connection: u64,
     /// The remote address.
-    pub address: SocketAddr,
+    pub address: PeerAddress,
+}
+
+/// Where a message comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAddress {
+    /// Over TCP.
+    Ip(SocketAddr),
+    /// From a program on this machine, by its standard output.
+    Pipe,
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    /// `192.0.2.1:25`, `pipe`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Pipe => f.write_str("pipe"),
+        }
+    }
+}
+
+/// How a message came: the "with" protocol types of RFC 3848, and one for what came without a dialogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP after HELO.
+    Smtp,
+    /// SMTP after EHLO.
+    Esmtp,
+    /// LMTP.
+    Lmtp,
+    /// Handed over on this machine, by a pipe or from a file.
+    Local,
+}
+
+impl Protocol {
+    /// The word for it in a Received field (RFC 3848); `local` where there was no dialogue.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "SMTP",
+            Self::Esmtp => "ESMTP",
+            Self::Lmtp => "LMTP",
+            Self::Local => "local",
+        }
+    }
 }
 
 /// One accepted `RCPT TO`.
@@ -41,7 +94,9 @@ pub struct EnvelopeRecipient {
 pub struct Envelope {
     /// The connection it came over.
     pub peer: Peer,
-    /// The name the client gave in EHLO or HELO.
+    /// How it came.
+    pub protocol: Protocol,
+    /// The name the client gave in EHLO, HELO or LHLO.
     pub helo: String,
     /// MAIL FROM.
     pub reverse_path: ReversePath,

@@ -5,7 +5,7 @@ use crate::smtp::command::CommandError;
 use crate::smtp::reply::Reply;
 use crate::smtp::settings::Settings;
 
-/// The reply to EHLO, with everything that is offered (RFC 5321 §4.1.1.1).
+/// The reply to EHLO or LHLO, with everything that is offered (RFC 5321 §4.1.1.1).
 pub(super) fn extensions(settings: &Settings) -> Reply {
     Reply::plain(250, settings.hostname.clone())
         .line("PIPELINING") // RFC 2920 §3
@@ -13,6 +13,9 @@ pub(super) fn extensions(settings: &Settings) -> Reply {
         .line("8BITMIME") // RFC 6152 §2
         .line("SMTPUTF8") // RFC 6531 §3.1
         .line("ENHANCEDSTATUSCODES") // RFC 2034 §3
+        .line("CHUNKING") // RFC 3030 §2
+        // RFC 9422 §4: only what is enforced
+        .line(format!("LIMITS RCPTMAX={} MAILMAX={}", settings.max_recipients, settings.max_messages))
         .line("DSN") // RFC 3461 §4
 }
 
