@@ -20,6 +20,7 @@ mod xtext;
 use crate::address::{ForwardPath, ReversePath};
 
 pub use parameters::{Body, MailParameters, Notify, RcptParameters, Return};
+pub use path::{forward_path, reverse_path};
 
 /// One command, its arguments read.
 #[derive(Debug, Clone, PartialEq, Eq)]

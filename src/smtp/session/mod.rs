@@ -310,25 +310,14 @@ impl Session {
             transaction.refused = true;
             return ok(Reply::new(452, 5, 3, "Too many recipients")); // RFC 5321 §4.5.3.1.10
         }
-        match check_recipient(&forward_path) {
-            RecipientVerdict::Accept => {
-                let original_recipient = parameters.original_recipient;
-                transaction.recipients.push(EnvelopeRecipient { forward_path, original_recipient });
-                ok(Reply::new(250, 1, 5, "Recipient OK"))
-            }
-            RecipientVerdict::NoSuchMailbox => {
-                transaction.refused = true;
-                ok(Reply::new(550, 1, 1, "No such mailbox here"))
-            }
-            RecipientVerdict::NotOurs => {
-                transaction.refused = true;
-                ok(Reply::new(550, 7, 1, "Relaying denied"))
-            }
-            RecipientVerdict::Refuse(text) => {
-                transaction.refused = true;
-                ok(Reply::new(550, 7, 1, text)) // RFC 3463 §3.8: delivery not authorized
-            }
+        let verdict = check_recipient(&forward_path);
+        if verdict == RecipientVerdict::Accept {
+            let original_recipient = parameters.original_recipient;
+            transaction.recipients.push(EnvelopeRecipient { forward_path, original_recipient });
+        } else {
+            transaction.refused = true;
         }
+        ok(verdict.reply())
     }
 
     fn data(&mut self) -> Outcome {

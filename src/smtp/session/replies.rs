@@ -1,9 +1,9 @@
 //! The replies that need no more than what they are about.
 
-use crate::smtp::Delivery;
 use crate::smtp::command::CommandError;
 use crate::smtp::reply::Reply;
 use crate::smtp::settings::Settings;
+use crate::smtp::{Delivery, RecipientVerdict};
 
 /// The reply to EHLO or LHLO, with everything that is offered (RFC 5321 §4.1.1.1).
 pub(super) fn extensions(settings: &Settings) -> Reply {
@@ -33,6 +33,19 @@ pub(super) fn not_a_command(error: CommandError) -> Reply {
         // RFC 5321 §4.1.1.11
         CommandError::UnknownParameter => Reply::new(555, 5, 4, "Parameter not recognized"),
         CommandError::BadParameter(name) => Reply::new(501, 5, 4, format!("Bad value for {name}")),
+    }
+}
+
+impl RecipientVerdict {
+    /// The reply to RCPT.
+    #[must_use]
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::Accept => Reply::new(250, 1, 5, "Recipient OK"),
+            Self::NoSuchMailbox => Reply::new(550, 1, 1, "No such mailbox here"),
+            Self::NotOurs => Reply::new(550, 7, 1, "Relaying denied"),
+            Self::Refuse(text) => Reply::new(550, 7, 1, text), // RFC 3463 §3.8: delivery not authorized
+        }
     }
 }
 
