@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{block_on, output};
-use crate::address::{ForwardPath, ReversePath};
+use crate::address::{ForwardPath, Mailbox, ReversePath};
 use crate::app::{ingest_settings, open_store};
 use crate::classify::Classifier;
 use crate::config::Config;
@@ -139,7 +139,12 @@ fn recipients(arguments: &IngestArguments, config: &Config) -> Result<Vec<Envelo
 }
 
 fn judge(text: &str, config: &Config) -> Result<ForwardPath, Refusal> {
-    let Some(path) = forward_path(text.trim()) else {
+    // Exim and OpenSMTPD put an address into RECIPIENT without the quotes that its local part would need.
+    let bare = |text: &str| {
+        let (local_part, domain) = text.rsplit_once('@')?;
+        Mailbox::new(local_part, domain).ok().map(ForwardPath::Mailbox)
+    };
+    let Some(path) = forward_path(text.trim()).or_else(|| bare(text.trim())) else {
         return Err(Refusal(USAGE, format!("--return-path: {:?} is no address", shortened(text))));
     };
     let verdict = verdict(&config.return_paths, &path);

@@ -114,12 +114,15 @@ fn the_environment_of_a_local_delivery_says_what_the_arguments_do_not() {
     for (id, variables) in [
         ("one", &[("RECIPIENT", OUR_ADDRESS), ("SENDER", "MAILER-DAEMON")][..]),
         ("two", &[("RECIPIENT", "dsnd@localhost"), ("ORIGINAL_RECIPIENT", OUR_ADDRESS), ("SENDER", "")]),
+        ("bare", &[("RECIPIENT", "a b@bounces.example.com")]),
         ("three", &[("RECIPIENT", OUR_ADDRESS), ("ORIGINAL_RECIPIENT", "old@example.org")]),
     ] {
         taken(&piped(&home, &[], variables, &hard_bounce(id, "dead@example.net")));
     }
-    for bounce in home.json(&["bounces", "list", "--json"]) {
-        assert_eq!([&bounce["reverse_path"], &bounce["return_paths"][0]], ["", OUR_ADDRESS], "{bounce}");
+    let quoted = "\"a b\"@bounces.example.com"; // as the environment of Exim has it without quotes
+    let bounces = home.json(&["bounces", "list", "--json"]);
+    for (bounce, address) in bounces.iter().zip([OUR_ADDRESS, quoted, OUR_ADDRESS, OUR_ADDRESS]) {
+        assert_eq!([&bounce["reverse_path"], &bounce["return_paths"][0]], ["", address], "{bounce}");
     }
     let elsewhere = [("RECIPIENT", "a@example.org")];
     refused(&piped(&home, &[], &elsewhere, b""), 77, "a@example.org: 550 5.7.1");
