@@ -44,7 +44,11 @@
 //! | 7504, 7505 | 521, 556, null MX | Yes, as evidence |
 //! | 2104, 4648, draft-levine-smtp-batv | HMAC, base32, BATV | Yes, for return paths |
 //! | 1870, 2034, 2920, 6152 | SIZE, enhanced codes in replies, pipelining, 8BITMIME | Yes |
-//! | 3030, 3207 | BDAT, STARTTLS | No |
+//! | 2033 | LMTP | Yes, the receiving side |
+//! | 3030 | CHUNKING, BINARYMIME | Partial: BDAT; BINARYMIME is not offered |
+//! | 3848 | names of protocols | Yes |
+//! | 9422 | LIMITS | Yes: RCPTMAX, MAILMAX |
+//! | 3207 | STARTTLS | No |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

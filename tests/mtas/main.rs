@@ -121,6 +121,7 @@ fn exim_hands_bounces_over_by_smtp() {
         &hard_bounce("exim", "dead@example.net"),
     );
     assert!(log.contains("250 2.6.0 Stored as 1"), "{log}");
+    assert!(log.contains(" K C="), "it was offered CHUNKING and sent BDAT: {log}");
     arrived(&home, &log);
     daemon.stop();
 }
