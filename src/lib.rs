@@ -44,9 +44,11 @@
 //! | 7504, 7505 | 521, 556, null MX | Yes, as evidence |
 //! | 2104, 4648, draft-levine-smtp-batv | HMAC, base32, BATV | Yes, for return paths |
 //! | 1870, 2034, 2920, 6152 | SIZE, enhanced codes in replies, pipelining, 8BITMIME | Yes |
+//! | 2033 | LMTP | Yes, the receiving side |
+//! | 3030 | CHUNKING, BINARYMIME | Partial: BDAT; BINARYMIME is not offered |
 //! | 3207 | STARTTLS | Yes, the receiving side |
 //! | 3848 | names of transmission types | Yes |
-//! | 3030 | BDAT | No |
+//! | 9422 | LIMITS | Yes: RCPTMAX, MAILMAX |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

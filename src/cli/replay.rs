@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::report::{Report, mbox, returned};
 use crate::returnpath::ReturnPaths;
-use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
+use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol};
 use crate::store::sqlite::SqliteStore;
 
 /// Arguments.
@@ -158,14 +158,14 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         .map(|forward_path| EnvelopeRecipient { forward_path, original_recipient: None })
         .collect();
     Envelope {
-        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
-        protocol: None,
+        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into() },
         tls: None,
         helo: "replay".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,
         recipients,
         bare_newlines: false,
+        protocol: Protocol::Local,
     }
 }
 

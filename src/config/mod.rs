@@ -224,6 +224,7 @@ fn smtp(reader: &mut Reader) -> Settings {
             default.max_recipients as u64,
             1..=10_000,
         )),
+        max_messages: small(reader.integer("smtp.max_messages", default.max_messages.into(), 1..=1_000_000)),
         max_connections: size(reader.integer(
             "smtp.max_connections",
             default.max_connections as u64,

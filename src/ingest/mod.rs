@@ -106,18 +106,7 @@ impl<S: Store> Ingest<S> {
 
 impl<S: Store> Sink for Ingest<S> {
     fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict {
-        let Err(refusal) = self.settings.return_paths.judge(recipient, Timestamp::now()) else {
-            return RecipientVerdict::Accept;
-        };
-        match refusal {
-            Refusal::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
-            Refusal::NotOurs => RecipientVerdict::NotOurs,
-            Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
-                // Never the address itself: a token in a log lets its reader send reports about its recipient.
-                info!(reason = refusal.as_str(), %refusal, "return path refused");
-                RecipientVerdict::Refuse(refusal.text())
-            }
-        }
+        verdict(&self.settings.return_paths, recipient)
     }
 
     async fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> Delivery {
@@ -131,6 +120,23 @@ impl<S: Store> Sink for Ingest<S> {
                 error!(%error, "not taken; the sender will try again");
                 Delivery::TryLater
             }
+        }
+    }
+}
+
+/// Whether a forward-path is taken, now.
+#[must_use]
+pub fn verdict(return_paths: &ReturnPaths, recipient: &ForwardPath) -> RecipientVerdict {
+    let Err(refusal) = return_paths.judge(recipient, Timestamp::now()) else {
+        return RecipientVerdict::Accept;
+    };
+    match refusal {
+        Refusal::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
+        Refusal::NotOurs => RecipientVerdict::NotOurs,
+        Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
+            // Never the address itself: a token in a log lets its reader send reports about its recipient.
+            info!(reason = refusal.as_str(), %refusal, "return path refused");
+            RecipientVerdict::Refuse(refusal.text())
         }
     }
 }
@@ -185,7 +191,7 @@ fn prepare(
         received_at: now,
         peer: envelope.peer.address.to_string(),
         helo: envelope.helo.clone(),
-        protocol: envelope.transmission_type(),
+        protocol: Some(envelope.transmission_type()),
         tls: envelope.tls.as_ref().map(ToString::to_string),
         reverse_path: envelope.reverse_path.to_string(),
         recipients: envelope.recipients.iter().map(|recipient| recipient.forward_path.to_string()).collect(),

@@ -137,7 +137,7 @@ impl<K: Sink> Server<K> {
         let span = info_span!("connection", connection, peer = %address, tls = Empty);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             let _ = stream.set_nodelay(true); // replies are written in batches already
-            let peer = Peer { connection, address };
+            let peer = Peer { connection, address: address.into() };
             let session = Connection::new(
                 stream,
                 peer,

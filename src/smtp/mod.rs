@@ -1,9 +1,10 @@
-//! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
+//! The receiving side of SMTP (RFC 5321) and LMTP (RFC 2033), without knowledge of what the messages mean.
 //!
-//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
+//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`], [`chunks`]) are pure;
 //! [`connection`] moves bytes between a stream and a session, [`tls`] encrypts them, [`listener`] accepts streams. What
 //! arrives goes to a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
 
+pub mod chunks;
 pub mod command;
 pub mod connection;
 pub mod data;
@@ -26,16 +27,45 @@ pub struct Peer {
     /// Number of the connection since the process started; the same in every log line about it.
     pub connection: u64,
     /// The remote address.
-    pub address: SocketAddr,
+    pub address: PeerAddress,
 }
 
-/// The protocol a message came by, TLS left aside.
+/// Where a message comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAddress {
+    /// Over TCP.
+    Ip(SocketAddr),
+    /// From a program on this machine, by its standard output.
+    Pipe,
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    /// `192.0.2.1:25`, `pipe`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Pipe => f.write_str("pipe"),
+        }
+    }
+}
+
+/// How a message came, TLS left aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// The client said HELO.
+    /// SMTP after HELO.
     Smtp,
-    /// The client said EHLO.
+    /// SMTP after EHLO.
     Esmtp,
+    /// LMTP.
+    Lmtp,
+    /// Handed over on this machine, by a pipe or from a file.
+    Local,
 }
 
 /// What a TLS handshake agreed on, in the names of IANA's registry.
@@ -68,11 +98,11 @@ pub struct EnvelopeRecipient {
 pub struct Envelope {
     /// The connection it came over.
     pub peer: Peer,
-    /// The protocol; `None` where the message came by none.
-    pub protocol: Option<Protocol>,
+    /// How it came, TLS left aside.
+    pub protocol: Protocol,
     /// What protects the connection; `None` in the clear.
     pub tls: Option<TlsInfo>,
-    /// The name the client gave in EHLO or HELO.
+    /// The name the client gave in EHLO, HELO or LHLO.
     pub helo: String,
     /// MAIL FROM.
     pub reverse_path: ReversePath,
@@ -85,14 +115,18 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The protocol as trace header fields name it (RFC 3848): `ESMTPS` is ESMTP under TLS.
+    /// The protocol as trace header fields name it (RFC 3848): `ESMTPS` is ESMTP under TLS;
+    /// `local` where there was no dialogue.
     #[must_use]
-    pub fn transmission_type(&self) -> Option<&'static str> {
-        Some(match (self.protocol?, self.tls.is_some()) {
+    pub const fn transmission_type(&self) -> &'static str {
+        match (self.protocol, self.tls.is_some()) {
             (Protocol::Smtp, _) => "SMTP", // HELO under TLS has no name of its own
             (Protocol::Esmtp, false) => "ESMTP",
             (Protocol::Esmtp, true) => "ESMTPS",
-        })
+            (Protocol::Lmtp, false) => "LMTP",
+            (Protocol::Lmtp, true) => "LMTPS",
+            (Protocol::Local, _) => "local",
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub enum BareNewline {
 /// What one listener has for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListenerSettings {
+    /// What is spoken there.
+    pub protocol: ListenerProtocol,
     /// No mail is taken before STARTTLS: `530 5.7.0` (RFC 3207 §4).
     pub require_tls: bool,
 }
@@ -34,6 +36,8 @@ pub struct Settings {
     pub bare_newline: BareNewline,
     /// Accepted recipients a transaction; `452 4.5.3` beyond. RFC 5321 §4.5.3.1.8 wants at least 100.
     pub max_recipients: usize,
+    /// Transactions a connection; then `421 4.7.0`. Announced with `max_recipients` by LIMITS (RFC 9422).
+    pub max_messages: u32,
     /// Connections at the same time; `421 4.3.2` beyond.
     pub max_connections: usize,
     /// After so many commands that are unknown, malformed or out of sequence: `421 4.7.0`, and the end.
@@ -55,6 +59,7 @@ impl Default for Settings {
             max_message_size: 10 * 1024 * 1024,
             bare_newline: BareNewline::Accept,
             max_recipients: 100, // RFC 5321 §4.5.3.1.8
+            max_messages: 1_000,
             max_connections: 1_000,
             max_bad_commands: 10,
             idle_timeout: Duration::from_secs(300), // RFC 5321 §4.5.3.2.7
@@ -63,4 +68,14 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(30),
         }
     }
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListenerProtocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: for an MTA of the operator's own.
+    Lmtp,
 }

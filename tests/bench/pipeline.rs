@@ -179,8 +179,7 @@ async fn open(folder: &Path) -> SqliteStore {
 
 fn envelope() -> Envelope {
     Envelope {
-        peer: Peer { connection: 1, address: ([127, 0, 0, 1], 25).into() },
-        protocol: None,
+        peer: Peer { connection: 1, address: std::net::SocketAddr::from(([127, 0, 0, 1], 25)).into() },
         tls: None,
         helo: "bench.example".to_owned(),
         reverse_path: ReversePath::Null,
@@ -190,6 +189,7 @@ fn envelope() -> Envelope {
             original_recipient: None,
         }],
         bare_newlines: false,
+        protocol: dsnd::smtp::Protocol::Esmtp,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -68,6 +69,26 @@ impl Home {
     /// The program with arguments, ready to run here. Variables of whoever runs the tests do not reach it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.wrapped(&[DSND], arguments)
+    }
+
+    /// A program that runs dsnd with the settings of this home, for an MTA that starts it under another user with an
+    /// environment of its own.
+    pub(crate) fn script(&self, user: u32, group: u32) -> PathBuf {
+        let executable = |path: &Path, bits: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).expect("permissions");
+        };
+        let program = self.path().join("dsnd");
+        std::fs::copy(DSND, &program).expect("a copy that the user can reach");
+        executable(&program, 0o755);
+        let settings =
+            self.settings.iter().map(|(name, value)| format!("{name}='{value}' ")).collect::<String>();
+        let script = self.path().join("run-dsnd");
+        let text = format!("#!/bin/sh\n{settings}exec '{}' \"$@\"\n", program.display());
+        std::fs::write(&script, text).expect("a script");
+        executable(&script, 0o755);
+        executable(self.path(), 0o755);
+        chown(self.path(), Some(user), Some(group)).expect("the directory is the user's");
+        script
     }
 
     /// The same through another program, which ends by becoming dsnd.

@@ -68,8 +68,9 @@ pub(super) struct Postfix {
 }
 
 impl Postfix {
-    /// Lays out an instance that sends `example.net` to `remote` and our bounces to `dsnd`, and starts it.
-    pub(super) fn start(installed: &Installed, remote: SocketAddr, dsnd: SocketAddr) -> Self {
+    /// Lays out an instance that sends `example.net` to `remote` and our bounces by the transport `dsnd`, and starts
+    /// it. `service` goes into its `master.cf`.
+    pub(super) fn start(installed: &Installed, remote: SocketAddr, dsnd: &str, service: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         mode(root, 0o755);
@@ -77,12 +78,14 @@ impl Postfix {
         let data = root.join("data");
         std::fs::create_dir(&data).unwrap();
         give(&data, installed.postfix);
-        let (remote, dsnd) =
-            (format!("smtp:[127.0.0.1]:{}", remote.port()), format!("smtp:[127.0.0.1]:{}", dsnd.port()));
-        std::fs::write(root.join("transport"), format!("example.net {remote}\n{OUR_DOMAIN} {dsnd}\n"))
-            .unwrap();
+        let remote = format!("smtp:[127.0.0.1]:{}", remote.port());
+        std::fs::write(
+            root.join("transport"),
+            format!("example.net {remote}\n{OUR_DOMAIN} {dsnd}\nsub.{OUR_DOMAIN} {dsnd}\n"),
+        )
+        .unwrap();
         std::fs::write(root.join("main.cf"), main_cf(root)).unwrap();
-        std::fs::write(root.join("master.cf"), MASTER_CF).unwrap();
+        std::fs::write(root.join("master.cf"), format!("{MASTER_CF}{service}\n")).unwrap();
         // The shell waits for the end of its input, which is ours: nothing survives this process.
         let watch = "\"$@\" & master=$!; read -r _; kill \"$master\"; wait \"$master\"";
         let master = Command::new("sh")
@@ -201,6 +204,7 @@ smtpd_peername_lookup = no
 transport_maps = texthash:{root}/transport
 default_transport = error:this test sends nothing elsewhere
 disable_dns_lookups = yes
+dsnd_destination_recipient_limit = 1
 smtp_tls_security_level = may
 smtpd_tls_security_level = none
 notify_classes =
@@ -223,6 +227,7 @@ bounce     unix  - - n -   0 bounce
 defer      unix  - - n -   0 bounce
 trace      unix  - - n -   0 bounce
 smtp       unix  - - n -   - smtp
+lmtp       unix  - - n -   - lmtp
 error      unix  - - n -   - error
 retry      unix  - - n -   - error
 anvil      unix  - - n -   1 anvil

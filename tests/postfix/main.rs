@@ -8,6 +8,7 @@
 mod common;
 mod instance;
 mod remote;
+mod ways;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ fn the_reports_of_a_real_postfix_end_in_the_right_answers() {
         .with("TLS_KEY", &key.display().to_string());
     let daemon = home.start();
     let remote = remote_host();
-    let postfix = Postfix::start(&installed, remote, daemon.address());
+    let dsnd = format!("smtp:[127.0.0.1]:{}", daemon.address().port());
+    let postfix = Postfix::start(&installed, remote, &dsnd, "");
 
     postfix.submit("one", &REPLIES.map(|(address, _)| (address, "")));
     let mut found = events(&home, &postfix, 4);

@@ -71,7 +71,9 @@ impl Service {
             Server::new(Arc::clone(&received), settings, shutdown.clone()).with_tls(Some(Arc::clone(&tls)));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(async move { server.serve_as(listener, ListenerSettings { require_tls }).await });
+        runtime.spawn(async move {
+            server.serve_as(listener, ListenerSettings { require_tls, ..ListenerSettings::default() }).await
+        });
         Self { address, authority, first, folder, tls, received, shutdown, runtime }
     }
 

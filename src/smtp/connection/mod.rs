@@ -63,6 +63,8 @@ pub struct Connection<T, K> {
     unread: std::ops::Range<usize>,
     output: Vec<u8>,
     messages: u64,
+    /// While a message comes in chunks: when its last octet has to be there.
+    chunks_until: Option<Instant>,
 }
 
 impl<T, K> Connection<T, K>
@@ -90,13 +92,14 @@ where
             unread: 0..0,
             output: Vec::new(),
             messages: 0,
+            chunks_until: None,
         }
     }
 
     /// The same on a listener with settings of its own, with STARTTLS where there is a certificate.
     #[must_use]
     pub fn on(mut self, listener: ListenerSettings, tls: Option<Arc<TlsAcceptor>>) -> Self {
-        self.session = self.session.on(listener).offering_tls(tls.is_some());
+        self.session = self.session.on(&listener).offering_tls(tls.is_some());
         self.tls = tls;
         self
     }
@@ -144,6 +147,14 @@ where
                         return Ok(ended);
                     }
                 }
+                Next::Chunk(size) => {
+                    if let Err(ended) = self.chunk(size).await? {
+                        return Ok(ended);
+                    }
+                }
+            }
+            if !self.session.is_receiving() {
+                self.chunks_until = None;
             }
             if self.output.len() > MAX_UNSENT {
                 self.flush().await?;
@@ -164,10 +175,12 @@ where
             self.flush().await?;
             // One deadline for the whole line: octets that drip do not extend it.
             let deadline = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
+            let deadline = self.chunks_until.map_or(deadline, |until| deadline.min(until));
             let shutdown = self.shutdown.clone();
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Ok(Err(Ended::ShutDown)),
+                // A message that has begun may go on to its last chunk.
+                () = shutdown.cancelled(), if self.chunks_until.is_none() => return Ok(Err(Ended::ShutDown)),
                 filled = timeout_at(deadline, self.fill(COMMAND_BUFFER)) => match filled {
                     Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
                     Err(_) => return Ok(Err(Ended::Idle)),
@@ -223,29 +236,66 @@ where
                 break;
             }
             self.unread = 0..0;
-            self.flush().await?;
-            let deadline = latest.min(after(self.settings.idle_timeout));
-            match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
-                Ok(filled) => {
-                    if !filled? {
-                        return Ok(Err(Ended::ClientLeft));
-                    }
-                }
-                Err(_) => return Ok(Err(Ended::Idle)),
+            if let Err(ended) = self.more(latest).await? {
+                return Ok(Err(ended));
             }
         }
-        self.messages += 1;
-        let reply = match self.session.message(decoder.finish()) {
-            Received::Refused(reply) => reply,
+        let received = self.session.message(decoder.finish());
+        self.received(received).await
+    }
+
+    /// Reads the `size` octets after a BDAT line (RFC 3030 §2), and says what became of them. A shutdown does not
+    /// interrupt it.
+    async fn chunk(&mut self, size: u64) -> io::Result<Result<(), Ended>> {
+        let latest = *self.chunks_until.get_or_insert_with(|| after(self.settings.message_timeout));
+        let mut left = size;
+        loop {
+            let there = usize::try_from(left).map_or(self.unread.len(), |left| left.min(self.unread.len()));
+            let end = self.unread.start + there;
+            self.session.octets(&self.input[self.unread.start..end]);
+            self.unread.start = end;
+            left -= there as u64;
+            if left == 0 {
+                break;
+            }
+            if let Err(ended) = self.more(latest).await? {
+                return Ok(Err(ended));
+            }
+        }
+        let received = self.session.chunk();
+        self.received(received).await
+    }
+
+    /// Reads more of a message, all that was there being taken.
+    async fn more(&mut self, latest: Instant) -> io::Result<Result<(), Ended>> {
+        self.flush().await?;
+        let deadline = latest.min(after(self.settings.idle_timeout));
+        match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
+            Ok(filled) => Ok(if filled? { Ok(()) } else { Err(Ended::ClientLeft) }),
+            Err(_) => Ok(Err(Ended::Idle)),
+        }
+    }
+
+    /// Has a message delivered where that is to be done, and says what became of it.
+    async fn received(&mut self, received: Received) -> io::Result<Result<(), Ended>> {
+        let (replies, next) = match received {
+            Received::Answered(step) => (step.replies, step.next),
             Received::Deliver(envelope, octets) => {
+                self.messages += 1;
                 self.flush().await?;
                 let span = info_span!("message", number = self.messages, octets = octets.len());
-                replies::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
+                let recipients = envelope.recipients.len();
+                let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
+                (self.session.delivered(recipients, delivery), Next::Command)
             }
         };
-        debug!(%reply, "message");
-        self.say(&reply);
-        Ok(Ok(()))
+        if let Some(reply) = replies.first() {
+            debug!(%reply, "message");
+        }
+        for reply in &replies {
+            self.say(reply);
+        }
+        Ok(if next == Next::Close { Err(Ended::Closed) } else { Ok(()) })
     }
 
     /// Reads once into a buffer of `size`; false at the end of the stream. Only called when nothing is unread.

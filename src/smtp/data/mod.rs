@@ -12,7 +12,8 @@ const FIRST_ALLOCATION: usize = 8 * 1024;
 pub enum Message {
     /// All of it.
     Complete {
-        /// The octets between DATA's 354 and the final dot, dot-decoded, line ends as they came.
+        /// The octets between DATA's 354 and the final dot, dot-decoded, or those of all chunks; line ends as they
+        /// came.
         octets: Vec<u8>,
         /// A CR or an LF outside a CRLF is among them.
         bare_newlines: bool,
@@ -111,19 +112,26 @@ impl DataDecoder {
         if self.too_big {
             return;
         }
-        let needed = self.octets.len() + bytes.len();
-        if needed > self.max_size {
+        if !append(&mut self.octets, bytes, self.max_size) {
             self.too_big = true;
             self.octets = Vec::new();
-            return;
         }
-        if needed > self.octets.capacity() {
-            // Doubling as `Vec` does, but never beyond the cap.
-            let wanted = needed.max(self.octets.capacity() * 2).max(FIRST_ALLOCATION).min(self.max_size);
-            self.octets.reserve_exact(wanted - self.octets.len());
-        }
-        self.octets.extend_from_slice(bytes);
     }
+}
+
+/// Appends to a message of at most `max_size` octets; false, and nothing done, when it would be larger.
+pub(super) fn append(octets: &mut Vec<u8>, bytes: &[u8], max_size: usize) -> bool {
+    let needed = octets.len() + bytes.len();
+    if needed > max_size {
+        return false;
+    }
+    if needed > octets.capacity() {
+        // Doubling as `Vec` does, but never beyond the cap.
+        let wanted = needed.max(octets.capacity() * 2).max(FIRST_ALLOCATION).min(max_size);
+        octets.reserve_exact(wanted - octets.len());
+    }
+    octets.extend_from_slice(bytes);
+    true
 }
 
 #[cfg(test)]

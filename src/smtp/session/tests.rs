@@ -8,7 +8,7 @@ fn session(change: impl FnOnce(&mut Settings)) -> Session {
     let mut settings = Settings { hostname: "mx.example".to_owned(), ..Settings::default() };
     change(&mut settings);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 25));
-    Session::new(Arc::new(settings), Peer { connection: 1, address })
+    Session::new(Arc::new(settings), Peer { connection: 1, address: address.into() })
 }
 
 /// `ours.example` is ours, and has one user.
@@ -127,6 +127,35 @@ fn a_pipelining_client_whose_mail_was_refused_is_not_punished_for_the_rest() {
 }
 
 #[test]
+fn a_connection_has_only_so_many_messages() {
+    let mut session = session(|settings| settings.max_messages = 2);
+    let transaction = [("MAIL FROM:<>", "250 2.1.0"), ("RSET", "250 2.0.0")];
+    dialogue(
+        &mut session,
+        &[("EHLO a", "250"), transaction[0], transaction[1], transaction[0], transaction[1]],
+    );
+    let last = step(&mut session, "MAIL FROM:<>");
+    assert_eq!((last.next, last.replies[0].code().get()), (Next::Close, 421));
+}
+
+#[test]
+fn a_chunk_that_cannot_be_counted_off_ends_the_session_and_runs_nothing() {
+    for line in
+        ["BDAT -1", "BDAT 0x10 LAST", "BDAT 1073741825", "BDAT 99999999999999999999", "bdat", "BDAT\t\0"]
+    {
+        let mut session = session(|_| ());
+        for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>"] {
+            say(&mut session, line);
+        }
+        let last = step(&mut session, line);
+        assert_eq!((last.next, last.replies[1].code().get()), (Next::Close, 421), "{line}");
+    }
+    let mut session = session(|_| ());
+    assert_eq!(step(&mut session, "BDATX 5").next, Next::Command, "no BDAT");
+    assert_eq!(step(&mut session, "BDAT 1073741824").next, Next::Chunk(1 << 30), "1 GiB is counted off");
+}
+
+#[test]
 fn messages_that_are_too_big_or_badly_lined_are_refused() {
     for (message, reply) in [
         (Message::TooBig, "552 5.3.4 Message too big"),
@@ -139,8 +168,8 @@ fn messages_that_are_too_big_or_badly_lined_are_refused() {
         for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>", "DATA"] {
             say(&mut session, line);
         }
-        let Received::Refused(refused) = session.message(message) else { panic!("taken") };
-        assert_eq!(refused.to_string(), reply);
+        let Received::Answered(refused) = session.message(message) else { panic!("taken") };
+        assert_eq!((refused.replies.len(), refused.replies[0].to_string().as_str()), (1, reply));
     }
 }
 
@@ -189,8 +218,8 @@ fn a_handshake_forgets_the_name_and_the_transaction() {
 
 #[test]
 fn where_tls_is_required_a_pipelining_client_is_told_so_and_not_punished() {
-    let listener = ListenerSettings { require_tls: true };
-    let mut session = session(|settings| settings.max_bad_commands = 1).on(listener).offering_tls(true);
+    let listener = ListenerSettings { require_tls: true, ..ListenerSettings::default() };
+    let mut session = session(|settings| settings.max_bad_commands = 1).on(&listener).offering_tls(true);
     dialogue(
         &mut session,
         &[
@@ -215,7 +244,8 @@ proptest! {
                 proptest::collection::vec(any::<u8>(), 0..80),
                 prop::sample::select(vec![
                     "EHLO a", "HELO a", "EHLO", "MAIL FROM:<>", "MAIL FROM:<> SIZE=99999999", "RCPT TO:<user@ours.example>",
-                    "RCPT TO:<x@y.example>", "DATA", "RSET", "NOOP", "VRFY a", "EXPN a", "HELP", "STARTTLS", "BDAT 1", "QUIT",
+                    "RCPT TO:<x@y.example>", "DATA", "RSET", "NOOP", "VRFY a", "EXPN a", "HELP", "STARTTLS", "BDAT 1", "BDAT 0 LAST",
+                    "BDAT 5000000000", "BDAT -1", "LHLO a", "QUIT",
                 ]).prop_map(|line| line.as_bytes().to_vec()),
             ],
             0..40,
@@ -227,7 +257,7 @@ proptest! {
                 verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"HELO")
             });
             let step = session.line(Line::Complete(line), check);
-            prop_assert!(!step.replies.is_empty());
+            prop_assert_eq!(step.replies.is_empty(), matches!(step.next, Next::Chunk(_)));
             for reply in &step.replies {
                 prop_assert!(reply.status().is_some() || hello || reply.code().get() == 354, "{}", reply);
             }
@@ -239,7 +269,14 @@ proptest! {
                     let message = Message::Complete { octets: vec![], bare_newlines: false };
                     match session.message(message) {
                         Received::Deliver(envelope, _) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
-                        Received::Refused(reply) => prop_assert!(false, "{}", reply),
+                        Received::Answered(step) => prop_assert!(false, "{:?}", step),
+                    }
+                }
+                Next::Chunk(size) => {
+                    session.octets(&b"x".repeat(usize::try_from(size).unwrap()));
+                    match session.chunk() {
+                        Received::Deliver(envelope, _) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
+                        Received::Answered(step) => prop_assert!(!step.replies.is_empty()),
                     }
                 }
             }
