@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::{Server, serve};
-use dsnd::smtp::settings::Settings;
+use dsnd::smtp::settings::{ListenerSettings, Settings};
 use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -152,7 +152,7 @@ async fn several_listeners_share_one_limit() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         addresses.push(listener.local_addr().unwrap());
         let server = Arc::clone(&server);
-        tasks.push(tokio::spawn(async move { server.serve(listener).await }));
+        tasks.push(tokio::spawn(async move { server.serve(listener, ListenerSettings::default()).await }));
     }
     let mut clients = Vec::new();
     for (address, greeting) in addresses.into_iter().zip(["220 ", "421 4.3.2"]) {

@@ -158,7 +158,7 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         .map(|forward_path| EnvelopeRecipient { forward_path, original_recipient: None })
         .collect();
     Envelope {
-        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
+        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into() },
         helo: "replay".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,

@@ -1,31 +1,26 @@
 //! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
 //!
 //! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
-//! [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams. What arrives goes to
-//! a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
+//! [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams, and [`proxy`] reads who
+//! stands behind a proxy. What arrives goes to a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
 
+pub mod accept;
 pub mod command;
 pub mod connection;
 pub mod data;
 pub mod line;
 pub mod listener;
+mod peer;
+pub mod proxy;
 pub mod reply;
 pub mod session;
 pub mod settings;
 
 use std::future::Future;
-use std::net::SocketAddr;
+
+pub use peer::{NoProxy, Peer, PeerAddress, Proxy};
 
 use crate::address::{ForwardPath, ReversePath};
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Number of the connection since the process started; the same in every log line about it.
-    pub connection: u64,
-    /// The remote address.
-    pub address: SocketAddr,
-}
 
 /// One accepted `RCPT TO`.
 #[derive(Debug, Clone, PartialEq, Eq)]

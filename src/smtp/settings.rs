@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Proxy;
+
 /// Longest command line in octets, its CRLF included. RFC 5321 §4.5.3.1.4 asks for 512 and lets every
 /// extension add to it; 2,048 holds a `MAIL` or `RCPT` with everything of RFC 3461 §5.4 and RFC 6531 on it.
 pub const MAX_COMMAND_LINE: usize = 2_048;
@@ -56,4 +58,36 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(30),
         }
     }
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListenerProtocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: for an MTA of the operator's own.
+    Lmtp,
+}
+
+impl ListenerProtocol {
+    /// As the configuration and the log write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Lmtp => "lmtp",
+        }
+    }
+}
+
+/// What one listener has for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListenerSettings {
+    /// What is spoken there.
+    pub protocol: ListenerProtocol,
+    /// Where not empty: connections come from these alone, and each begins with a PROXY header.
+    pub proxy_from: Vec<Proxy>,
+    /// No mail is taken before STARTTLS.
+    pub require_tls: bool,
 }

@@ -179,7 +179,7 @@ async fn open(folder: &Path) -> SqliteStore {
 
 fn envelope() -> Envelope {
     Envelope {
-        peer: Peer { connection: 1, address: ([127, 0, 0, 1], 25).into() },
+        peer: Peer { connection: 1, address: std::net::SocketAddr::from(([127, 0, 0, 1], 25)).into() },
         helo: "bench.example".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,

@@ -31,11 +31,21 @@ pub(crate) const PLACES: &[Place] = &[
     place(4, "ingest"),
     place(4, "http"),
     // They move bytes and know nothing of what the messages mean.
+    Place { module: "smtp::accept", layer: 4, only: Some(&["smtp"]) },
+    Place { module: "smtp::proxy", layer: 4, only: Some(&[]) },
     Place { module: "smtp::connection", layer: 4, only: Some(&["address", "status", "metrics", "smtp"]) },
     Place {
         module: "smtp::listener",
         layer: 4,
-        only: Some(&["address", "status", "metrics", "smtp", "smtp::connection"]),
+        only: Some(&[
+            "address",
+            "status",
+            "metrics",
+            "smtp",
+            "smtp::accept",
+            "smtp::connection",
+            "smtp::proxy",
+        ]),
     },
     place(5, "config"),
     place(5, "app"),

@@ -27,7 +27,7 @@ fn connection<T>(stream: T, settings: Settings, shutdown: &CancellationToken) ->
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)) };
+    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)).into() };
     Connection::new(stream, peer, Arc::new(Anything), Arc::new(settings), shutdown.clone())
 }
 

@@ -7,7 +7,7 @@ use super::*;
 fn session(change: impl FnOnce(&mut Settings)) -> Session {
     let mut settings = Settings { hostname: "mx.example".to_owned(), ..Settings::default() };
     change(&mut settings);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 25));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 25)).into();
     Session::new(Arc::new(settings), Peer { connection: 1, address })
 }
 
