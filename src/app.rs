@@ -1,20 +1,22 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
-use std::net::SocketAddr;
+mod sockets;
+mod systemd;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+pub use sockets::Passed;
+use sockets::{Bound, Sockets};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::classify::{Classifier, ClassifierError};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::ingest::{Ingest, IngestSettings};
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
@@ -30,9 +32,6 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(300);
 /// Entries whose end is noted in one transaction.
 const EXPIRE_AT_ONCE: u32 = 500;
 
-/// Connections that the system keeps waiting until they are accepted.
-const BACKLOG: i32 = 1_024;
-
 /// Raw messages dropped in one transaction, so that the writer is never held for long.
 const PRUNE_AT_ONCE: u32 = 200;
 
@@ -40,10 +39,12 @@ const PRUNE_AT_ONCE: u32 = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} (smtp.listen): {cause}{hint}")]
+    #[error("cannot listen on {address} ({key}): {cause}{hint}")]
     Bind {
-        /// Which.
-        address: SocketAddr,
+        /// Which, as the configuration writes it.
+        address: String,
+        /// The key that names it.
+        key: &'static str,
         /// What the system says.
         cause: std::io::Error,
         /// What to do.
@@ -78,17 +79,16 @@ pub enum AppError {
 
 /// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes.
 ///
+/// `passed` are the sockets that systemd gave to the process. It is told when dsnd is ready, and when it stops.
+///
 /// # Errors
 /// [`AppError`] when it cannot start, or was stopped by a second signal.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        listeners.push(bind(*address)?);
-    }
+    let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
     let store = Arc::new(open_store(&config).await?);
     describe(&config);
 
@@ -96,19 +96,29 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let shutdown = CancellationToken::new();
     let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()).with_tls(tls.clone()));
     let mut services = JoinSet::new();
-    for listener in listeners {
+    for (socket, settings) in listening {
         let server = Arc::clone(&server);
-        services.spawn(async move { server.serve(listener).await });
+        services.spawn(async move {
+            match socket {
+                Bound::Tcp(listener) => server.serve(listener, settings).await,
+                Bound::Unix(listener) => server.serve(listener, settings).await,
+            }
+        });
     }
     drop(server);
     if let Some(tls) = tls {
         tokio::spawn(tls.watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
+    let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
+    systemd::ready();
     let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
 
     let name = signals.next().await;
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
+    systemd::stopping();
+    // Before the sockets close: the next dsnd may make files of the same names while this one still finishes.
+    drop(files);
     shutdown.cancel();
     let ending = async {
         while let Some(ended) = services.join_next().await {
@@ -116,8 +126,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
                 error!(error = %cause, "an SMTP listener failed");
             }
         }
-        let _ = pruning.await;
-        let _ = expiring.await;
+        let _ = tokio::join!(pruning, expiring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.
@@ -158,33 +167,6 @@ fn load_certificate(settings: &TlsSettings) -> Result<Arc<TlsAcceptor>, AppError
     loaded.map(Arc::new).map_err(|cause| AppError::Tls { key: cause.key(settings), cause })
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
-    listen(address).map_err(|cause| {
-        let hint = match cause.kind() {
-            std::io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-                "; ports below 1024 need the right to bind them: `setcap cap_net_bind_service=+ep` on the program, \
-                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit"
-            }
-            std::io::ErrorKind::AddrInUse => "; another program has it, perhaps another dsnd or an MTA",
-            _ => "",
-        };
-        AppError::Bind { address, cause, hint }
-    })
-}
-
-/// A listening socket. An IPv6 one takes IPv6 alone, so that `0.0.0.0:25` and `[::]:25` can stand side by side.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// What an operator wants to see once, at the start.
 fn describe(config: &Config) {
     let file = config
@@ -195,8 +177,8 @@ fn describe(config: &Config) {
         std::path::absolute(&config.store.path).unwrap_or_else(|_| config.store.path.clone());
     let keys = config.return_paths.keys().all().iter().map(|key| key.id().to_string()).collect::<Vec<_>>();
     info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), keys = keys.join(","), "dsnd");
-    let public = config.listen.iter().any(|address| !address.ip().is_loopback());
-    if public && config.trust_unsigned {
+    let private = config.listeners.iter().all(Listener::is_private);
+    if !private && config.trust_unsigned {
         warn!("return_path.trust_unsigned = true: whoever reaches the port can have an address suppressed");
     }
 }

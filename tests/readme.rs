@@ -109,6 +109,35 @@ fn every_configuration_key_is_there_with_its_default() {
 }
 
 #[test]
+fn every_key_of_a_listener_is_there_with_its_default() {
+    // In the file it is a comment: uncommented, it is one more listener.
+    let file = read("config/dsnd.toml");
+    let (_, example) = file.split_once("# [[listener]]\n").unwrap();
+    let (example, _) = example.split_once("\n[").unwrap();
+    let key = Regex::new(r"(?m)^# ([a-z_]+) = (.+)$").unwrap();
+    let keys: BTreeMap<_, _> =
+        key.captures_iter(example).map(|key| (key[1].to_owned(), key[2].to_owned())).collect();
+    let rows = rows("Listeners");
+    let told: BTreeMap<_, _> = rows
+        .iter()
+        .map(|row| {
+            (row[0].strip_prefix("listener.").unwrap().to_owned(), row[1].trim_matches('`').to_owned())
+        })
+        .map(|(key, default)| if key == "address" { (key, keys["address"].clone()) } else { (key, default) })
+        .collect();
+    assert_eq!(told, keys);
+    // And they are the keys there are: the example is a listener, and one with no more than an address is the same.
+    let of_unix = |text: String| text.replace("\"0.0.0.0:25\"", "\"unix:/run/x\"");
+    let lines = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>();
+    let none = || std::iter::empty::<(String, String)>();
+    let parse = |text: &str| {
+        let text = of_unix(format!("[[listener]]\n{text}"));
+        format!("{:?}", dsnd::config::Config::parse("t", &text, none()).unwrap())
+    };
+    assert_eq!(parse(&lines), parse(&format!("address = {}\n", keys["address"])));
+}
+
+#[test]
 fn the_built_in_defaults_are_those_of_the_file() {
     let none = || std::iter::empty::<(String, String)>();
     let built_in = dsnd::config::Config::parse("built-in", "", none()).unwrap();
@@ -254,7 +283,7 @@ fn the_wrong_configuration_is_answered_as_shown() {
 #[test]
 fn the_configurations_it_shows_are_fine() {
     let shown: Vec<_> = blocks("toml").into_iter().filter(|text| !text.contains("[[rule]]")).collect();
-    assert_eq!(shown.len(), 1);
+    assert_eq!(shown.len(), 2);
     for text in shown {
         let config = dsnd::config::Config::parse("README.md", &text, std::iter::empty()).unwrap();
         assert!(!config.trust_unsigned, "the one for the internet believes nobody");

@@ -255,7 +255,7 @@ async fn run(dialogue: &Dialogue, way: Way) -> Result<(), String> {
     let shutdown = CancellationToken::new();
     let server = Server::new(Arc::clone(&sink), dialogue.settings.clone(), shutdown.clone());
     let spoken = ListenerSettings { protocol: dialogue.protocol, ..ListenerSettings::default() };
-    let server = tokio::spawn(async move { server.serve_as(listener, spoken).await });
+    let server = tokio::spawn(async move { server.serve(listener, spoken).await });
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let outcome = tokio::time::timeout(PATIENCE, async {

@@ -6,6 +6,7 @@
 mod bounces;
 mod check_config;
 mod explain;
+mod generate;
 mod guide;
 mod ingest;
 mod log;
@@ -85,6 +86,9 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Write manual pages, or completions for a shell.
+    #[command(subcommand)]
+    Generate(generate::Generate),
 }
 
 /// The language of explanations.
@@ -123,6 +127,7 @@ pub fn main() -> ExitCode {
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Generate(verb) => generate::run(verb),
     };
     match result {
         Ok(code) => code,

@@ -1,14 +1,16 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
+mod listeners;
 mod reader;
 mod return_path;
 mod streams;
 mod tls;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use listeners::listeners;
+pub use listeners::{ListenAddress, Listener, UnixAddress};
 pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
@@ -29,8 +31,8 @@ const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
 pub struct Config {
     /// The file it came from; `None` for the built-in defaults.
     pub file: Option<PathBuf>,
-    /// Addresses to listen on, at least one.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen, one place at least.
+    pub listeners: Vec<Listener>,
     /// The SMTP service.
     pub smtp: Settings,
     /// STARTTLS, where there is a certificate.
@@ -150,11 +152,11 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(name, text, environment);
-        let listen = listen(&mut reader);
+        let listeners = listeners(&mut reader);
         let smtp = smtp(&mut reader);
         let tls = tls::tls(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
-        let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
+        let trust_unsigned = trust_unsigned(&mut reader, name, &listeners);
         let streams = streams::streams(&mut reader);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
@@ -166,7 +168,7 @@ impl Config {
         }
         Ok(Self {
             file: None,
-            listen,
+            listeners,
             smtp,
             tls,
             domains,
@@ -179,28 +181,6 @@ impl Config {
             log,
         })
     }
-}
-
-fn listen(reader: &mut Reader) -> Vec<SocketAddr> {
-    let default = vec![SocketAddr::from(([127, 0, 0, 1], 2525))];
-    let Some((at, texts)) = reader.texts("smtp.listen") else { return default };
-    let mut addresses = Vec::new();
-    for text in &texts {
-        match text.parse() {
-            Ok(address) if addresses.contains(&address) => {
-                reader.wrong(&at, format!("{text:?} stands twice"))
-            }
-            Ok(address) => addresses.push(address),
-            Err(_) => reader.wrong(
-                &at,
-                format!("{text:?} is no address with a port, such as \"127.0.0.1:25\" or \"[::]:25\""),
-            ),
-        }
-    }
-    if texts.is_empty() {
-        reader.wrong(&at, "name at least one address to listen on");
-    }
-    addresses
 }
 
 fn smtp(reader: &mut Reader) -> Settings {

@@ -1,12 +1,12 @@
 //! `[return_path]`: what is ours, the keys, and what is done with what proves nothing.
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::listeners::Listener;
 use super::reader::Reader;
 use super::small;
 use crate::returnpath::{Keys, LocalPartPattern, MAX_AGE_DAYS, ReturnPaths, VerpDelimiters};
@@ -131,11 +131,11 @@ fn keys(reader: &mut Reader) -> Option<Keys> {
 }
 
 /// Unsigned reports may be believed unasked only where no stranger can send one.
-pub(super) fn trust_unsigned(reader: &mut Reader, name: &str, listen: &[SocketAddr]) -> bool {
+pub(super) fn trust_unsigned(reader: &mut Reader, name: &str, listeners: &[Listener]) -> bool {
     if let Some((_, value)) = reader.boolean("return_path.trust_unsigned") {
         return value;
     }
-    let private = listen.iter().all(|address| address.ip().is_loopback());
+    let private = listeners.iter().all(Listener::is_private);
     if !private {
         let what = "set it when listening beyond this machine: true lets every report change the list, \
                     whoever sent it; false records reports and suppresses nothing";

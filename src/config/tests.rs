@@ -18,8 +18,8 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     let text = include_str!("../../config/dsnd.toml");
     let (shown, built_in) = (parse(text).unwrap(), parse("").unwrap());
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
-    let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
-    let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
+    let mut reader = Reader::new("dsnd.toml", "[[listener]]\n", std::iter::empty());
+    let _ = (listeners(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
     let _ = (
         rules(&mut reader),
         policy(&mut reader, ""),
@@ -171,7 +171,7 @@ fn the_environment_overrides_the_file() {
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = Config::parse("t.toml", "[store]\npath = \"here.db\"\n", variables.into_iter()).unwrap();
     assert_eq!(config.store.path, PathBuf::from("/elsewhere.db"));
-    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.listeners.len(), 2);
     assert_eq!(config.smtp.max_recipients, 7);
     assert!(!config.trust_unsigned);
     for (name, value) in [("DSND_STORE_PAHT", "x"), ("DSND_SMTP_MAX_RECIPIENTS", "few")] {

@@ -1,24 +1,25 @@
 //! Accepts connections and runs a session on each, up to a limit, until told to stop.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::field::Empty;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
+use super::accept::Accept;
 use super::connection::{Connection, turn_away};
+use super::proxy::{self, ProxyError, Source};
 use super::session::replies;
 use super::settings::{ListenerSettings, Settings};
 use super::tls::TlsAcceptor;
-use super::{Peer, Sink};
+use super::{Peer, PeerAddress, Sink};
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
@@ -27,20 +28,23 @@ const MAX_TURNED_AWAY: usize = 64;
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Longest that a PROXY header is waited for: a proxy sends it in its first packet.
+const PROXY_HEADER: Duration = Duration::from_secs(10);
+
 /// Connections since the process started.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
-/// Serves one listener until `shutdown`, as [`Server::serve`] does.
+/// Serves one SMTP listener until `shutdown`, as [`Server::serve`] does.
 ///
 /// # Errors
 /// When the listener has no local address: it is no listening socket.
 pub async fn serve<K: Sink>(
-    listener: TcpListener,
+    listener: impl Accept,
     sink: Arc<K>,
     settings: Settings,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    Server::new(sink, settings, shutdown).serve(listener).await
+    Server::new(sink, settings, shutdown).serve(listener, ListenerSettings::default()).await
 }
 
 /// What all listeners of one service share: the sink, the settings and the connection limit.
@@ -75,33 +79,27 @@ impl<K: Sink> Server<K> {
         self
     }
 
-    /// [`Self::serve_as`] with nothing special about the listener.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        self.serve_as(listener, ListenerSettings::default()).await
-    }
-
     /// Accepts and serves connections until the shutdown. Then idle sessions are told `421`, messages that are being
     /// received or stored may finish within `shutdown_grace`, and it returns. A session that panics loses its
     /// connection and nothing else; a failing `accept` is logged and tried again.
     ///
     /// # Errors
     /// When the listener has no local address: it is no listening socket.
-    pub async fn serve_as(&self, listener: TcpListener, settings: ListenerSettings) -> io::Result<()> {
-        info!(address = %listener.local_addr()?, "accepting SMTP connections");
-        let sessions = self.accept_all(settings, || listener.accept()).await;
+    pub async fn serve(&self, listener: impl Accept, settings: ListenerSettings) -> io::Result<()> {
+        let (protocol, proxied) = (settings.protocol.as_str(), !settings.proxy_from.is_empty());
+        info!(address = %listener.place()?, protocol, proxied, "accepting SMTP connections");
+        let sessions = self.accept_all(&Arc::new(settings), || listener.accept()).await;
         drop(listener);
         self.wind_down(sessions).await;
         Ok(())
     }
 
     /// Runs a session on everything that `accept` gives, until the shutdown; the sessions that still run then.
-    async fn accept_all<F, A>(&self, settings: ListenerSettings, mut accept: F) -> JoinSet<()>
+    async fn accept_all<F, A, S>(&self, listener: &Arc<ListenerSettings>, mut accept: F) -> JoinSet<()>
     where
         F: FnMut() -> A,
-        A: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
+        A: Future<Output = io::Result<(S, PeerAddress)>>,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut sessions = JoinSet::new();
         let mut pause = PAUSE;
@@ -113,7 +111,7 @@ impl<K: Sink> Server<K> {
                 accepted = accept() => match accepted {
                     Ok((stream, address)) => {
                         pause = PAUSE;
-                        self.admit(&mut sessions, settings, stream, address);
+                        self.admit(&mut sessions, stream, address, listener);
                     }
                     Err(error) => {
                         // Out of file descriptors, or the client left while it queued: neither ends the service.
@@ -126,27 +124,33 @@ impl<K: Sink> Server<K> {
         }
     }
 
-    fn admit(
+    fn admit<S>(
         &self,
         sessions: &mut JoinSet<()>,
-        settings: ListenerSettings,
-        stream: TcpStream,
-        address: SocketAddr,
-    ) {
+        stream: S,
+        address: PeerAddress,
+        listener: &Arc<ListenerSettings>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
-        let span = info_span!("connection", connection, peer = %address, tls = Empty);
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let _ = stream.set_nodelay(true); // replies are written in batches already
-            let peer = Peer { connection, address: address.into() };
-            let session = Connection::new(
-                stream,
-                peer,
-                Arc::clone(&self.sink),
-                Arc::clone(&self.settings),
-                self.shutdown.clone(),
-            )
-            .on(settings, self.tls.clone());
-            sessions.spawn(run(session, place).instrument(span));
+        let span = if listener.proxy_from.is_empty() {
+            info_span!("connection", connection, peer = %address, tls = Empty)
+        } else {
+            // The client is known when the PROXY header has been read.
+            info_span!("connection", connection, peer = Empty, proxy = %address, tls = Empty)
+        };
+        if !listener.proxy_from.is_empty() && !listener.proxy_from.iter().any(|proxy| proxy.is(&address)) {
+            warn!(parent: &span, "connection closed: it comes from no proxy that this listener takes (proxy_from)");
+        } else if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            let session = self.session(stream, Peer { connection, address }, Arc::clone(listener));
+            sessions.spawn(
+                async move {
+                    session.await;
+                    drop(place);
+                }
+                .instrument(span),
+            );
         } else if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
             warn!(parent: &span, limit = self.settings.max_connections, "too many SMTP connections");
             let limit = self.settings.write_timeout;
@@ -157,6 +161,43 @@ impl<K: Sink> Server<K> {
                 }
                 .instrument(span),
             );
+        }
+    }
+
+    /// One connection, from its PROXY header where there has to be one, to its end.
+    fn session<S>(
+        &self,
+        mut stream: S,
+        mut peer: Peer,
+        listener: Arc<ListenerSettings>,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sink, settings) = (Arc::clone(&self.sink), Arc::clone(&self.settings));
+        let (tls, shutdown) = (self.tls.clone(), self.shutdown.clone());
+        async move {
+            if !listener.proxy_from.is_empty() {
+                let limit = settings.idle_timeout.min(PROXY_HEADER);
+                let source = tokio::select! {
+                    source = proxy::read(&mut stream, limit) => source,
+                    () = shutdown.cancelled() => return,
+                };
+                match source {
+                    Ok(Source::Client(client)) => peer.address = client.into(),
+                    Ok(Source::Itself) => {}
+                    // A check of the proxy's that the port is open.
+                    Err(ProxyError::NotBegun) => return debug!("closed before its PROXY header"),
+                    Err(error) => return warn!(%error, "connection closed"),
+                }
+                Span::current().record("peer", display(&peer.address));
+            }
+            debug!("connected");
+            let connection = Connection::new(stream, peer, sink, settings, shutdown).on(&listener, tls);
+            match connection.run().await {
+                Ok(ended) => debug!(?ended, "connection ended"),
+                Err(error) => debug!(%error, "connection failed"),
+            }
         }
     }
 
@@ -173,15 +214,6 @@ impl<K: Sink> Server<K> {
     }
 }
 
-async fn run<K: Sink>(connection: Connection<TcpStream, K>, place: OwnedSemaphorePermit) {
-    debug!("connected");
-    match connection.run().await {
-        Ok(ended) => debug!(?ended, "connection ended"),
-        Err(error) => debug!(%error, "connection failed"),
-    }
-    drop(place);
-}
-
 /// A task that panicked has dropped its socket: the client was promised nothing.
 fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
@@ -194,6 +226,7 @@ fn log_panic(ended: Result<(), JoinError>) {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::address::ForwardPath;
@@ -219,12 +252,17 @@ mod tests {
         let server = Server::new(Arc::new(Nothing), Settings::default(), shutdown.clone());
         let mut failures = 3;
         let started = std::time::Instant::now();
-        let accepting = server.accept_all(ListenerSettings::default(), || {
+        let settings = Arc::new(ListenerSettings::default());
+        let accepting = server.accept_all(&settings, || {
             let fails = failures > 0;
             failures -= i32::from(fails);
             let listener = &listener;
             async move {
-                if fails { Err(io::Error::other("too many open files")) } else { listener.accept().await }
+                if fails {
+                    Err(io::Error::other("too many open files"))
+                } else {
+                    Accept::accept(listener).await
+                }
             }
         });
         let greeted = async {

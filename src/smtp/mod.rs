@@ -1,15 +1,19 @@
 //! The receiving side of SMTP (RFC 5321) and LMTP (RFC 2033), without knowledge of what the messages mean.
 //!
 //! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`], [`chunks`]) are pure;
-//! [`connection`] moves bytes between a stream and a session, [`tls`] encrypts them, [`listener`] accepts streams. What
-//! arrives goes to a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
+//! [`connection`] moves bytes between a stream and a session, [`tls`] encrypts them, [`listener`] accepts streams, and
+//! [`proxy`] reads who stands behind a proxy. What arrives goes to a [`Sink`], which decides about recipients and takes
+//! messages; this module knows nothing of reports.
 
+pub mod accept;
 pub mod chunks;
 pub mod command;
 pub mod connection;
 pub mod data;
 pub mod line;
 pub mod listener;
+mod peer;
+pub mod proxy;
 pub mod reply;
 pub mod session;
 pub mod settings;
@@ -17,43 +21,10 @@ pub mod tls;
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+
+pub use peer::{NoProxy, Peer, PeerAddress, Proxy};
 
 use crate::address::{ForwardPath, ReversePath};
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Number of the connection since the process started; the same in every log line about it.
-    pub connection: u64,
-    /// The remote address.
-    pub address: PeerAddress,
-}
-
-/// Where a message comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerAddress {
-    /// Over TCP.
-    Ip(SocketAddr),
-    /// From a program on this machine, by its standard output.
-    Pipe,
-}
-
-impl From<SocketAddr> for PeerAddress {
-    fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
-    }
-}
-
-impl fmt::Display for PeerAddress {
-    /// `192.0.2.1:25`, `pipe`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(address) => address.fmt(f),
-            Self::Pipe => f.write_str("pipe"),
-        }
-    }
-}
 
 /// How a message came, TLS left aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

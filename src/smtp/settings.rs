@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Proxy;
+
 /// Longest command line in octets, its CRLF included. RFC 5321 §4.5.3.1.4 asks for 512 and lets every
 /// extension add to it; 2,048 holds a `MAIL` or `RCPT` with everything of RFC 3461 §5.4 and RFC 6531 on it.
 pub const MAX_COMMAND_LINE: usize = 2_048;
@@ -17,10 +19,12 @@ pub enum BareNewline {
 }
 
 /// What one listener has for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListenerSettings {
     /// What is spoken there.
     pub protocol: ListenerProtocol,
+    /// Where not empty: connections come from these alone, and each begins with a PROXY header.
+    pub proxy_from: Vec<Proxy>,
     /// No mail is taken before STARTTLS: `530 5.7.0` (RFC 3207 §4).
     pub require_tls: bool,
 }
@@ -78,4 +82,15 @@ pub enum ListenerProtocol {
     Smtp,
     /// RFC 2033: for an MTA of the operator's own.
     Lmtp,
+}
+
+impl ListenerProtocol {
+    /// As the configuration and the log write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Lmtp => "lmtp",
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod common;
 mod errors;
 mod explain;
 mod explain_anything;
+mod generate;
 mod ingest;
 mod lists;
 mod output;

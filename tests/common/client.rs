@@ -58,6 +58,15 @@ impl Client {
         Self::greet(Box::new(stream))
     }
 
+    /// The same, with octets such as a PROXY header sent before anything else.
+    pub(crate) fn connect_with(address: SocketAddr, octets: &[u8]) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(octets)?;
+        Self::greet(Box::new(stream))
+    }
+
     /// The same over a Unix-domain socket.
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;

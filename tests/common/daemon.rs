@@ -150,7 +150,9 @@ impl Daemon {
                 if let Ok(entry) = serde_json::from_str::<Value>(&line)
                     && entry["message"] == "accepting SMTP connections"
                 {
-                    let _ = found.send(entry["address"].as_str().and_then(|text| text.parse().ok()));
+                    // The first TCP one: Unix sockets have paths.
+                    let address = entry["address"].as_str().and_then(|text| text.parse().ok());
+                    let _ = address.map(|address| found.send(address));
                 }
                 let mut log = written.lock().expect("the log");
                 log.push_str(&line);
@@ -159,7 +161,7 @@ impl Daemon {
         });
         let mut daemon = Self { child, address: SocketAddr::from(([0; 4], 0)), log, reader: Some(reader) };
         match address.recv_timeout(PATIENCE) {
-            Ok(address) => daemon.address = address.expect("an address in the log line"),
+            Ok(address) => daemon.address = address,
             Err(RecvTimeoutError::Disconnected) => panic!("it did not start: {}", daemon.log()),
             Err(RecvTimeoutError::Timeout) => panic!("it does not listen: {}", daemon.log()),
         }

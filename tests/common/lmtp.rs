@@ -43,7 +43,7 @@ impl LmtpServer {
                 let server = Server::new(sink, config.smtp.clone(), stop);
                 let lmtp =
                     ListenerSettings { protocol: ListenerProtocol::Lmtp, ..ListenerSettings::default() };
-                server.serve_as(TcpListener::from_std(listener).unwrap(), lmtp).await.unwrap();
+                server.serve(TcpListener::from_std(listener).unwrap(), lmtp).await.unwrap();
             });
         });
         Self { address, shutdown, thread: Some(thread) }

@@ -31,6 +31,8 @@ pub(crate) const PLACES: &[Place] = &[
     place(4, "ingest"),
     place(4, "http"),
     // They move bytes and know nothing of what the messages mean.
+    Place { module: "smtp::accept", layer: 4, only: Some(&["smtp"]) },
+    Place { module: "smtp::proxy", layer: 4, only: Some(&[]) },
     Place { module: "smtp::tls", layer: 4, only: Some(&["smtp"]) },
     Place {
         module: "smtp::connection",
@@ -40,7 +42,16 @@ pub(crate) const PLACES: &[Place] = &[
     Place {
         module: "smtp::listener",
         layer: 4,
-        only: Some(&["address", "status", "metrics", "smtp", "smtp::tls", "smtp::connection"]),
+        only: Some(&[
+            "address",
+            "status",
+            "metrics",
+            "smtp",
+            "smtp::accept",
+            "smtp::connection",
+            "smtp::proxy",
+            "smtp::tls",
+        ]),
     },
     place(5, "config"),
     place(5, "app"),

@@ -72,7 +72,7 @@ impl Service {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move {
-            server.serve_as(listener, ListenerSettings { require_tls, ..ListenerSettings::default() }).await
+            server.serve(listener, ListenerSettings { require_tls, ..ListenerSettings::default() }).await
         });
         Self { address, authority, first, folder, tls, received, shutdown, runtime }
     }

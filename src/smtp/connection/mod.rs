@@ -98,8 +98,8 @@ where
 
     /// The same on a listener with settings of its own, with STARTTLS where there is a certificate.
     #[must_use]
-    pub fn on(mut self, listener: ListenerSettings, tls: Option<Arc<TlsAcceptor>>) -> Self {
-        self.session = self.session.on(&listener).offering_tls(tls.is_some());
+    pub fn on(mut self, listener: &ListenerSettings, tls: Option<Arc<TlsAcceptor>>) -> Self {
+        self.session = self.session.on(listener).offering_tls(tls.is_some());
         self.tls = tls;
         self
     }
