@@ -73,7 +73,7 @@ impl fmt::Display for ListenAddress {
 }
 
 /// Everything to listen at: the short form first.
-pub(super) fn listeners(reader: &mut Reader) -> Vec<Listener> {
+pub(super) fn listeners(reader: &mut Reader, has_certificate: bool) -> Vec<Listener> {
     let short = reader.texts("smtp.listen");
     let mut all = Vec::new();
     match &short {
@@ -99,6 +99,12 @@ pub(super) fn listeners(reader: &mut Reader) -> Vec<Listener> {
     reader.tables("listener", |reader, at| {
         tables += 1;
         let listener = listener(reader, at)?;
+        if listener.settings.require_tls && !has_certificate {
+            reader.wrong(
+                at,
+                "require_tls = true takes no mail at all without a certificate: tls.certificate, tls.key",
+            );
+        }
         if all.iter().any(|other| same_place(&other.address, &listener.address)) {
             reader.wrong(at, format!("{} stands twice", listener.address));
         }
@@ -227,7 +233,7 @@ mod tests {
 
     fn read(text: &str) -> (Vec<Listener>, Vec<String>) {
         let mut reader = Reader::new("f", text, std::iter::empty());
-        let listeners = listeners(&mut reader);
+        let listeners = listeners(&mut reader, text.contains("require_tls"));
         (listeners, reader.finish().iter().map(ToString::to_string).collect())
     }
 
@@ -295,5 +301,18 @@ mod tests {
         let fine = problems.len() == wanted.len()
             && wanted.iter().all(|wanted| problems.iter().any(|problem| problem.starts_with(wanted)));
         assert!(fine, "{problems:#?}");
+    }
+
+    #[test]
+    fn tls_is_required_only_where_there_is_a_certificate() {
+        let text = "[[listener]]\naddress = \"127.0.0.1:0\"\nrequire_tls = true\n";
+        let mut reader = Reader::new("f", text, std::iter::empty());
+        let _ = listeners(&mut reader, false);
+        let problems: Vec<String> = reader.finish().iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains("f:1: listener") && problems[0].contains("tls.certificate"),
+            "{problems:?}"
+        );
     }
 }

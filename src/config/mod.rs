@@ -152,9 +152,9 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(name, text, environment);
-        let listeners = listeners(&mut reader);
-        let smtp = smtp(&mut reader);
         let tls = tls::tls(&mut reader);
+        let listeners = listeners(&mut reader, tls.is_some());
+        let smtp = smtp(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
         let trust_unsigned = trust_unsigned(&mut reader, name, &listeners);
         let streams = streams::streams(&mut reader);

@@ -19,7 +19,8 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     let (shown, built_in) = (parse(text).unwrap(), parse("").unwrap());
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "[[listener]]\n", std::iter::empty());
-    let _ = (listeners(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
+    let _ =
+        (listeners(&mut reader, false), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
     let _ = (
         rules(&mut reader),
         policy(&mut reader, ""),
