@@ -11,9 +11,9 @@ use serde_json::Value;
 const OLD: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const NEW: &str = "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
-/// A daemon that believes nothing but signed return paths.
+/// A daemon that believes nothing but signed return paths, which is what it does unasked.
 fn home(keys: &str) -> Home {
-    Home::new().with("RETURN_PATH_KEYS", keys).with("RETURN_PATH_TRUST_UNSIGNED", "false")
+    Home::new().with("RETURN_PATH_KEYS", keys).without("RETURN_PATH_TRUST_UNSIGNED")
 }
 
 fn minted(keys: &str, recipient: &str, days_ago: i64) -> Token {

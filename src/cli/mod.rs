@@ -10,6 +10,8 @@ mod guide;
 mod log;
 mod output;
 mod paper;
+mod person;
+mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
@@ -23,7 +25,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::policy::Policy;
 use crate::store::sqlite::{Access, SqliteStore};
 
 /// Exit status: it could not be done, or could not be told.
@@ -64,6 +65,9 @@ enum Verb {
     /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
     /// broken off is simply started again. Exit status 0, or 2 when a file could not be read.
     Replay(replay::Replay),
+    /// Look at what waits because nothing proves it, and approve or discard it.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
     /// Ask and change the suppression list.
     #[command(subcommand)]
     Suppressions(suppressions::Suppressions),
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(verb) => explain::run(config, &verb),
         Verb::Status(verb) => status::run(config, &verb),
         Verb::Replay(verb) => replay::run(config, &verb),
+        Verb::Quarantine(verb) => quarantine::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
@@ -139,5 +144,5 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
 /// Opens the store that the configuration names.
 async fn open_store(config: Option<&Path>, access: Access) -> anyhow::Result<SqliteStore> {
     let config = Config::load(config)?;
-    Ok(SqliteStore::open(&config.store.path, access, Policy::default(), config.store.busy_timeout).await?)
+    Ok(SqliteStore::open(&config.store.path, access, config.policy, config.store.busy_timeout).await?)
 }

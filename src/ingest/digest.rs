@@ -1,7 +1,17 @@
-//! What makes two deliveries the same message (contract 2).
+//! What makes two deliveries the same message, and two events the same event (contract 2).
+//!
+//! A message is the same when its content is, and when the envelope says of the same recipients that they were
+//! mailed: a report that came to an address which proves nothing is another one when it comes to a token, and two
+//! reports in the same vague words are two when they come to tokens of two recipients. No such difference makes an
+//! event count twice: its key holds the content, the place in the report and, for an event that changes the list,
+//! the recipient, and nothing of the envelope.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+
+use crate::returnpath::ReturnPath;
 
 /// Header fields that MTAs put on top while a message travels; two copies of one message may differ in them.
 const TRACE_FIELDS: &[&str] = &[
@@ -66,7 +76,39 @@ pub fn digest(message: &[u8], received_at: Timestamp) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The key of a message's n-th recipient group.
+/// The digest that a message is stored under: that of its content, with what the return paths of its envelope say
+/// about who was mailed. That is the recipient tag and the stream of each token, not its day: another token of the
+/// same recipient says nothing new. Where unsigned reports count (`unsigned_counts`) it is that they do, and the
+/// recipients of VERP. Where nothing is said it is the digest of the content.
+#[must_use]
+pub fn message_digest(content: &[u8; 32], paths: &[ReturnPath], unsigned_counts: bool) -> [u8; 32] {
+    let mut said: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for path in paths {
+        if let ReturnPath::Token { token, .. } = path {
+            said.insert([b"token\0", &token.stream().to_be_bytes()[..], token.tag()].concat());
+        }
+    }
+    if said.is_empty() && unsigned_counts {
+        said.insert(b"unsigned\0".to_vec());
+        for path in paths {
+            if let ReturnPath::Verp { recipient } | ReturnPath::Batv { recipient: Some(recipient) } = path {
+                said.insert([b"verp\0", recipient.comparison_form().as_bytes()].concat());
+            }
+        }
+    }
+    if said.is_empty() {
+        return *content;
+    }
+    let mut hash = Sha256::new();
+    hash.update(content);
+    for one in &said {
+        hash.update((one.len() as u64).to_be_bytes());
+        hash.update(one);
+    }
+    hash.finalize().into()
+}
+
+/// The key of a message's n-th recipient group, from the digest of the content.
 #[must_use]
 pub fn event_key(digest: &[u8; 32], index: usize) -> [u8; 32] {
     let mut hash = Sha256::new();

@@ -99,6 +99,9 @@ pub struct ReportHeader {
     pub auto_submitted: Option<String>,
     /// X-Failed-Recipients, split at commas.
     pub failed_recipients: Vec<String>,
+    /// A mail system sent it: from an address that only such write from, or with the null reverse-path
+    /// (RFC 5321 §4.5.5).
+    pub by_mail_system: bool,
 }
 
 /// Per-message fields (RFC 3464 §2.2).

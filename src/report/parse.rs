@@ -226,7 +226,7 @@ fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
         let bare = fields::without_comments(&value).to_ascii_lowercase();
         bare.split(';').next().unwrap_or_default().trim().to_owned() // RFC 3834 §5
     });
-    ReportHeader {
+    let mut report = ReportHeader {
         message_id: header.first("Message-ID").and_then(mime::message_id),
         from: header.first("From").and_then(|raw| mime::addresses(raw).into_iter().next()),
         subject: text("Subject"),
@@ -240,7 +240,10 @@ fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
             .filter(|one| !one.is_empty())
             .take(dsn::MAX_RECIPIENTS)
             .collect(),
-    }
+        by_mail_system: false,
+    };
+    report.by_mail_system = kind::is_by_mail_system(header, &report);
+    report
 }
 
 struct Statuses<'p> {

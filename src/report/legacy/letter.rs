@@ -3,7 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::super::header::Header;
-use super::super::{ReportHeader, ReturnedMessage, mime, returned};
+use super::super::{ReportHeader, ReturnedMessage, kind, mime, returned};
 use super::copy::before_original;
 use crate::address::Mailbox;
 
@@ -76,12 +76,7 @@ impl<'a> Letter<'a> {
 
     /// Whether its From is one that only mail systems write from.
     pub(super) fn is_by_daemon(&self) -> bool {
-        let from = self.from();
-        let local = from.split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
-        from.is_empty()
-            || ["mailerdaemon", "maildaemon", "postmaster", "daemon", "maildelivery"]
-                .iter()
-                .any(|role| local.contains(role))
+        kind::is_daemon(&self.from())
     }
 
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
@@ -93,11 +88,7 @@ impl<'a> Letter<'a> {
     /// Whether the mail system itself sent it: a daemon's address, the null reverse-path, or the recipients in a field.
     /// Monitors and shops send automatic mail, too, and may speak of mail that failed.
     pub(in crate::report) fn is_by_mail_system(&self) -> bool {
-        let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
-        self.is_by_daemon()
-            || null("Return-Path")
-            || null("From")
-            || !self.report.failed_recipients.is_empty()
+        kind::is_by_mail_system(self.header, self.report)
     }
 
     /// Whether it came through a list or is a newsletter: what it says may be anybody's bounce, or an example of one.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::super::{ANY_STREAM, EventChange, NewEvent};
+use super::super::{ANY_STREAM, EventChange, NewEvent, host_name};
 use super::written;
 use crate::address::domain_of;
 use crate::classify::{Class, Decision};
@@ -118,7 +118,7 @@ async fn standing(
     .transpose()
 }
 
-fn corrupt(column: &str, value: &str) -> sqlx::Error {
+pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: format!("{value:?} was not written by dsnd").into(),
@@ -140,7 +140,7 @@ pub(super) async fn apply(
                 .await?
         }
         Change::Seen => {
-            sqlx::query("UPDATE suppressions SET last_seen = ?3, count = count + 1 WHERE address_key = ?1 AND stream = ?2")
+            sqlx::query("UPDATE suppressions SET last_seen = max(last_seen, ?3), count = count + 1 WHERE address_key = ?1 AND stream = ?2")
                 .bind(&subject.recipient_key)
                 .bind(ANY_STREAM)
                 .bind(written(now))
@@ -150,10 +150,10 @@ pub(super) async fn apply(
         Change::Suppress(entry) => {
             upsert(connection, subject, event, now, entry).await?;
             if let Some(kind) = entry.consumes {
-                clear_counter(connection, &subject.recipient_key, Some(kind)).await?;
+                clear_until(connection, &subject.recipient_key, Some(kind), now).await?;
             }
         }
-        Change::Clear => clear_counter(connection, &subject.recipient_key, None).await?,
+        Change::Clear => clear_until(connection, &subject.recipient_key, None, now).await?,
     }
     let class = subject.class;
     if class.counts_host() {
@@ -166,12 +166,6 @@ pub(super) async fn apply(
         }
     }
     Ok(())
-}
-
-/// A host's name as it is counted: without what stands behind it, without a dot at its end, in lower case.
-fn host_name(mta: &str) -> Option<String> {
-    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
-    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
 }
 
 async fn upsert(
@@ -188,8 +182,9 @@ async fn upsert(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
-             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = excluded.last_seen,
-             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen ELSE first_seen END,
+             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
+             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen
+                               ELSE min(first_seen, excluded.first_seen) END,
              count = CASE WHEN expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
              expires_at = excluded.expires_at, recheckable = excluded.recheckable,
              soft_term_days = excluded.soft_term_days, origin = excluded.origin, event = excluded.event,
@@ -235,6 +230,24 @@ async fn count(
     .bind(kind)
     .bind(day_of(now))
     .bind(i64::from(every_time))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what was counted against an address up to a day: an event that waited says nothing of what came later.
+async fn clear_until(
+    connection: &mut SqliteConnection,
+    address_key: &str,
+    kind: Option<CounterKind>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM counters WHERE scope = 'address' AND name = ?1 AND (?2 IS NULL OR kind = ?2) AND day <= ?3",
+    )
+    .bind(address_key)
+    .bind(kind.map(CounterKind::as_str))
+    .bind(day_of(now))
     .execute(connection)
     .await?;
     Ok(())

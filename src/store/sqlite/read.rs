@@ -12,6 +12,7 @@ use super::super::{
 use super::writer::unavailable;
 use super::written;
 use crate::policy::Reason;
+use crate::returnpath::Trust;
 
 /// Largest message that is unpacked again, in bytes; the receiver takes none as large.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -77,6 +78,7 @@ pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<
                AND (?2 IS NULL OR id IN (SELECT message FROM events WHERE class = ?2))
                AND (?3 IS NULL OR kind = ?3)
                AND (?4 IS NULL OR id < ?4)
+               AND (?6 IS NULL OR id IN (SELECT message FROM events WHERE trust = ?6))
              ORDER BY id DESC LIMIT ?5"
     ))
     .bind(&filter.recipient_key)
@@ -84,6 +86,7 @@ pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<
     .bind(&filter.kind)
     .bind(filter.before)
     .bind(filter.limit)
+    .bind(filter.trust.map(Trust::as_str))
     .fetch_all(pool)
     .await
     .map_err(failed)?;
@@ -126,7 +129,7 @@ pub(super) async fn raw(pool: &SqlitePool, id: i64) -> Result<Option<Vec<u8>>, S
     Ok(Some(bytes))
 }
 
-fn failed(error: sqlx::Error) -> StoreError {
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
     match unavailable(&error) {
         Some(cause) => StoreError::Unavailable(cause),
         None => StoreError::Sql(error),
@@ -225,11 +228,11 @@ fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
     })
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
     maybe_time(row, column)?.ok_or_else(|| StoreError::Corrupt { what: format!("{column} is empty") })
 }
 
-fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| {
         text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })

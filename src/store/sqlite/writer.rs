@@ -8,9 +8,9 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::super::{ManualEntry, NewMessage, Recorded, StoreError};
+use super::super::{ManualEntry, NewMessage, Outcome, Recorded, Settling, StoreError};
 use super::place::Place;
-use super::{open, people, record};
+use super::{open, people, quarantine, record};
 use crate::policy::Policy;
 
 /// Jobs that may wait before those who bring more have to.
@@ -126,6 +126,15 @@ impl Writer {
 
     pub(super) async fn remove(&self, address_key: String) -> Result<bool, StoreError> {
         self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, address_key)))).await
+    }
+
+    pub(super) async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
+        let events = settling.events.len();
+        self.send(
+            events,
+            Box::new(move |connection, policy| Box::pin(quarantine::settle(connection, policy, settling))),
+        )
+        .await
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
