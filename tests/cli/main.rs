@@ -7,6 +7,7 @@ mod errors;
 mod explain;
 mod explain_anything;
 mod output;
+mod quarantine;
 mod replay;
 mod return_path;
 mod suppressions;
