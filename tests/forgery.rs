@@ -100,11 +100,7 @@ fn report(number: usize, forger: &str, victim: &str, dice: &mut Dice) -> Vec<u8>
         .into_bytes();
     }
     let (kind, fields) = if form == 2 {
-        (
-            "feedback-report",
-            "feedback-report",
-            format!("Feedback-Type: abuse\nOriginal-Rcpt-To: {victim}\n\n"),
-        )
+        ("feedback-report", format!("Feedback-Type: abuse\nOriginal-Rcpt-To: {victim}\n\n"))
     } else {
         ("delivery-status", format!("Reporting-MTA: dns; mx.example\n\n{groups}"))
     };

@@ -219,6 +219,9 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
             output::field(out, &label, Some(&value))?;
         }
         output::field(out, "trust", Some(&event.trust))?;
+        if let (Some(at), Some(by)) = (event.settled_at, &event.settled_by) {
+            output::field(out, "settled", Some(&format!("{at}, by {by}")))?;
+        }
     }
     Ok(())
 }

@@ -235,9 +235,8 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
     let mut out = output::stdout();
     let mut changes: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut left_alone = 0;
-    if chosen.is_empty() {
-        let nothing = "nothing in quarantine is like that; `dsnd quarantine list` shows what there is";
-        output::error(nothing);
+    if chosen.is_empty() && !arguments.json {
+        writeln!(out, "nothing in quarantine is like that; `dsnd quarantine list` shows what there is")?;
     }
     for batch in batches(&chosen) {
         let settling = Settling {

@@ -196,6 +196,7 @@ fn print_checked(out: &mut impl Write, address: &str, entry: Option<&Suppression
     output::field(out, "reason", Some(&reason(entry)))?;
     output::field(out, "evidence", entry.evidence.as_deref())?;
     output::field(out, "rule", entry.rule.as_deref())?;
+    output::field(out, "trust", entry.trust.as_deref())?;
     output::field(out, "note", entry.note.as_deref())?;
     output::field(out, "until", Some(&until(entry)))?;
     let seen = format!("{} times, first {}, last {}", entry.count, entry.first_seen, entry.last_seen);
@@ -250,9 +251,10 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
                     entry.count.to_string(),
                     entry.last_seen.to_string(),
                     entry.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                    entry.trust.clone().unwrap_or_default(),
                 ]
             };
-            let headings = ["address", "reason", "class", "status", "count", "last seen", "expires"];
+            let headings = ["address", "reason", "class", "status", "count", "last seen", "expires", "trust"];
             output::rows(&mut out, &headings, page.iter().map(cells).collect(), first)?;
         }
         first = false;

@@ -208,6 +208,8 @@ pub struct Suppression {
     pub origin: String,
     /// The message behind it, for `dsnd bounces show`.
     pub bounce: Option<i64>,
+    /// How far that message is believed.
+    pub trust: Option<String>,
 }
 
 fn reason_word<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
@@ -348,4 +350,8 @@ pub struct BounceEvent {
     pub facts: Option<serde_json::Value>,
     /// What it did to the list.
     pub change: String,
+    /// When a person settled what waited; `None` where nobody had to, or has.
+    pub settled_at: Option<Timestamp>,
+    /// Who.
+    pub settled_by: Option<String>,
 }

@@ -120,5 +120,9 @@ fn what_is_approved_counts_and_what_is_discarded_never_does() {
     );
     let nothing = home.run(&["quarantine", "approve", "--all"]);
     assert_eq!(status(&nothing), 0, "nothing to do is no failure");
-    assert!(text(&nothing.stderr).contains("nothing in quarantine"), "{nothing:?}");
+    assert!(text(&nothing.stdout).starts_with("nothing in quarantine"), "{nothing:?}");
+    let shown = home.run(&["bounces", "show", "1"]);
+    assert!(text(&shown.stdout).contains(", by anna\n"), "{shown:?}");
+    let entry = home.json(&["suppressions", "list", "--json"]).remove(0);
+    assert_eq!(entry["trust"], "unsigned", "what made the entry was approved, not proven: {entry}");
 }

@@ -34,7 +34,7 @@ pub(super) async fn suppression(
     now: Timestamp,
 ) -> Result<Option<Suppression>, StoreError> {
     let row = sqlx::query(
-        "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
+        "SELECT suppressions.*, events.message AS bounce, events.trust AS trust FROM suppressions LEFT JOIN events ON events.id = suppressions.event
          WHERE address_key = ?1 AND suppressions.stream = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
     )
     .bind(address_key)
@@ -52,7 +52,7 @@ pub(super) async fn suppressions(
     filter: &SuppressionFilter,
 ) -> Result<Vec<Suppression>, StoreError> {
     let rows = sqlx::query(
-        "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
+        "SELECT suppressions.*, events.message AS bounce, events.trust AS trust FROM suppressions LEFT JOIN events ON events.id = suppressions.event
          WHERE (?1 IS NULL OR expires_at IS NULL OR expires_at > ?1)
            AND (?2 IS NULL OR (address_key LIKE '%@%' AND substr(address_key, -length(?2) - 1) = '@' || ?2))
            AND (?3 IS NULL OR reason = ?3)
@@ -156,6 +156,7 @@ fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {
         recheckable: row.try_get("recheckable")?,
         origin: row.try_get("origin")?,
         bounce: row.try_get("bounce")?,
+        trust: row.try_get("trust")?,
     })
 }
 
@@ -225,6 +226,8 @@ fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
             })
             .transpose()?,
         change: row.try_get("change")?,
+        settled_at: maybe_time(row, "settled_at")?,
+        settled_by: row.try_get("settled_by")?,
     })
 }
 
