@@ -129,6 +129,8 @@ fn is_any(name: &[u8], names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Mailbox;
+    use crate::returnpath::{Keys, Token};
 
     const MESSAGE: &str =
         "From: m@x.example\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nSubject: a\n b\n\nbody\n\nend\n";
@@ -168,6 +170,37 @@ mod tests {
         let day = |day: i64| digest(bare, Timestamp::from_second(day * 86_400 + 7).unwrap());
         assert_eq!(day(5), digest(bare, Timestamp::from_second(5 * 86_400 + 80_000).unwrap()));
         assert_ne!(day(5), day(6));
+    }
+
+    #[test]
+    fn what_a_message_is_stored_under_depends_on_whom_its_tokens_name_and_on_nothing_else_of_them() {
+        let keys = Keys::parse("1 000102030405060708090a0b0c0d0e0f").unwrap();
+        let token = |recipient: &str, stream, day: i64| {
+            let at = Timestamp::from_second(day * 86_400).unwrap();
+            let token = Token::mint(keys.newest().unwrap(), recipient, stream, at).unwrap();
+            ReturnPath::Token { token, readable: None }
+        };
+        let verp = |recipient: &str| ReturnPath::Verp { recipient: Mailbox::parse(recipient).unwrap() };
+        let of_paths = |paths: &[ReturnPath]| message_digest(&of(MESSAGE), paths, false);
+        let (a, b) = (token("a@x.example", 7, 20_000), token("b@x.example", 7, 20_000));
+        assert_eq!(of_paths(&[]), of(MESSAGE));
+        assert_eq!(of_paths(&[ReturnPath::Fixed, verp("a@x.example")]), of(MESSAGE), "anybody writes these");
+        let same = of_paths(std::slice::from_ref(&a));
+        for paths in [&[token("a@x.example", 7, 20_003)][..], &[a.clone(), a.clone(), ReturnPath::Fixed]] {
+            assert_eq!(of_paths(paths), same);
+        }
+        assert_eq!(of_paths(&[a.clone(), b.clone()]), of_paths(&[b.clone(), a.clone()]));
+        let all = [
+            of_paths(&[]),
+            same,
+            of_paths(std::slice::from_ref(&b)),
+            of_paths(&[a.clone(), b]),
+            of_paths(&[token("a@x.example", 8, 20_000)]),
+            message_digest(&of(MESSAGE), &[], true),
+            message_digest(&of(MESSAGE), &[verp("a@x.example")], true),
+        ];
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert_eq!(message_digest(&of(MESSAGE), &[a], true), same, "a token is not asked about trust");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod legacy;
 pub mod mbox;
 mod mdn;
 pub mod mime;
+mod nameless;
 mod parse;
 mod parts;
 pub mod returned;

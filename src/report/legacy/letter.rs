@@ -5,10 +5,11 @@ use regex::{Regex, RegexBuilder};
 use super::super::header::Header;
 use super::super::{ReportHeader, ReturnedMessage, kind, mime, returned};
 use super::copy::before_original;
+use super::listed::FAILURE;
 use crate::address::Mailbox;
 
 /// Compiles a family's pattern, which matches in either case; they are literals, each run by a test.
-pub(super) fn pattern(text: &str) -> Regex {
+pub(in crate::report) fn pattern(text: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "a literal of this program, compiled by its tests")]
     RegexBuilder::new(text).case_insensitive(true).build().expect("the pattern is valid")
 }
@@ -119,6 +120,11 @@ impl<'a> Letter<'a> {
     /// Whether the report's own words, in lower case, hold a match.
     pub(super) fn says(&self, pattern: &Regex) -> bool {
         pattern.is_match(&self.lower)
+    }
+
+    /// Whether the report's own words speak of mail that failed.
+    pub(in crate::report) fn speaks_of_failure(&self) -> bool {
+        self.says(&FAILURE) || FAILURE.is_match(&self.body.to_lowercase())
     }
 
     /// The whole address for a bare local part, where the returned message or X-Failed-Recipients has it.
