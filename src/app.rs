@@ -156,7 +156,7 @@ pub async fn open_store(config: &Config) -> Result<SqliteStore, StoreError> {
 pub fn ingest_settings(config: &Config) -> IngestSettings {
     IngestSettings {
         return_paths: config.return_paths.clone(),
-        trust_unsigned: config.trust_unsigned,
+        unsigned_trust: config.unsigned_trust.clone(),
         max_recipients: config.store.max_recipients,
         mask_addresses: config.log.mask_addresses,
     }
@@ -177,9 +177,20 @@ fn describe(config: &Config) {
         std::path::absolute(&config.store.path).unwrap_or_else(|_| config.store.path.clone());
     let keys = config.return_paths.keys().all().iter().map(|key| key.id().to_string()).collect::<Vec<_>>();
     info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), keys = keys.join(","), "dsnd");
-    let private = config.listeners.iter().all(Listener::is_private);
-    if !private && config.trust_unsigned {
-        warn!("return_path.trust_unsigned = true: whoever reaches the port can have an address suppressed");
+    let public = !config.listeners.iter().all(Listener::is_private);
+    let trust = &config.unsigned_trust;
+    if public && trust.covers_everybody() {
+        warn!(
+            "unsigned reports count (return_path.trust_unsigned): whoever reaches the port can have an address \
+             suppressed"
+        );
+    } else if public && !trust.domains.is_empty() {
+        let domains = trust.domains.join(",");
+        warn!(
+            domains,
+            "unsigned reports count there (return_path.trust_unsigned_domains): whoever reaches the port can have \
+             an address suppressed"
+        );
     }
 }
 

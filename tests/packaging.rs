@@ -77,8 +77,7 @@ fn the_configuration_that_the_socket_unit_shows_takes_its_sockets() {
     let name = unit.lines().find_map(|line| line.strip_prefix("FileDescriptorName=")).unwrap();
     let shown: String =
         unit.lines().filter_map(|line| line.strip_prefix("#   ")).map(|line| format!("{line}\n")).collect();
-    let text = format!("{shown}[return_path]\ntrust_unsigned = false\n");
-    let config = dsnd::config::Config::parse("dsnd.socket", &text, std::iter::empty()).unwrap();
+    let config = dsnd::config::Config::parse("dsnd.socket", &shown, std::iter::empty()).unwrap();
     let places: Vec<_> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
     assert_eq!(places, [format!("systemd:{name}")]);
 }
@@ -141,7 +140,7 @@ fn the_configurations_of_the_packages_are_fine() {
         let config = dsnd::config::Config::parse(file, &text, std::iter::empty()).unwrap();
         assert_eq!(config.store.path, Path::new("/var/lib/dsnd/dsnd.db"), "{file}");
         let private = config.listeners.iter().all(dsnd::config::Listener::is_private);
-        assert!(private || !config.trust_unsigned, "{file}: strangers suppress nothing");
+        assert!(private || !config.unsigned_trust.covers_everybody(), "{file}: strangers suppress nothing");
     }
 }
 

@@ -10,6 +10,7 @@ use super::{block_on, open_store, output, streams};
 use crate::address::comparison_form;
 use crate::classify::Class;
 use crate::config::{Config, Streams};
+use crate::returnpath::Trust;
 use crate::store::sqlite::Access;
 use crate::store::{Bounce, BounceEvent, BounceFilter, Store};
 
@@ -37,6 +38,9 @@ pub(super) struct List {
     /// Only messages of this kind.
     #[arg(long, value_name = "KIND", value_parser = ["dsn", "feedback", "text_bounce", "auto_reply", "mdn", "unrecognized"])]
     kind: Option<String>,
+    /// Only bounces believed this far.
+    #[arg(long, value_name = "TRUST", value_parser = ["proven", "token_only", "unsigned"])]
+    trust: Option<String>,
     /// At most so many messages.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
@@ -58,7 +62,8 @@ pub(super) struct Show {
     json: bool,
 }
 
-fn class(name: &str) -> Result<String, String> {
+/// A class, on the command line.
+pub(super) fn class(name: &str) -> Result<String, String> {
     match Class::from_name(name) {
         Some(class) => Ok(class.as_str().to_owned()),
         None => Err(format!(
@@ -85,6 +90,7 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
         recipient_key: arguments.recipient.as_deref().map(comparison_form),
         class: arguments.class.clone(),
         kind: arguments.kind.clone(),
+        trust: arguments.trust.as_deref().and_then(Trust::from_name),
         before: None,
         limit: PAGE,
     };
@@ -233,6 +239,9 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
         }
         output::field(out, "trust", Some(&event.trust))?;
         output::field(out, "stream", Some(&streams::label(streams, event.stream)))?;
+        if let (Some(at), Some(by)) = (event.settled_at, &event.settled_by) {
+            output::field(out, "settled", Some(&format!("{at}, by {by}")))?;
+        }
     }
     Ok(())
 }

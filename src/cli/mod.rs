@@ -13,6 +13,7 @@ mod log;
 mod output;
 mod paper;
 mod person;
+mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
@@ -29,7 +30,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::policy::Policy;
 use crate::store::sqlite::{Access, SqliteStore};
 
 /// Exit status: it could not be done, or could not be told.
@@ -70,6 +70,9 @@ enum Verb {
     /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
     /// broken off is simply started again. Exit status 0, or 2 when a file could not be read.
     Replay(replay::Replay),
+    /// Look at what waits because nothing proves it, and approve or discard it.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
     /// Take one message from standard input, as an MTA's pipe hands it over.
     ///
     /// Judges the return path as RCPT does over SMTP and records the message with the same promise: exit status 0
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Verb::Status(verb) => status::run(config, &verb),
         Verb::Replay(verb) => replay::run(config, &verb),
         Verb::Ingest(verb) => Ok(ingest::run(config, &verb)),
+        Verb::Quarantine(verb) => quarantine::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
@@ -181,5 +185,6 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
 
 /// Opens the store that a configuration names.
 async fn open_store(config: &Config, access: Access) -> anyhow::Result<SqliteStore> {
-    Ok(SqliteStore::open(&config.store.path, access, Policy::default(), config.store.busy_timeout).await?)
+    let policy = config.policy.clone();
+    Ok(SqliteStore::open(&config.store.path, access, policy, config.store.busy_timeout).await?)
 }

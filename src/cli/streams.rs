@@ -1,7 +1,7 @@
 //! Streams by their names: what a person writes becomes a number, and what is shown gets its name.
 
 use crate::config::Streams;
-use crate::store::{ANY_STREAM, Bounce, Story, Suppression};
+use crate::store::{ANY_STREAM, Bounce, Quarantined, Story, Suppression};
 
 /// The number of a stream, given by name or in digits.
 pub(super) fn number(streams: &Streams, named: &str) -> anyhow::Result<i64> {
@@ -47,6 +47,11 @@ pub(super) fn name_bounce(streams: &Streams, bounce: &mut Bounce) {
     for event in &mut bounce.recipients {
         event.stream_name = name(streams, event.stream);
     }
+}
+
+/// Gives an event that waits the name of its stream.
+pub(super) fn name_waiting(streams: &Streams, event: &mut Quarantined) {
+    event.stream_name = name(streams, event.stream);
 }
 
 /// Gives everything in a story the name of its stream.

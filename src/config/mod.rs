@@ -14,12 +14,12 @@ pub use listeners::{ListenAddress, Listener, UnixAddress};
 pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
-use return_path::{return_paths, trust_unsigned};
+use return_path::{return_paths, unsigned_trust};
 pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
 use crate::policy::{Policy, Scope};
-use crate::returnpath::ReturnPaths;
+use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
 
@@ -41,8 +41,8 @@ pub struct Config {
     pub domains: Vec<String>,
     /// Which forward-paths are taken.
     pub return_paths: ReturnPaths,
-    /// Whether unsigned reports change the list.
-    pub trust_unsigned: bool,
+    /// Which unsigned reports change the list.
+    pub unsigned_trust: UnsignedTrust,
     /// The names of streams.
     pub streams: Streams,
     /// The database.
@@ -156,7 +156,7 @@ impl Config {
         let listeners = listeners(&mut reader, tls.is_some());
         let smtp = smtp(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
-        let trust_unsigned = trust_unsigned(&mut reader, name, &listeners);
+        let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
@@ -173,7 +173,7 @@ impl Config {
             tls,
             domains,
             return_paths,
-            trust_unsigned,
+            unsigned_trust,
             streams,
             store,
             policy,

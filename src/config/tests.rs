@@ -26,7 +26,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
         policy(&mut reader, ""),
         log(&mut reader),
         tls::tls(&mut reader),
-        trust_unsigned(&mut reader, "", &[]),
+        unsigned_trust(&mut reader, &[]),
     );
     for key in reader.known() {
         let (section, name) = key.split_once('.').unwrap();
@@ -86,14 +86,29 @@ fn a_scope_is_one_of_two_words() {
 }
 
 #[test]
-fn beyond_this_machine_the_operator_must_say_what_unsigned_reports_may_do() {
-    assert!(parse("").unwrap().trust_unsigned);
-    let public = "[smtp]\nlisten = [\"0.0.0.0:25\"]\n";
-    assert!(problems(public)[0].contains("trust_unsigned"));
-    for value in [true, false] {
-        let text = format!("{public}[return_path]\ntrust_unsigned = {value}\n");
-        assert_eq!(parse(&text).unwrap().trust_unsigned, value);
+fn unsigned_reports_count_only_where_the_operator_says_so() {
+    let read = |keys: &str| {
+        parse(&format!("[return_path]\ndomains = [\"b.example\"]\n{keys}")).unwrap().unsigned_trust
+    };
+    for listen in ["127.0.0.1:2525", "0.0.0.0:25"] {
+        let config = parse(&format!("[smtp]\nlisten = [{listen:?}]\n")).unwrap();
+        assert_eq!(config.unsigned_trust, UnsignedTrust::default(), "{listen}");
     }
+    assert!(read("trust_unsigned = true\n").generally);
+    assert_eq!(read("trust_unsigned_domains = [\"B.Example\"]\n").domains, ["b.example"]);
+    let networks = read("trust_unsigned_networks = [\"10.0.0.0/8\", \"::1\"]\n").networks;
+    assert_eq!(networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
+    let said = problems(
+        "[return_path]\ntrust_unsigned = \"yes\"\ntrust_unsigned_domains = [\"c.example\"]\ntrust_unsigned_networks = [\"10/8\"]\n",
+    );
+    assert_eq!(
+        said,
+        [
+            "t.toml:2: return_path.trust_unsigned: this must be true or false, not a string",
+            "t.toml:3: return_path.trust_unsigned_domains: \"c.example\" is not among return_path.domains",
+            "t.toml:4: return_path.trust_unsigned_networks: \"10/8\" is no network, such as \"192.0.2.0/24\", \"2001:db8::/32\" or \"192.0.2.7\"",
+        ]
+    );
 }
 
 const KEY: &str = "1 000102030405060708090a0b0c0d0e0f";
@@ -165,7 +180,8 @@ fn the_environment_overrides_the_file() {
         ("DSND_STORE_PATH", "/elsewhere.db"),
         ("DSND_SMTP_LISTEN", "127.0.0.1:1, [::1]:2"),
         ("DSND_SMTP_MAX_RECIPIENTS", "7"),
-        ("DSND_RETURN_PATH_TRUST_UNSIGNED", "false"),
+        ("DSND_RETURN_PATH_TRUST_UNSIGNED", "true"),
+        ("DSND_RETURN_PATH_TRUST_UNSIGNED_NETWORKS", "10.0.0.0/8, ::1"),
         ("DSND_CONFIG", "ignored"),
         ("PATH", "/bin"),
     ];
@@ -174,7 +190,8 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.store.path, PathBuf::from("/elsewhere.db"));
     assert_eq!(config.listeners.len(), 2);
     assert_eq!(config.smtp.max_recipients, 7);
-    assert!(!config.trust_unsigned);
+    assert!(config.unsigned_trust.generally);
+    assert_eq!(config.unsigned_trust.networks.len(), 2);
     for (name, value) in [("DSND_STORE_PAHT", "x"), ("DSND_SMTP_MAX_RECIPIENTS", "few")] {
         let variable = std::iter::once((name.to_owned(), value.to_owned()));
         let error = Config::parse("t.toml", "", variable).unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! What every engine must do. An engine calls [`check`] with a way to make an empty store.
 
 mod lists;
+mod quarantine;
 
 use jiff::Timestamp;
 
@@ -26,6 +27,13 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     what_is_not_understood_is_kept(&make().await).await;
     raw_bytes_are_pruned(&make().await).await;
     lists_are_filtered_and_paged(&make().await).await;
+    quarantine::what_waits_is_found_by_every_filter(&make().await).await;
+    quarantine::what_is_approved_does_what_it_would_have_done(&make().await).await;
+    quarantine::what_is_approved_late_takes_nothing_back(&make().await).await;
+    quarantine::soft_bounces_that_waited_reach_the_threshold_together(&make().await).await;
+    quarantine::one_report_changes_nobody_twice_however_it_comes(&make().await).await;
+    quarantine::what_a_person_approved_is_not_applied_again_by_its_proof(&make().await).await;
+    quarantine::what_a_person_discarded_counts_when_it_is_proven(&make().await).await;
     many_writers_at_once_lose_nothing(make().await).await;
     lists::check(make).await;
 }

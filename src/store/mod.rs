@@ -4,6 +4,7 @@
 //! [`sqlite::SqliteStore`] is the first engine.
 
 mod audit;
+mod quarantine;
 pub mod sqlite;
 mod types;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
+pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Recorded, Suppression,
     SuppressionFilter,
@@ -148,6 +150,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// The raw bytes of a message: `None` when there is no such message or its bytes were pruned.
     fn raw(&self, id: i64) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
+    /// Events that wait because nothing proves them, the oldest first.
+    fn quarantined(
+        &self,
+        filter: &QuarantineFilter,
+    ) -> impl Future<Output = Result<Vec<Quarantined>, StoreError>> + Send;
+
+    /// Approves or discards events that wait, in their order and in one transaction; what became of each. An
+    /// approved event does what it would have done when it was received: nothing that stands is shortened, and a
+    /// recipient whom another delivery of the same report has changed is left alone (contract 2).
+    fn settle(&self, settling: Settling) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
 
     /// Drops the raw bytes of at most `limit` messages received before `before`; returns how many.
     fn prune_raw(

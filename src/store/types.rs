@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::classify::Classification;
 use crate::policy::Reason;
@@ -65,7 +66,9 @@ pub struct NewMessage {
 /// What a report says about one recipient, on its way into the store.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// Unique over all time.
+    /// The group in the report that it is read from: content and place, unique over all time. An event that
+    /// changes the list is kept under this and its recipient ([`NewEvent::attributed_key`]), so that one report
+    /// changes nobody twice, in whatever order and to whichever addresses it comes.
     pub key: [u8; 32],
     /// How far the report is believed.
     pub trust: Trust,
@@ -99,6 +102,14 @@ pub struct NewEvent {
     pub classification: Classification,
 }
 
+impl NewEvent {
+    /// The key under which a group changes the list for a recipient, given in its comparison form.
+    #[must_use]
+    pub fn attributed_key(group: &[u8; 32], recipient_key: &str) -> [u8; 32] {
+        Sha256::new().chain_update(group).chain_update(recipient_key).finalize().into()
+    }
+}
+
 /// What became of a message in [`super::Store::record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -106,7 +117,8 @@ pub struct Recorded {
     pub id: i64,
     /// It had been there; nothing was changed.
     pub duplicate: bool,
-    /// What each event did, in the order of the events; empty for a duplicate.
+    /// What each event did, in the order of the events; empty for a duplicate. `None` for one that was known from
+    /// another delivery of the same report.
     pub changes: Vec<EventChange>,
 }
 
@@ -210,6 +222,8 @@ pub struct Suppression {
     pub origin: String,
     /// The message behind it, for `dsnd bounces show`.
     pub bounce: Option<i64>,
+    /// How far that message is believed.
+    pub trust: Option<String>,
 }
 
 fn reason_word<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
@@ -267,6 +281,8 @@ pub struct BounceFilter {
     pub class: Option<String>,
     /// Only this kind.
     pub kind: Option<String>,
+    /// Only those with an event believed this far.
+    pub trust: Option<Trust>,
     /// Only ids below this one: the last of the page before.
     pub before: Option<i64>,
     /// At most so many messages.
@@ -381,4 +397,8 @@ pub struct BounceEvent {
     pub facts: Option<serde_json::Value>,
     /// What it did to the list.
     pub change: String,
+    /// When a person settled what waited; `None` where nobody had to, or has.
+    pub settled_at: Option<Timestamp>,
+    /// Who.
+    pub settled_by: Option<String>,
 }

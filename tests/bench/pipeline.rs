@@ -16,7 +16,7 @@ use dsnd::classify::Classifier;
 use dsnd::ingest::{Ingest, IngestSettings, assess};
 use dsnd::policy::Policy;
 use dsnd::report::Report;
-use dsnd::returnpath::ReturnPaths;
+use dsnd::returnpath::{ReturnPaths, UnsignedTrust};
 use dsnd::smtp::data::DataDecoder;
 use dsnd::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
 use dsnd::store::sqlite::{Access, SqliteStore};
@@ -145,7 +145,7 @@ impl Receiver {
         let store = runtime.block_on(open(folder.path()));
         let settings = IngestSettings {
             return_paths: ReturnPaths::new(&["localhost".to_owned()], vec!["*".parse().unwrap()]),
-            trust_unsigned: true,
+            unsigned_trust: UnsignedTrust { generally: true, ..UnsignedTrust::default() },
             max_recipients: 1_000,
             mask_addresses: false,
         };

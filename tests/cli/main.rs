@@ -10,6 +10,7 @@ mod generate;
 mod ingest;
 mod lists;
 mod output;
+mod quarantine;
 mod replay;
 mod return_path;
 mod suppressions;

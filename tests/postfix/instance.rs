@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::common::{Client, OUR_ADDRESS, OUR_DOMAIN, say, wait_for};
+use crate::common::{Client, OUR_DOMAIN, say, wait_for};
+use crate::remote::FORWARDS;
 
 /// Where this machine keeps Postfix.
 pub(super) struct Installed {
@@ -84,6 +85,8 @@ impl Postfix {
             format!("example.net {remote}\n{OUR_DOMAIN} {dsnd}\nsub.{OUR_DOMAIN} {dsnd}\n"),
         )
         .unwrap();
+        std::fs::write(root.join("forwards"), FORWARDS.map(|(from, to)| format!("{from} {to}\n")).concat())
+            .unwrap();
         std::fs::write(root.join("main.cf"), main_cf(root)).unwrap();
         std::fs::write(root.join("master.cf"), format!("{MASTER_CF}{service}\n")).unwrap();
         // The shell waits for the end of its input, which is ours: nothing survives this process.
@@ -112,14 +115,14 @@ impl Postfix {
         self.directory.path().join("queue/public/inlet")
     }
 
-    /// Gives it one message for recipients with their RCPT parameters.
-    pub(super) fn submit(&self, id: &str, recipients: &[(&str, &str)]) {
+    /// Gives it one message from a return path for recipients with their RCPT parameters.
+    pub(super) fn submit(&self, id: &str, return_path: &str, recipients: &[(&str, &str)]) {
         let mut client = Client::connect_unix(&self.inlet()).unwrap();
         let mut accepted = |line: &str, code: u16| {
             let reply = client.command(line).unwrap();
             assert_eq!(reply.code, code, "{line}: {reply:?}");
         };
-        accepted(&format!("MAIL FROM:<{OUR_ADDRESS}>"), 250);
+        accepted(&format!("MAIL FROM:<{return_path}>"), 250);
         for (recipient, parameters) in recipients {
             accepted(&format!("RCPT TO:<{recipient}>{parameters}"), 250);
         }
@@ -196,6 +199,8 @@ mydestination =
 local_recipient_maps =
 alias_maps =
 alias_database =
+virtual_alias_maps = texthash:{root}/forwards
+virtual_alias_domains =
 mynetworks = 127.0.0.0/8
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4

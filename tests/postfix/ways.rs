@@ -14,7 +14,7 @@ fn bounces_come_over_lmtp() {
     let server = LmtpServer::start(&home);
     let dsnd = format!("lmtp:inet:[127.0.0.1]:{}", server.address().port());
     let postfix = Postfix::start(&installed, remote_host(), &dsnd, "");
-    postfix.submit("lmtp", &REFUSED);
+    postfix.submit("lmtp", OUR_ADDRESS, &REFUSED);
     let bounce = first_bounce(&home, &postfix);
     assert_eq!([&bounce["reverse_path"], &bounce["return_paths"][0]], ["", OUR_ADDRESS], "{bounce}");
     assert_eq!(home.run(&["suppressions", "check", "nobody@example.net"]).status.code(), Some(1));
@@ -36,7 +36,7 @@ fn bounces_come_through_a_pipe() {
         .replace("user=dsnd", "user=nobody")
         .replace("/usr/local/bin/dsnd", script.to_str().unwrap());
     let postfix = Postfix::start(&installed, remote_host(), "dsnd:", &service);
-    postfix.submit("pipe", &REFUSED);
+    postfix.submit("pipe", OUR_ADDRESS, &REFUSED);
     let bounce = first_bounce(&home, &postfix);
     assert_eq!(
         [&bounce["peer"], &bounce["reverse_path"], &bounce["return_paths"][0]],
@@ -47,7 +47,7 @@ fn bounces_come_through_a_pipe() {
 
     // What dsnd refuses for ever Postfix does not try again; it says why.
     let relayed = format!("stranger@sub.{OUR_DOMAIN}");
-    postfix.submit("stranger", &[(&relayed, "")]);
+    postfix.submit("stranger", OUR_ADDRESS, &[(&relayed, "")]);
     let refused = wait_for("what Postfix makes of a refusal", || {
         let log = postfix.log();
         log.lines().find(|line| line.contains(&relayed) && line.contains("status=")).map(str::to_owned)

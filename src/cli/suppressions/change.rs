@@ -105,7 +105,7 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
                 address: address.clone(),
                 address_key: mailbox.comparison_form(),
                 stream,
-                actor: person::name(),
+                actor: Some(person::person()),
                 now,
                 expires_at,
                 note: arguments.note.clone(),
@@ -157,7 +157,8 @@ async fn remove_each(
             let there = entries.iter().any(|entry| stream.is_none_or(|stream| entry.stream == stream));
             (there, "would be removed")
         } else {
-            let removal = Removal { address_key, stream, now: Timestamp::now(), actor: person::name() };
+            let removal =
+                Removal { address_key, stream, now: Timestamp::now(), actor: Some(person::person()) };
             (store.remove(removal).await?, "removed")
         };
         all_there &= there;
@@ -203,7 +204,7 @@ async fn undo(
             anyhow::bail!("nothing was removed");
         }
     }
-    let removed = store.undo(filter, now, person::name()).await?;
+    let removed = store.undo(filter, now, Some(person::person())).await?;
     if arguments.json {
         output::json_line(&mut out, &Undone { dry_run: false, matched: removed, removed, sample: None })?;
     } else {

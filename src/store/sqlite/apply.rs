@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::super::{ANY_STREAM, EventChange, NewEvent};
+use super::super::{ANY_STREAM, EventChange, NewEvent, host_name};
 use super::audit::{self, Cause, Noted};
 use super::written;
 use crate::address::domain_of;
@@ -165,7 +165,7 @@ fn to_standing(row: &SqliteRow) -> Result<Standing, sqlx::Error> {
     })
 }
 
-fn corrupt(column: &str, value: &str) -> sqlx::Error {
+pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: format!("{value:?} was not written by dsnd").into(),
@@ -208,10 +208,13 @@ pub(super) async fn apply(
                 Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
             audit::written_now(connection, noted, &subject.recipient, cause).await?;
             if let Some(kind) = entry.consumes {
-                clear_counter(connection, key, subject.counters_of(entry.scope), Some(kind)).await?;
+                let streams = subject.counters_of(entry.scope);
+                clear_counter(connection, key, streams, Some(kind), Some(now)).await?;
             }
         }
-        Change::Clear(scope) => clear_counter(connection, key, subject.counters_of(*scope), None).await?,
+        Change::Clear(scope) => {
+            clear_counter(connection, key, subject.counters_of(*scope), None, Some(now)).await?;
+        }
     }
     let class = subject.class;
     if class.counts_host() {
@@ -224,12 +227,6 @@ pub(super) async fn apply(
         }
     }
     Ok(())
-}
-
-/// A host's name as it is counted: without what stands behind it, without a dot at its end, in lower case.
-fn host_name(mta: &str) -> Option<String> {
-    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
-    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
 }
 
 async fn upsert(
@@ -248,7 +245,8 @@ async fn upsert(
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
              rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
-             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen ELSE first_seen END,
+             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen
+                               ELSE min(first_seen, excluded.first_seen) END,
              count = CASE WHEN expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
              expires_at = excluded.expires_at, recheckable = excluded.recheckable,
              soft_term_days = excluded.soft_term_days, origin = excluded.origin, event = excluded.event,
@@ -300,20 +298,23 @@ async fn count(
     Ok(())
 }
 
-/// Forgets what was counted against an address: in one stream or in all, of one kind or of each.
+/// Forgets what was counted against an address: in one stream or in all, of one kind or of each, up to a day or
+/// altogether. An event that waited says nothing of what came later.
 pub(super) async fn clear_counter(
     connection: &mut SqliteConnection,
     address_key: &str,
     stream: Option<i64>,
     kind: Option<CounterKind>,
+    until: Option<Timestamp>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "DELETE FROM counters WHERE scope = 'address' AND name = ?1 AND (?2 IS NULL OR stream = ?2)
-             AND (?3 IS NULL OR kind = ?3)",
+             AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR day <= ?4)",
     )
     .bind(address_key)
     .bind(stream)
     .bind(kind.map(CounterKind::as_str))
+    .bind(until.map(day_of))
     .execute(connection)
     .await?;
     Ok(())

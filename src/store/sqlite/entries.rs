@@ -15,7 +15,7 @@ const TOLD: usize = 1_000;
 /// An entry with the message behind it.
 macro_rules! entries {
     () => {
-        "SELECT suppressions.*, events.message AS bounce
+        "SELECT suppressions.*, events.message AS bounce, events.trust AS trust
          FROM suppressions LEFT JOIN events ON events.id = suppressions.event WHERE "
     };
 }
@@ -168,6 +168,7 @@ fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {
         recheckable: row.try_get("recheckable")?,
         origin: row.try_get("origin")?,
         bounce: row.try_get("bounce")?,
+        trust: row.try_get("trust")?,
     })
 }
 

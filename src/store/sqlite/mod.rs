@@ -6,6 +6,7 @@ mod entries;
 mod open;
 mod people;
 mod place;
+mod quarantine;
 mod read;
 mod record;
 mod writer;
@@ -16,8 +17,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Removal, Store, StoreError, Story, Suppression,
-    SuppressionFilter,
+    Bounce, BounceFilter, ManualEntry, NewMessage, Outcome, QuarantineFilter, Quarantined, Recorded, Removal,
+    Settling, Store, StoreError, Story, Suppression, SuppressionFilter,
 };
 use crate::policy::Policy;
 pub use open::{Access, SCHEMA};
@@ -121,6 +122,14 @@ impl Store for SqliteStore {
 
     async fn raw(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
         read::raw(&self.readers, id).await
+    }
+
+    async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::quarantined(&self.readers, filter).await
+    }
+
+    async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
+        self.writer()?.settle(settling).await
     }
 
     async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

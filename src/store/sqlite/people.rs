@@ -75,7 +75,7 @@ pub(super) async fn remove(connection: &mut SqliteConnection, removal: Removal) 
         .bind(stream)
         .execute(&mut *connection)
         .await?;
-    clear_counter(connection, &address_key, stream, None).await?;
+    clear_counter(connection, &address_key, stream, None, None).await?;
     Ok(removed.rows_affected() > 0)
 }
 

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::{Bounce, BounceEvent, BounceFilter, StoreError};
 use super::writer::unavailable;
+use crate::returnpath::Trust;
 
 /// Largest message that is unpacked again, in bytes; the receiver takes none as large.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -30,6 +31,7 @@ pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<
                AND (?2 IS NULL OR id IN (SELECT message FROM events WHERE class = ?2))
                AND (?3 IS NULL OR kind = ?3)
                AND (?4 IS NULL OR id < ?4)
+               AND (?6 IS NULL OR id IN (SELECT message FROM events WHERE trust = ?6))
              ORDER BY id DESC LIMIT ?5"
     ))
     .bind(&filter.recipient_key)
@@ -37,6 +39,7 @@ pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<
     .bind(&filter.kind)
     .bind(filter.before)
     .bind(filter.limit)
+    .bind(filter.trust.map(Trust::as_str))
     .fetch_all(pool)
     .await
     .map_err(failed)?;
@@ -155,6 +158,8 @@ pub(super) fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
             })
             .transpose()?,
         change: row.try_get("change")?,
+        settled_at: maybe_time(row, "settled_at")?,
+        settled_by: row.try_get("settled_by")?,
     })
 }
 

@@ -28,6 +28,10 @@ pub(super) async fn record(
     let mut changes = Vec::with_capacity(message.events.len());
     for event in &message.events {
         let now = message.received_at;
+        if is_known(connection, event).await? {
+            changes.push(EventChange::None);
+            continue;
+        }
         let waits = if event.quarantined { EventChange::Quarantined } else { EventChange::None };
         let change = if event.applies && !event.quarantined {
             let subject = Subject::of(event);
@@ -42,6 +46,29 @@ pub(super) async fn record(
         changes.push(change);
     }
     Ok(Recorded { id, duplicate: false, changes })
+}
+
+/// The key that an event stands under: with its recipient when it changes the list for him.
+fn key_of(event: &NewEvent) -> [u8; 32] {
+    let attributed = event.applies && !event.quarantined;
+    if attributed { NewEvent::attributed_key(&event.key, &event.recipient_key) } else { event.key }
+}
+
+/// Whether another delivery of the same report brought it (contract 2). One that waited there in vain, or that a
+/// person discarded, does not stand in the way of one that is proven.
+async fn is_known(connection: &mut SqliteConnection, event: &NewEvent) -> Result<bool, sqlx::Error> {
+    let waits = event.quarantined || !event.applies;
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM events WHERE event_key = ?1)
+             OR EXISTS (SELECT 1 FROM events WHERE event_key = ?2
+                        AND (?3 OR (recipient_key = ?4 AND change NOT IN ('quarantined', 'discarded'))))",
+    )
+    .bind(&NewEvent::attributed_key(&event.key, &event.recipient_key)[..])
+    .bind(&event.key[..])
+    .bind(waits)
+    .bind(&event.recipient_key)
+    .fetch_one(connection)
+    .await
 }
 
 /// Drops raw bytes older than a time, a bounded number at once.
@@ -115,7 +142,7 @@ async fn insert_event(
                  ?23, ?24, ?25, ?26, ?27)
          RETURNING id",
     )
-    .bind(&event.key[..])
+    .bind(&key_of(event)[..])
     .bind(message)
     .bind(written(received_at))
     .bind(event.stream)

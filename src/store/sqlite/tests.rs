@@ -140,9 +140,12 @@ async fn a_message_that_cannot_be_written_undoes_itself_alone() {
     let path = dir.path().join("dsnd.db");
     let store = std::sync::Arc::new(open(&path, Access::Serve).await.unwrap());
     store.record(contract::message(1, 0, contract::hard("a@example.org"))).await.unwrap();
-    // Another message with an event of the same key: the database refuses the second.
-    let mut twin = contract::message(2, 0, contract::hard("b@example.org"));
-    twin.events[0].key[0] = 1;
+    // One that the database refuses.
+    let mut refusing = raw_connection(&path).await;
+    let trigger = "CREATE TRIGGER refusing BEFORE INSERT ON events WHEN NEW.recipient_key = 'b@example.org'
+                   BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    refusing.execute(trigger).await.unwrap();
+    let bad = contract::message(2, 0, contract::hard("b@example.org"));
     let good = contract::message(3, 0, contract::hard("c@example.org"));
     // A lock holds both back, so that they come into one group.
     let mut holder = raw_connection(&path).await;
@@ -151,12 +154,12 @@ async fn a_message_that_cannot_be_written_undoes_itself_alone() {
         let store = store.clone();
         async move { store.add(entry("x@example.org")).await }
     });
-    let (twin, good) = tokio::join!(store.record(twin), async {
+    let (refused, good) = tokio::join!(store.record(bad), async {
         holder.execute("ROLLBACK").await.unwrap();
         store.record(good).await
     });
     let _ = blocked.await.unwrap();
-    assert!(matches!(twin, Err(StoreError::Sql(_))), "{twin:?}");
+    assert!(matches!(refused, Err(StoreError::Sql(_))), "{refused:?}");
     assert!(!good.unwrap().duplicate);
     let filter = BounceFilter { limit: 10, ..BounceFilter::default() };
     let kept: Vec<_> =

@@ -8,9 +8,11 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::super::{ManualEntry, NewMessage, Recorded, Removal, StoreError, SuppressionFilter};
+use super::super::{
+    ManualEntry, NewMessage, Outcome, Recorded, Removal, Settling, StoreError, SuppressionFilter,
+};
 use super::place::Place;
-use super::{audit, open, people, record};
+use super::{audit, open, people, quarantine, record};
 use crate::policy::Policy;
 
 /// Jobs that may wait before those who bring more have to.
@@ -143,6 +145,15 @@ impl Writer {
         let events = usize::try_from(limit).unwrap_or(GROUP_EVENTS);
         self.send(events, Box::new(move |connection, _| Box::pin(audit::expire(connection, now, limit))))
             .await
+    }
+
+    pub(super) async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
+        let events = settling.events.len();
+        self.send(
+            events,
+            Box::new(move |connection, policy| Box::pin(quarantine::settle(connection, policy, settling))),
+        )
+        .await
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
