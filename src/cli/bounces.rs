@@ -132,12 +132,20 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
             event.class.clone(),
             event.effective_status.clone().unwrap_or_default(),
             event.decision.clone(),
-            event.change.clone(),
+            what_it_did(event),
             event.trust.clone(),
             String::new(),
         ])
     };
     bounce.recipients.iter().map(line).collect()
+}
+
+/// What an event did to the list; one that waits says for which hold.
+fn what_it_did(event: &BounceEvent) -> String {
+    match event.hold {
+        Some(hold) if event.change == "held" => format!("held, hold {hold}"),
+        _ => event.change.clone(),
+    }
 }
 
 async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCode> {
@@ -198,7 +206,7 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
             "\n  {bold}{}{bold:#}  {style}{}{style:#} ({})",
             output::clean(address),
             event.decision,
-            event.change
+            what_it_did(event)
         )?;
         output::field(out, "class", Some(&event.class))?;
         output::field(out, "type", Some(&event.bounce_type))?;
@@ -213,6 +221,10 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
             output::field(out, &label, Some(&value))?;
         }
         output::field(out, "trust", Some(&event.trust))?;
+        let see = event.hold.map(|hold| format!("{hold}, see dsnd holds show {hold}"));
+        output::field(out, "hold", see.as_deref())?;
+        let by = event.settled_by.as_deref().unwrap_or("unknown");
+        output::field(out, "settled", event.settled_at.map(|at| format!("{at} by {by}")).as_deref())?;
     }
     Ok(())
 }

@@ -7,9 +7,11 @@ mod bounces;
 mod check_config;
 mod explain;
 mod guide;
+mod holds;
 mod log;
 mod output;
 mod paper;
+mod person;
 mod replay;
 mod return_path;
 mod serve;
@@ -23,7 +25,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::policy::Policy;
 use crate::store::sqlite::{Access, SqliteStore};
 
 /// Exit status: it could not be done, or could not be told.
@@ -70,6 +71,9 @@ enum Verb {
     /// Make and check signed return paths, and the keys that sign them.
     #[command(subcommand)]
     ReturnPath(return_path::ReturnPathVerb),
+    /// Look at suppressions that wait because far more than usual came at once, and let them through or not.
+    #[command(subcommand)]
+    Holds(holds::Holds),
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(verb) => replay::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
+        Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
     };
     match result {
@@ -139,5 +144,6 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
 /// Opens the store that the configuration names.
 async fn open_store(config: Option<&Path>, access: Access) -> anyhow::Result<SqliteStore> {
     let config = Config::load(config)?;
-    Ok(SqliteStore::open(&config.store.path, access, Policy::default(), config.store.busy_timeout).await?)
+    Ok(SqliteStore::open(&config.store.path, access, config.store_settings(), config.store.busy_timeout)
+        .await?)
 }

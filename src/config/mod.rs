@@ -1,5 +1,6 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
+mod breaker;
 mod reader;
 mod return_path;
 mod streams;
@@ -15,7 +16,7 @@ use return_path::{return_paths, trust_unsigned};
 pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
-use crate::policy::Policy;
+use crate::policy::{Breaker, Policy};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::settings::{BareNewline, Settings};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Thresholds and terms.
     pub policy: Policy,
+    /// When suppressions wait for a person.
+    pub breaker: Breaker,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -153,6 +156,7 @@ impl Config {
         let streams = streams::streams(&mut reader);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
+        let breaker = breaker::breaker(&mut reader);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -169,9 +173,16 @@ impl Config {
             streams,
             store,
             policy,
+            breaker,
             rules,
             log,
         })
+    }
+
+    /// What it says about what bounces do to the list.
+    #[must_use]
+    pub fn store_settings(&self) -> crate::store::Settings {
+        crate::store::Settings { policy: self.policy.clone(), breaker: self.breaker.clone() }
     }
 }
 

@@ -20,8 +20,13 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
     let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
-    let _ =
-        (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), trust_unsigned(&mut reader, "", &[]));
+    let _ = (
+        rules(&mut reader),
+        policy(&mut reader, ""),
+        log(&mut reader),
+        breaker::breaker(&mut reader),
+        trust_unsigned(&mut reader, "", &[]),
+    );
     for key in reader.known() {
         let (section, name) = key.split_once('.').unwrap();
         let after = text.split_once(&format!("[{section}]")).unwrap().1;
@@ -63,6 +68,7 @@ fn what_is_no_toml_is_named_with_its_line() {
 #[test]
 fn values_that_contradict_each_other_are_refused() {
     assert!(problems("[policy]\nsoft_count = 40\n")[0].starts_with("t.toml:2: policy.soft_count"));
+    assert!(problems("[breaker]\nfactor = 0\n")[0].starts_with("t.toml:2: breaker.factor"));
     assert!(problems("[policy]\nsoft_days = 200\n")[0].contains("soft_max_days"));
     assert!(problems("[policy]\nmailbox_full_span_days = 90\n")[0].contains("mailbox_full_window_days"));
 }

@@ -20,7 +20,7 @@ use crate::classify::Classifier;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPaths, Trust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
-use crate::store::{EventChange, NewEvent, NewMessage, Store, StoreError};
+use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
 const COMPRESSION: i32 = 3;
@@ -93,6 +93,7 @@ impl<S: Store> Ingest<S> {
         };
         let summary = Summary::of(&prepared);
         let recorded = self.store.record(prepared).await?;
+        recorded.alarms.iter().for_each(raise);
         summary.log(
             recorded.id,
             recorded.duplicate,
@@ -133,6 +134,19 @@ impl<S: Store> Sink for Ingest<S> {
             }
         }
     }
+}
+
+/// Tells the operator that suppressions wait.
+fn raise(alarm: &Alarm) {
+    let (hold, kind, name) = (alarm.hold, alarm.kind, in_log(&alarm.name));
+    error!(
+        hold,
+        kind,
+        name,
+        why = alarm.why,
+        held = alarm.held,
+        "suppressions are held back; look at `dsnd holds list`, then `dsnd holds release {hold}` or `discard {hold}`"
+    );
 }
 
 /// Everything about a message that can be known without the store.

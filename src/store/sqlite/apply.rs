@@ -118,7 +118,7 @@ async fn standing(
     .transpose()
 }
 
-fn corrupt(column: &str, value: &str) -> sqlx::Error {
+pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: format!("{value:?} was not written by dsnd").into(),
@@ -140,7 +140,7 @@ pub(super) async fn apply(
                 .await?
         }
         Change::Seen => {
-            sqlx::query("UPDATE suppressions SET last_seen = ?3, count = count + 1 WHERE address_key = ?1 AND stream = ?2")
+            sqlx::query("UPDATE suppressions SET last_seen = max(last_seen, ?3), count = count + 1 WHERE address_key = ?1 AND stream = ?2")
                 .bind(&subject.recipient_key)
                 .bind(ANY_STREAM)
                 .bind(written(now))
@@ -169,7 +169,7 @@ pub(super) async fn apply(
 }
 
 /// A host's name as it is counted: without what stands behind it, without a dot at its end, in lower case.
-fn host_name(mta: &str) -> Option<String> {
+pub(super) fn host_name(mta: &str) -> Option<String> {
     let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
     Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
 }
@@ -188,7 +188,7 @@ async fn upsert(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
-             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = excluded.last_seen,
+             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
              first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen ELSE first_seen END,
              count = CASE WHEN expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
              expires_at = excluded.expires_at, recheckable = excluded.recheckable,

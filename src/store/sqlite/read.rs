@@ -126,7 +126,7 @@ pub(super) async fn raw(pool: &SqlitePool, id: i64) -> Result<Option<Vec<u8>>, S
     Ok(Some(bytes))
 }
 
-fn failed(error: sqlx::Error) -> StoreError {
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
     match unavailable(&error) {
         Some(cause) => StoreError::Unavailable(cause),
         None => StoreError::Sql(error),
@@ -222,14 +222,17 @@ fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
             })
             .transpose()?,
         change: row.try_get("change")?,
+        hold: row.try_get("hold")?,
+        settled_at: maybe_time(row, "settled_at")?,
+        settled_by: row.try_get("settled_by")?,
     })
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
     maybe_time(row, column)?.ok_or_else(|| StoreError::Corrupt { what: format!("{column} is empty") })
 }
 
-fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| {
         text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })

@@ -8,10 +8,10 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::super::{ManualEntry, NewMessage, Recorded, StoreError};
+use super::super::{HoldSettled, HoldSettling, ManualEntry, NewMessage, Recorded, Settings, StoreError};
+use super::breaker::{self, Judge};
 use super::place::Place;
-use super::{open, people, record};
-use crate::policy::Policy;
+use super::{holds, open, people, record};
 
 /// Jobs that may wait before those who bring more have to.
 const QUEUE: usize = 512;
@@ -24,7 +24,7 @@ const GROUP_EVENTS: usize = 4_096;
 
 /// What a job does inside the transaction.
 type Operation<R> = Box<
-    dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Policy) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
+    dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Judge) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
 >;
 
 type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
@@ -46,7 +46,7 @@ trait Job: Send {
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
-        policy: &'c Policy,
+        judge: &'c Judge,
     ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
     /// The transaction is durable: hand out the result.
     fn committed(&mut self);
@@ -62,11 +62,11 @@ impl<R: Send + 'static> Job for Task<R> {
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
-        policy: &'c Policy,
+        judge: &'c Judge,
     ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
         Box::pin(async move {
             let Some(operation) = self.operation.take() else { return Ok(false) };
-            match operation(connection, policy).await {
+            match operation(connection, judge).await {
                 Err(error) if unavailable(&error).is_some() => Err(error),
                 result => {
                     let keep = result.is_ok();
@@ -100,9 +100,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the task; it connects when the first job comes.
-    pub(super) fn start(options: &SqliteConnectOptions, policy: Policy) -> Self {
+    pub(super) fn start(options: &SqliteConnectOptions, settings: Settings) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(open::writer_options(options), policy, jobs));
+        let task = tokio::spawn(run(open::writer_options(options), Judge::new(settings), jobs));
         Self { queue, task }
     }
 
@@ -115,7 +115,7 @@ impl Writer {
         let events = 1 + message.events.len();
         self.send(
             events,
-            Box::new(move |connection, policy| Box::pin(record::record(connection, policy, message))),
+            Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
         )
         .await
     }
@@ -133,6 +133,22 @@ impl Writer {
             .await
     }
 
+    pub(super) async fn settle_hold(
+        &self,
+        settling: HoldSettling,
+    ) -> Result<Option<HoldSettled>, StoreError> {
+        let events = usize::try_from(settling.limit).unwrap_or(GROUP_EVENTS);
+        self.send(
+            events,
+            Box::new(move |connection, judge| Box::pin(holds::settle(connection, judge, settling))),
+        )
+        .await
+    }
+
+    pub(super) async fn prune_rates(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.send(1, Box::new(move |connection, _| Box::pin(breaker::prune(connection, now, limit)))).await
+    }
+
     async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
         let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
         let (done, result) = oneshot::channel();
@@ -142,7 +158,7 @@ impl Writer {
     }
 }
 
-async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn run(options: SqliteConnectOptions, judge: Judge, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut connection: Option<(SqliteConnection, Place)> = None;
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = jobs.recv().await {
@@ -164,7 +180,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
         };
         match open {
             Ok((mut open, mut place)) => {
-                if commit_group(&mut open, &mut place, &policy, &mut group).await {
+                if commit_group(&mut open, &mut place, &judge, &mut group).await {
                     connection = Some((open, place));
                 } else {
                     // A fresh connection next time: whatever state this one is in goes with it.
@@ -187,7 +203,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
 async fn commit_group(
     connection: &mut SqliteConnection,
     place: &mut Place,
-    policy: &Policy,
+    judge: &Judge,
     group: &mut Vec<Box<dyn Job>>,
 ) -> bool {
     let started = std::time::Instant::now();
@@ -198,7 +214,7 @@ async fn commit_group(
         fail_all(group, &cause);
         return unavailable(&error).is_some();
     }
-    match run_group(connection, policy, group).await {
+    match run_group(connection, judge, group).await {
         // What went into a deleted file is gone with this process: nobody may be told that it is kept.
         Ok(()) if !place.holds() => {
             let cause = "the database file was deleted or replaced while it was open";
@@ -226,12 +242,12 @@ async fn commit_group(
 /// Every job in a savepoint of its own, so that one that cannot be written undoes itself alone.
 async fn run_group(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     group: &mut [Box<dyn Job>],
 ) -> Result<(), sqlx::Error> {
     for job in group {
         connection.execute("SAVEPOINT job").await?;
-        if !job.run(connection, policy).await? {
+        if !job.run(connection, judge).await? {
             connection.execute("ROLLBACK TO job").await?;
         }
         connection.execute("RELEASE job").await?;
