@@ -6,6 +6,7 @@ mod common;
 mod errors;
 mod explain;
 mod explain_anything;
+mod holds;
 mod output;
 mod replay;
 mod return_path;
