@@ -198,7 +198,7 @@ async fn prune(store: Arc<SqliteStore>, keep_days: u32, shutdown: CancellationTo
                     }
                 }
             }
-            drop_old_rates(&*store, &shutdown).await;
+            drop_old_rates(&store, &shutdown).await;
             if total > 0 {
                 info!(messages = total, keep_days, "dropped raw messages whose time is over");
             }

@@ -37,6 +37,7 @@ UPDATE events SET domain = replace(recipient_key, rtrim(recipient_key, replace(r
     WHERE recipient_key LIKE '%@%';
 CREATE INDEX events_waiting ON events (change, id) WHERE change IN ('quarantined', 'held');
 CREATE INDEX events_hold ON events (hold) WHERE hold IS NOT NULL;
+CREATE INDEX events_held ON events (hold, received_at, id) WHERE change = 'held'; -- the next to be released
 CREATE INDEX events_trust ON events (trust, id);
 
 ALTER TABLE suppressions ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of address_key
