@@ -115,7 +115,7 @@ async fn discard(
 ) -> Result<HoldSettled, sqlx::Error> {
     let discarded = sqlx::query(
         "UPDATE events SET change = 'discarded', settled_at = ?2, settled_by = ?3 WHERE id IN
-             (SELECT id FROM events WHERE hold = ?1 AND change = 'held' LIMIT ?4)",
+             (SELECT id FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?4)",
     )
     .bind(settling.id)
     .bind(written(settling.at))
