@@ -133,7 +133,10 @@ pub(super) async fn soft_bounces_are_held_when_they_would_suppress(store: &impl 
 
 pub(super) async fn our_own_dns_mistake_is_held_even_on_the_first_day(store: &impl Store) {
     let mut scene = Scene::new(store);
-    assert_eq!(split(&scene.comes(0, 9, not_found("lost", 300)).await.changes), (201, 99));
+    let recorded = scene.comes(0, 9, not_found("lost", 1_300)).await;
+    assert_eq!(split(&recorded.changes), (201, 1_099));
+    let told: Vec<_> = recorded.alarms.iter().map(|alarm| alarm.held).collect();
+    assert_eq!(told, [1, 1_000], "and told again while it goes on");
     let holds = store.holds(false).await.unwrap();
     assert_eq!(holds.len(), 1);
     let brief = (holds[0].kind.as_str(), holds[0].name.as_str(), holds[0].recheckable_only);
