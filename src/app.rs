@@ -32,6 +32,9 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(300);
 /// Entries whose end is noted in one transaction.
 const EXPIRE_AT_ONCE: u32 = 500;
 
+/// Counts of suppressions dropped in one transaction.
+const RATES_AT_ONCE: u32 = 2_000;
+
 /// Raw messages dropped in one transaction, so that the writer is never held for long.
 const PRUNE_AT_ONCE: u32 = 200;
 
@@ -148,7 +151,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
 /// [`StoreError`], naming the file and what is wrong with it.
 pub async fn open_store(config: &Config) -> Result<SqliteStore, StoreError> {
     let store = &config.store;
-    SqliteStore::open(&store.path, Access::Serve, config.policy.clone(), store.busy_timeout).await
+    SqliteStore::open(&store.path, Access::Serve, config.store_settings(), store.busy_timeout).await
 }
 
 /// What the configuration says about taking bounces.
@@ -214,6 +217,7 @@ async fn prune(store: Arc<SqliteStore>, keep_days: u32, shutdown: CancellationTo
                     }
                 }
             }
+            drop_old_rates(&store, &shutdown).await;
             if total > 0 {
                 info!(messages = total, keep_days, "dropped raw messages whose time is over");
             }
@@ -249,6 +253,20 @@ async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(EXPIRE_EVERY) => {}
             () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Drops counts of suppressions that no longer say what is usual.
+async fn drop_old_rates(store: &SqliteStore, shutdown: &CancellationToken) {
+    loop {
+        match store.prune_rates(Timestamp::now(), RATES_AT_ONCE).await {
+            Ok(pruned) if pruned == u64::from(RATES_AT_ONCE) && !shutdown.is_cancelled() => {}
+            Ok(_) => return,
+            Err(error) => {
+                warn!(%error, "old counts stay for now");
+                return;
+            }
         }
     }
 }

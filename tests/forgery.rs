@@ -8,11 +8,10 @@ use std::time::Duration;
 use dsnd::address::{ForwardPath, Mailbox, ReversePath};
 use dsnd::classify::Classifier;
 use dsnd::ingest::{Ingest, IngestSettings};
-use dsnd::policy::Policy;
 use dsnd::returnpath::{Keys, Prefix, ReturnPaths, Token, UnsignedTrust};
 use dsnd::smtp::{Envelope, EnvelopeRecipient, Peer, Protocol, RecipientVerdict, Sink};
 use dsnd::store::sqlite::{Access, SqliteStore};
-use dsnd::store::{Store, SuppressionFilter};
+use dsnd::store::{Settings, Store, SuppressionFilter};
 use jiff::{SignedDuration, Timestamp};
 
 const REPORTS: usize = 10_000;
@@ -120,7 +119,7 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dsnd.db");
     let store =
-        SqliteStore::open(&path, Access::Serve, Policy::default(), Duration::from_secs(5)).await.unwrap();
+        SqliteStore::open(&path, Access::Serve, Settings::default(), Duration::from_secs(5)).await.unwrap();
     let store = Arc::new(store);
     let settings = IngestSettings {
         return_paths: ReturnPaths::new(&["b.example".to_owned()], vec!["bounces+*".parse().unwrap()])

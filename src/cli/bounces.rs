@@ -152,13 +152,21 @@ fn lines(streams: &Streams, bounce: &Bounce) -> Vec<Vec<String>> {
             event.class.clone(),
             event.effective_status.clone().unwrap_or_default(),
             event.decision.clone(),
-            event.change.clone(),
+            what_it_did(event),
             event.trust.clone(),
             streams::label(streams, event.stream),
             String::new(),
         ])
     };
     bounce.recipients.iter().map(line).collect()
+}
+
+/// What an event did to the list; one that waits says for which hold.
+fn what_it_did(event: &BounceEvent) -> String {
+    match event.hold {
+        Some(hold) if event.change == "held" => format!("held, hold {hold}"),
+        _ => event.change.clone(),
+    }
 }
 
 async fn show(config: &Config, arguments: &Show) -> anyhow::Result<ExitCode> {
@@ -223,7 +231,7 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
             "\n  {bold}{}{bold:#}  {style}{}{style:#} ({})",
             output::clean(address),
             event.decision,
-            event.change
+            what_it_did(event)
         )?;
         output::field(out, "class", Some(&event.class))?;
         output::field(out, "type", Some(&event.bounce_type))?;
@@ -239,9 +247,10 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
         }
         output::field(out, "trust", Some(&event.trust))?;
         output::field(out, "stream", Some(&streams::label(streams, event.stream)))?;
-        if let (Some(at), Some(by)) = (event.settled_at, &event.settled_by) {
-            output::field(out, "settled", Some(&format!("{at}, by {by}")))?;
-        }
+        let see = event.hold.map(|hold| format!("{hold}, see dsnd holds show {hold}"));
+        output::field(out, "hold", see.as_deref())?;
+        let by = event.settled_by.as_deref().unwrap_or("unknown");
+        output::field(out, "settled", event.settled_at.map(|at| format!("{at}, by {by}")).as_deref())?;
     }
     Ok(())
 }

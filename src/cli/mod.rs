@@ -8,6 +8,7 @@ mod check_config;
 mod explain;
 mod generate;
 mod guide;
+mod holds;
 mod ingest;
 mod log;
 mod output;
@@ -86,6 +87,9 @@ enum Verb {
     /// Make and check signed return paths, and the keys that sign them.
     #[command(subcommand)]
     ReturnPath(return_path::ReturnPathVerb),
+    /// Look at suppressions that wait because far more than usual came at once, and let them through or not.
+    #[command(subcommand)]
+    Holds(holds::Holds),
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
@@ -130,6 +134,7 @@ pub fn main() -> ExitCode {
         Verb::Quarantine(verb) => quarantine::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
+        Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
@@ -185,6 +190,6 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
 
 /// Opens the store that a configuration names.
 async fn open_store(config: &Config, access: Access) -> anyhow::Result<SqliteStore> {
-    let policy = config.policy.clone();
-    Ok(SqliteStore::open(&config.store.path, access, policy, config.store.busy_timeout).await?)
+    Ok(SqliteStore::open(&config.store.path, access, config.store_settings(), config.store.busy_timeout)
+        .await?)
 }

@@ -1,5 +1,6 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
+mod breaker;
 mod listeners;
 mod reader;
 mod return_path;
@@ -18,7 +19,7 @@ use return_path::{return_paths, unsigned_trust};
 pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
-use crate::policy::{Policy, Scope};
+use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
@@ -49,6 +50,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Thresholds and terms.
     pub policy: Policy,
+    /// When suppressions wait for a person.
+    pub breaker: Breaker,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -160,6 +163,7 @@ impl Config {
         let streams = streams::streams(&mut reader);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
+        let breaker = breaker::breaker(&mut reader);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -177,9 +181,16 @@ impl Config {
             streams,
             store,
             policy,
+            breaker,
             rules,
             log,
         })
+    }
+
+    /// What it says about what bounces do to the list.
+    #[must_use]
+    pub fn store_settings(&self) -> crate::store::Settings {
+        crate::store::Settings { policy: self.policy.clone(), breaker: self.breaker.clone() }
     }
 }
 

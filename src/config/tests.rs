@@ -25,6 +25,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
         rules(&mut reader),
         policy(&mut reader, ""),
         log(&mut reader),
+        breaker::breaker(&mut reader),
         tls::tls(&mut reader),
         unsigned_trust(&mut reader, &[]),
     );
@@ -69,6 +70,7 @@ fn what_is_no_toml_is_named_with_its_line() {
 #[test]
 fn values_that_contradict_each_other_are_refused() {
     assert!(problems("[policy]\nsoft_count = 40\n")[0].starts_with("t.toml:2: policy.soft_count"));
+    assert!(problems("[breaker]\nfactor = 0\n")[0].starts_with("t.toml:2: breaker.factor"));
     assert!(problems("[policy]\nsoft_days = 200\n")[0].contains("soft_max_days"));
     assert!(problems("[policy]\nmailbox_full_span_days = 90\n")[0].contains("mailbox_full_window_days"));
 }

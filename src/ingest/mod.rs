@@ -22,7 +22,7 @@ use crate::classify::Classifier;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
-use crate::store::{EventChange, NewEvent, NewMessage, Store, StoreError};
+use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
 const COMPRESSION: i32 = 3;
@@ -95,6 +95,7 @@ impl<S: Store> Ingest<S> {
         };
         let summary = Summary::of(&prepared);
         let recorded = self.store.record(prepared).await?;
+        recorded.alarms.iter().for_each(raise);
         summary.log(
             recorded.id,
             recorded.duplicate,
@@ -141,6 +142,19 @@ pub fn verdict(return_paths: &ReturnPaths, recipient: &ForwardPath) -> Recipient
             RecipientVerdict::Refuse(refusal.text())
         }
     }
+}
+
+/// Tells the operator that suppressions wait.
+fn raise(alarm: &Alarm) {
+    let (hold, kind, name) = (alarm.hold, alarm.kind, in_log(&alarm.name));
+    error!(
+        hold,
+        kind,
+        name,
+        why = alarm.why,
+        held = alarm.held,
+        "suppressions are held back; look at `dsnd holds list`, then `dsnd holds release {hold}` or `discard {hold}`"
+    );
 }
 
 /// Everything about a message that can be known without the store.

@@ -9,11 +9,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::address::ReversePath;
-use crate::policy::Policy;
 use crate::returnpath::{Keys, Prefix, Token};
 use crate::smtp::{EnvelopeRecipient, Peer, Protocol};
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{BounceFilter, QuarantineFilter, Settling, Verdict};
+use crate::store::{BounceFilter, QuarantineFilter, Settings, Settling, Verdict};
 
 const NOBODY: &str =
     "From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nThere is no such user here.\n";
@@ -34,8 +33,9 @@ impl World {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("dsnd.db");
-        let store =
-            SqliteStore::open(&path, Access::Serve, Policy::default(), Duration::from_secs(5)).await.unwrap();
+        let store = SqliteStore::open(&path, Access::Serve, Settings::default(), Duration::from_secs(5))
+            .await
+            .unwrap();
         let store = Arc::new(store);
         let classifier = Arc::new(Classifier::embedded().unwrap());
         let keys = Keys::parse("1 000102030405060708090a0b0c0d0e0f").unwrap();

@@ -3,7 +3,11 @@
 //! Pure: history and the time come in, a [`Change`] goes out. The store applies it in the transaction that
 //! records the event.
 
+mod breaker;
+
 use jiff::{SignedDuration, Timestamp};
+
+pub use breaker::{Breaker, Jump, KeyKind, Recent, USUAL_DAYS, Usual};
 
 use crate::classify::{Class, Decision};
 

@@ -1,5 +1,6 @@
 //! What every engine must do. An engine calls [`check`] with a way to make an empty store.
 
+mod breaker;
 mod lists;
 mod quarantine;
 
@@ -34,6 +35,18 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     quarantine::one_report_changes_nobody_twice_however_it_comes(&make().await).await;
     quarantine::what_a_person_approved_is_not_applied_again_by_its_proof(&make().await).await;
     quarantine::what_a_person_discarded_counts_when_it_is_proven(&make().await).await;
+    breaker::an_outage_at_one_domain_is_held_and_drags_nobody_along(&make().await).await;
+    breaker::what_people_say_of_themselves_is_never_held(&make().await).await;
+    breaker::soft_bounces_are_held_when_they_would_suppress(&make().await).await;
+    breaker::our_own_dns_mistake_is_held_even_on_the_first_day(&make().await).await;
+    breaker::a_host_that_is_down_holds_no_unknown_users(&make().await).await;
+    breaker::the_first_mailing_to_an_old_list_is_not_held(&make().await).await;
+    breaker::a_rule_that_jumps_at_many_domains_is_held(&make().await).await;
+    breaker::a_host_that_jumps_at_many_domains_is_held(&make().await).await;
+    breaker::the_usual_crop_of_a_weekly_newsletter_is_not_held(&make().await).await;
+    breaker::a_released_hold_does_what_its_events_say(&make().await).await;
+    breaker::a_discarded_hold_changes_nothing(&make().await).await;
+    breaker::old_counts_are_dropped(&make().await).await;
     many_writers_at_once_lose_nothing(make().await).await;
     lists::check(make).await;
 }

@@ -4,6 +4,7 @@
 //! [`sqlite::SqliteStore`] is the first engine.
 
 mod audit;
+mod holds;
 mod quarantine;
 pub mod sqlite;
 mod types;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
+pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
-    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Recorded, Suppression,
-    SuppressionFilter,
+    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Recorded, Settings,
+    Suppression, SuppressionFilter,
 };
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
@@ -168,4 +170,30 @@ pub trait Store: Send + Sync + 'static {
         before: Timestamp,
         limit: u32,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Holds, the newest first; with `all`, those that are settled too.
+    fn holds(&self, all: bool) -> impl Future<Output = Result<Vec<Hold>, StoreError>> + Send;
+
+    /// One hold.
+    fn hold(&self, id: i64) -> impl Future<Output = Result<Option<Hold>, StoreError>> + Send;
+
+    /// What a hold has held, the oldest first: at most `limit` events with numbers above `after`.
+    fn held(
+        &self,
+        id: i64,
+        after: i64,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<HeldEvent>, StoreError>> + Send;
+
+    /// Settles at most so many events of an open hold, the oldest first, each as of the time it was received; with
+    /// the last of them the hold is closed. Whoever asks goes on until it is, and may begin again after a crash.
+    /// `None`: there is no such hold, or it is settled.
+    fn settle_hold(
+        &self,
+        settling: HoldSettling,
+    ) -> impl Future<Output = Result<Option<HoldSettled>, StoreError>> + Send;
+
+    /// Drops counts of suppressions that are too old to say what is usual, at most `limit`; returns how many.
+    fn prune_rates(&self, now: Timestamp, limit: u32)
+    -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -4,9 +4,19 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::Alarm;
 use crate::classify::Classification;
-use crate::policy::Reason;
+use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
+
+/// What the operator set about what bounces do to the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Thresholds and terms.
+    pub policy: Policy,
+    /// When suppressions wait for a person.
+    pub breaker: Breaker,
+}
 
 /// A message on its way into the store.
 #[derive(Debug, Clone)]
@@ -120,6 +130,8 @@ pub struct Recorded {
     /// What each event did, in the order of the events; empty for a duplicate. `None` for one that was known from
     /// another delivery of the same report.
     pub changes: Vec<EventChange>,
+    /// Holds that were opened, and those that grew long.
+    pub alarms: Vec<Alarm>,
 }
 
 /// What an event did to the list.
@@ -397,6 +409,8 @@ pub struct BounceEvent {
     pub facts: Option<serde_json::Value>,
     /// What it did to the list.
     pub change: String,
+    /// The hold that it waits or waited for.
+    pub hold: Option<i64>,
     /// When a person settled what waited; `None` where nobody had to, or has.
     pub settled_at: Option<Timestamp>,
     /// Who.

@@ -14,11 +14,11 @@ use divan::{Bencher, Divan};
 use dsnd::address::{ForwardPath, Mailbox, ReversePath};
 use dsnd::classify::Classifier;
 use dsnd::ingest::{Ingest, IngestSettings, assess};
-use dsnd::policy::Policy;
 use dsnd::report::Report;
 use dsnd::returnpath::{ReturnPaths, UnsignedTrust};
 use dsnd::smtp::data::DataDecoder;
 use dsnd::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
+use dsnd::store::Settings;
 use dsnd::store::sqlite::{Access, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -174,7 +174,7 @@ impl Receiver {
 
 async fn open(folder: &Path) -> SqliteStore {
     let path = folder.join("dsnd.db");
-    SqliteStore::open(&path, Access::Serve, Policy::default(), Duration::from_secs(5)).await.unwrap()
+    SqliteStore::open(&path, Access::Serve, Settings::default(), Duration::from_secs(5)).await.unwrap()
 }
 
 fn envelope() -> Envelope {

@@ -7,6 +7,7 @@ mod errors;
 mod explain;
 mod explain_anything;
 mod generate;
+mod holds;
 mod ingest;
 mod lists;
 mod output;

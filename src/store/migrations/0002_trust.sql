@@ -9,6 +9,8 @@ CREATE TABLE holds (
     name       TEXT    NOT NULL,
     opened_at  TEXT    NOT NULL,
     why        TEXT    NOT NULL, -- the numbers, in words
+    recheckable INTEGER NOT NULL, -- 1: only suppressions that may end by themselves wait
+    held       INTEGER NOT NULL DEFAULT 0, -- how many events it has held
     state      TEXT    NOT NULL DEFAULT 'open', -- open, released, discarded
     settled_at TEXT,
     settled_by TEXT
@@ -21,8 +23,10 @@ CREATE TABLE suppression_rates (
     name  TEXT    NOT NULL,
     slot  INTEGER NOT NULL, -- five minutes, counted from 1970-01-01
     count INTEGER NOT NULL,
+    recheckable INTEGER NOT NULL, -- how many of them may end by themselves
     PRIMARY KEY (kind, name, slot)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX suppression_rates_slot ON suppression_rates (slot);
 
 -- change knows besides: held, discarded.
 ALTER TABLE events ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of recipient_key
@@ -33,6 +37,7 @@ UPDATE events SET domain = replace(recipient_key, rtrim(recipient_key, replace(r
     WHERE recipient_key LIKE '%@%';
 CREATE INDEX events_waiting ON events (change, id) WHERE change IN ('quarantined', 'held');
 CREATE INDEX events_hold ON events (hold) WHERE hold IS NOT NULL;
+CREATE INDEX events_held ON events (hold, received_at, id) WHERE change = 'held'; -- the next to be released
 CREATE INDEX events_trust ON events (trust, id);
 
 ALTER TABLE suppressions ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of address_key

@@ -54,6 +54,22 @@ impl Subject {
         }
     }
 
+    /// That of a stored event.
+    pub(super) fn stored(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let (class, decision): (String, String) = (row.try_get("class")?, row.try_get("decision")?);
+        Ok(Self {
+            recipient: row.try_get("recipient")?,
+            recipient_key: row.try_get("recipient_key")?,
+            stream: row.try_get("stream")?,
+            remote_mta: row.try_get::<Option<String>, _>("remote_mta")?.as_deref().and_then(host_name),
+            class: Class::from_name(&class).ok_or_else(|| corrupt("class", &class))?,
+            decision: Decision::from_name(&decision).ok_or_else(|| corrupt("decision", &decision))?,
+            effective_status: row.try_get("effective_status")?,
+            rule: row.try_get("rule")?,
+            evidence: row.try_get("evidence")?,
+        })
+    }
+
     /// The domain of the address; empty where it has none.
     pub(super) fn domain(&self) -> &str {
         domain_of(&self.recipient_key).unwrap_or_default()

@@ -2,7 +2,9 @@
 
 mod apply;
 mod audit;
+mod breaker;
 mod entries;
+mod holds;
 mod open;
 mod people;
 mod place;
@@ -17,10 +19,10 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, ManualEntry, NewMessage, Outcome, QuarantineFilter, Quarantined, Recorded, Removal,
-    Settling, Store, StoreError, Story, Suppression, SuppressionFilter,
+    Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome,
+    QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store, StoreError, Story,
+    Suppression, SuppressionFilter,
 };
-use crate::policy::Policy;
 pub use open::{Access, SCHEMA};
 use writer::Writer;
 
@@ -41,12 +43,12 @@ impl SqliteStore {
     pub async fn open(
         path: &Path,
         access: Access,
-        policy: Policy,
+        settings: Settings,
         busy_timeout: std::time::Duration,
     ) -> Result<Self, StoreError> {
         let options = open::prepare(path, access, busy_timeout).await?;
         let readers = open::readers(&options);
-        let writer = (access != Access::Read).then(|| Writer::start(&options, policy));
+        let writer = (access != Access::Read).then(|| Writer::start(&options, settings));
         Ok(Self { readers, writer })
     }
 
@@ -134,6 +136,26 @@ impl Store for SqliteStore {
 
     async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.writer()?.prune_raw(before, limit).await
+    }
+
+    async fn holds(&self, all: bool) -> Result<Vec<Hold>, StoreError> {
+        holds::list(&self.readers, all, None).await
+    }
+
+    async fn hold(&self, id: i64) -> Result<Option<Hold>, StoreError> {
+        Ok(holds::list(&self.readers, true, Some(id)).await?.pop())
+    }
+
+    async fn held(&self, id: i64, after: i64, limit: u32) -> Result<Vec<HeldEvent>, StoreError> {
+        holds::held(&self.readers, id, after, limit).await
+    }
+
+    async fn settle_hold(&self, settling: HoldSettling) -> Result<Option<HoldSettled>, StoreError> {
+        self.writer()?.settle_hold(settling).await
+    }
+
+    async fn prune_rates(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.writer()?.prune_rates(now, limit).await
     }
 }
 

@@ -5,15 +5,13 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Executor, Row};
 
 use super::super::{
-    AuditOrigin, EventChange, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError,
-    Verdict, host_name,
+    AuditOrigin, EventChange, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
 };
 use super::apply::{Subject, apply, corrupt, decide, said};
 use super::audit::Cause;
 use super::read::{failed, maybe_time, time};
 use super::written;
 use crate::address::Mailbox;
-use crate::classify::{Class, Decision};
 use crate::policy::Policy;
 use crate::returnpath::Trust;
 
@@ -131,7 +129,7 @@ async fn settle_one(
     let change = match settling.verdict {
         Verdict::Discard => EventChange::Discarded,
         Verdict::Approve => {
-            let subject = subject(&row)?;
+            let subject = Subject::stored(&row)?;
             if Mailbox::parse(&subject.recipient).is_err() {
                 return Ok(Outcome::NoAddress);
             }
@@ -177,23 +175,6 @@ async fn approve(
     let change = decide(connection, policy, subject, received_at).await?;
     apply(connection, subject, event, received_at, &change, cause).await?;
     Ok(said(&change))
-}
-
-/// What of a stored event matters to the list.
-fn subject(row: &SqliteRow) -> Result<Subject, sqlx::Error> {
-    let class: String = row.try_get("class")?;
-    let decision: String = row.try_get("decision")?;
-    Ok(Subject {
-        recipient: row.try_get("recipient")?,
-        recipient_key: row.try_get("recipient_key")?,
-        stream: row.try_get("stream")?,
-        remote_mta: row.try_get::<Option<String>, _>("remote_mta")?.as_deref().and_then(host_name),
-        class: Class::from_name(&class).ok_or_else(|| corrupt("class", &class))?,
-        decision: Decision::from_name(&decision).ok_or_else(|| corrupt("decision", &decision))?,
-        effective_status: row.try_get("effective_status")?,
-        rule: row.try_get("rule")?,
-        evidence: row.try_get("evidence")?,
-    })
 }
 
 fn decode_error(error: &StoreError) -> sqlx::Error {

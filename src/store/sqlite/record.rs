@@ -7,14 +7,15 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::{EventChange, NewEvent, NewMessage, Recorded};
 use super::apply::{Subject, apply, decide, said};
 use super::audit::Cause;
+use super::breaker::{self, Held, Judge};
 use super::written;
 use crate::address::domain_of;
-use crate::policy::Policy;
+use crate::policy::Change;
 
 /// Records a message, applies its events, and says what they did.
 pub(super) async fn record(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     message: NewMessage,
 ) -> Result<Recorded, sqlx::Error> {
     let known = sqlx::query("UPDATE messages SET copies = copies + 1 WHERE digest = ?1 RETURNING id")
@@ -22,10 +23,16 @@ pub(super) async fn record(
         .fetch_optional(&mut *connection)
         .await?;
     if let Some(row) = known {
-        return Ok(Recorded { id: row.try_get(0)?, duplicate: true, changes: Vec::new() });
+        return Ok(Recorded {
+            id: row.try_get(0)?,
+            duplicate: true,
+            changes: Vec::new(),
+            alarms: Vec::new(),
+        });
     }
     let id = insert_message(connection, &message).await?;
     let mut changes = Vec::with_capacity(message.events.len());
+    let mut alarms = Vec::new();
     for event in &message.events {
         let now = message.received_at;
         if is_known(connection, event).await? {
@@ -35,17 +42,44 @@ pub(super) async fn record(
         let waits = if event.quarantined { EventChange::Quarantined } else { EventChange::None };
         let change = if event.applies && !event.quarantined {
             let subject = Subject::of(event);
-            let change = decide(connection, policy, &subject, now).await?;
-            let event_id = insert_event(connection, id, now, event, said(&change)).await?;
-            apply(connection, &subject, event_id, now, &change, &Cause::BOUNCE).await?;
-            said(&change)
+            let change = decide(connection, &judge.settings.policy, &subject, now).await?;
+            match weigh(connection, judge, &subject, now, &change).await? {
+                Some(Held { hold, alarm }) => {
+                    insert_event(connection, id, now, event, EventChange::Held, Some(hold)).await?;
+                    alarms.extend(alarm);
+                    EventChange::Held
+                }
+                None => {
+                    let event_id = insert_event(connection, id, now, event, said(&change), None).await?;
+                    apply(connection, &subject, event_id, now, &change, &Cause::BOUNCE).await?;
+                    said(&change)
+                }
+            }
         } else {
-            insert_event(connection, id, now, event, waits).await?; // an event that does not apply names nobody
+            insert_event(connection, id, now, event, waits, None).await?; // an event that does not apply names nobody
             waits
         };
         changes.push(change);
     }
-    Ok(Recorded { id, duplicate: false, changes })
+    Ok(Recorded { id, duplicate: false, changes, alarms })
+}
+
+/// Whether a change is held; one that is not is counted by its keys.
+async fn weigh(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    subject: &Subject,
+    now: Timestamp,
+    change: &Change,
+) -> Result<Option<Held>, sqlx::Error> {
+    if !judge.settings.breaker.weighs(change) {
+        return Ok(None);
+    }
+    let held = breaker::weigh(connection, judge, subject, now).await?;
+    if held.is_none() {
+        breaker::count(connection, judge, subject, now).await?;
+    }
+    Ok(held)
 }
 
 /// The key that an event stands under: with its recipient when it changes the list for him.
@@ -131,15 +165,16 @@ async fn insert_event(
     received_at: Timestamp,
     event: &NewEvent,
     change: EventChange,
+    hold: Option<i64>,
 ) -> Result<i64, sqlx::Error> {
     let result = &event.classification;
     sqlx::query_scalar(
         "INSERT INTO events (event_key, message, received_at, stream, trust, recipient, recipient_key, original_recipient,
                              final_recipient, action, status, effective_status, reply_code, diagnostic_type,
                              diagnostic_code, remote_mta, last_attempt_date, bounce_type, category, class, decision,
-                             rule, evidence_field, evidence, facts, change, domain)
+                             rule, evidence_field, evidence, facts, change, domain, hold)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25, ?26, ?27)
+                 ?23, ?24, ?25, ?26, ?27, ?28)
          RETURNING id",
     )
     .bind(&key_of(event)[..])
@@ -169,6 +204,7 @@ async fn insert_event(
     .bind((!result.facts.is_empty()).then(|| serde_json::to_string(&result.facts).unwrap_or_default()))
     .bind(change.as_str())
     .bind(domain_of(&event.recipient_key).unwrap_or_default())
+    .bind(hold)
     .fetch_one(connection)
     .await
 }

@@ -17,7 +17,7 @@ use crate::store::contract;
 const WAIT: Duration = Duration::from_millis(50);
 
 async fn open(path: &Path, access: Access) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open(path, access, Policy::default(), WAIT).await
+    SqliteStore::open(path, access, Settings::default(), WAIT).await
 }
 
 fn entry(address: &str) -> ManualEntry {

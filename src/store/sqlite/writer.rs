@@ -9,11 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::super::{
-    ManualEntry, NewMessage, Outcome, Recorded, Removal, Settling, StoreError, SuppressionFilter,
+    HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome, Recorded, Removal, Settings, Settling,
+    StoreError, SuppressionFilter,
 };
+use super::breaker::{self, Judge};
 use super::place::Place;
-use super::{audit, open, people, quarantine, record};
-use crate::policy::Policy;
+use super::{audit, holds, open, people, quarantine, record};
 
 /// Jobs that may wait before those who bring more have to.
 const QUEUE: usize = 512;
@@ -26,7 +27,7 @@ const GROUP_EVENTS: usize = 4_096;
 
 /// What a job does inside the transaction.
 type Operation<R> = Box<
-    dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Policy) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
+    dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Judge) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
 >;
 
 type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
@@ -48,7 +49,7 @@ trait Job: Send {
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
-        policy: &'c Policy,
+        judge: &'c Judge,
     ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
     /// The transaction is durable: hand out the result.
     fn committed(&mut self);
@@ -64,11 +65,11 @@ impl<R: Send + 'static> Job for Task<R> {
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
-        policy: &'c Policy,
+        judge: &'c Judge,
     ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
         Box::pin(async move {
             let Some(operation) = self.operation.take() else { return Ok(false) };
-            match operation(connection, policy).await {
+            match operation(connection, judge).await {
                 Err(error) if unavailable(&error).is_some() => Err(error),
                 result => {
                     let keep = result.is_ok();
@@ -102,9 +103,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the task; it connects when the first job comes.
-    pub(super) fn start(options: &SqliteConnectOptions, policy: Policy) -> Self {
+    pub(super) fn start(options: &SqliteConnectOptions, settings: Settings) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(open::writer_options(options), policy, jobs));
+        let task = tokio::spawn(run(open::writer_options(options), Judge::new(settings), jobs));
         Self { queue, task }
     }
 
@@ -117,7 +118,7 @@ impl Writer {
         let events = 1 + message.events.len();
         self.send(
             events,
-            Box::new(move |connection, policy| Box::pin(record::record(connection, policy, message))),
+            Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
         )
         .await
     }
@@ -151,7 +152,9 @@ impl Writer {
         let events = settling.events.len();
         self.send(
             events,
-            Box::new(move |connection, policy| Box::pin(quarantine::settle(connection, policy, settling))),
+            Box::new(move |connection, judge| {
+                Box::pin(quarantine::settle(connection, &judge.settings.policy, settling))
+            }),
         )
         .await
     }
@@ -159,6 +162,22 @@ impl Writer {
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.send(1, Box::new(move |connection, _| Box::pin(record::prune_raw(connection, before, limit))))
             .await
+    }
+
+    pub(super) async fn settle_hold(
+        &self,
+        settling: HoldSettling,
+    ) -> Result<Option<HoldSettled>, StoreError> {
+        let events = usize::try_from(settling.limit).unwrap_or(GROUP_EVENTS);
+        self.send(
+            events,
+            Box::new(move |connection, judge| Box::pin(holds::settle(connection, judge, settling))),
+        )
+        .await
+    }
+
+    pub(super) async fn prune_rates(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.send(1, Box::new(move |connection, _| Box::pin(breaker::prune(connection, now, limit)))).await
     }
 
     async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
@@ -170,7 +189,7 @@ impl Writer {
     }
 }
 
-async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn run(options: SqliteConnectOptions, judge: Judge, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut connection: Option<(SqliteConnection, Place)> = None;
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = jobs.recv().await {
@@ -192,7 +211,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
         };
         match open {
             Ok((mut open, mut place)) => {
-                if commit_group(&mut open, &mut place, &policy, &mut group).await {
+                if commit_group(&mut open, &mut place, &judge, &mut group).await {
                     connection = Some((open, place));
                 } else {
                     // A fresh connection next time: whatever state this one is in goes with it.
@@ -215,7 +234,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
 async fn commit_group(
     connection: &mut SqliteConnection,
     place: &mut Place,
-    policy: &Policy,
+    judge: &Judge,
     group: &mut Vec<Box<dyn Job>>,
 ) -> bool {
     let started = std::time::Instant::now();
@@ -226,7 +245,7 @@ async fn commit_group(
         fail_all(group, &cause);
         return unavailable(&error).is_some();
     }
-    match run_group(connection, policy, group).await {
+    match run_group(connection, judge, group).await {
         // What went into a deleted file is gone with this process: nobody may be told that it is kept.
         Ok(()) if !place.holds() => {
             let cause = "the database file was deleted or replaced while it was open";
@@ -254,12 +273,12 @@ async fn commit_group(
 /// Every job in a savepoint of its own, so that one that cannot be written undoes itself alone.
 async fn run_group(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     group: &mut [Box<dyn Job>],
 ) -> Result<(), sqlx::Error> {
     for job in group {
         connection.execute("SAVEPOINT job").await?;
-        if !job.run(connection, policy).await? {
+        if !job.run(connection, judge).await? {
             connection.execute("ROLLBACK TO job").await?;
         }
         connection.execute("RELEASE job").await?;

@@ -3,6 +3,7 @@
 use sqlx::Connection;
 
 use super::*;
+use crate::policy::Policy;
 
 #[tokio::test]
 async fn rows_of_the_history_can_be_neither_changed_nor_deleted() {
@@ -29,20 +30,22 @@ async fn scopes_are_those_of_the_policy_and_days_counted_before_still_count() {
     use crate::policy::Scope;
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");
-    let with =
-        |policy: Policy| async { SqliteStore::open(&path, Access::Serve, policy, WAIT).await.unwrap() };
+    let with = |policy: Policy| {
+        let settings = Settings { policy, ..Settings::default() };
+        SqliteStore::open(&path, Access::Serve, settings, WAIT)
+    };
     let record = async |store: &SqliteStore, number: u8, stream, class, severity| {
         let mut event = contract::event("a@example.org", class, severity);
         event.stream = stream;
         store.record(contract::message(number, number.into(), vec![event])).await.unwrap().changes[0]
     };
-    let store = with(Policy::default()).await;
+    let store = with(Policy::default()).await.unwrap();
     for (number, stream) in [(1, 7), (2, 8)] {
         record(&store, number, stream, Class::Expired, Severity::Transient).await;
     }
     store.close().await;
     let everywhere = Policy { soft_scope: Scope::Global, hard_scope: Scope::Stream, ..Policy::default() };
-    let store = with(everywhere).await;
+    let store = with(everywhere).await.unwrap();
     let change = record(&store, 3, 9, Class::Expired, Severity::Transient).await;
     assert_eq!(change, crate::store::EventChange::Suppressed, "three days, over all streams");
     assert!(store.suppression("a@example.org", Some(12), contract::at(3)).await.unwrap().is_some());

@@ -1,0 +1,258 @@
+//! `dsnd holds list|show|release|discard`.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::person::person;
+use super::{block_on, open_store, output};
+use crate::config::Config;
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::{HeldEvent, Hold, HoldSettling, HoldVerdict, Store};
+
+/// Events settled in one transaction: mail that comes in meanwhile waits no longer than for these.
+const AT_ONCE: u32 = 500;
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Holds {
+    /// List what is held back, the newest first.
+    List(List),
+    /// Show one hold and the events in it, the oldest first.
+    ///
+    /// Exit status 0, or 1 when there is no such hold.
+    Show(Show),
+    /// Let what is held through: every event does what it would have done when it came in.
+    ///
+    /// The key is not held again for breaker.pass_hours. A release that was cut short is finished by the next one.
+    /// Exit status 0, or 1 when a hold is not there or settled already.
+    Release(Settle),
+    /// Decide that what is held shall change nothing.
+    ///
+    /// Exit status 0, or 1 when a hold is not there or settled already.
+    Discard(Settle),
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Also holds that were released or discarded.
+    #[arg(long)]
+    all: bool,
+    /// One JSON object a hold.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The number of the hold, as listed.
+    id: i64,
+    /// At most so many events.
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: u32,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `release` and `discard`.
+#[derive(Debug, Args)]
+pub(super) struct Settle {
+    /// Numbers of holds, as listed.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "ID")]
+    ids: Vec<i64>,
+    /// Every open hold.
+    #[arg(long)]
+    all: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object a hold.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A hold with what is in it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    hold: &'a Hold,
+    events: &'a [HeldEvent],
+}
+
+/// What became of one hold.
+#[derive(Debug, Serialize)]
+struct Settled<'a> {
+    hold: i64,
+    /// `released`, `discarded`, `would be released`, `would be discarded`, `settled already`, `no such hold`.
+    state: &'a str,
+    /// Events settled by this command, or that would be.
+    events: u64,
+    /// Those of them that suppress their address now; null where nothing was tried.
+    suppressed: Option<u64>,
+}
+
+/// Runs a verb.
+pub(super) fn run(config: Option<&Path>, verb: &Holds) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        match verb {
+            Holds::List(arguments) => list(config, arguments).await,
+            Holds::Show(arguments) => show(config, arguments).await,
+            Holds::Release(arguments) => settle(config, arguments, HoldVerdict::Release).await,
+            Holds::Discard(arguments) => settle(config, arguments, HoldVerdict::Discard).await,
+        }
+    })
+}
+
+async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let store = open_store(&config, Access::Read).await?;
+    let holds = store.holds(arguments.all).await?;
+    let mut out = output::stdout();
+    if arguments.json {
+        for hold in &holds {
+            output::json_line(&mut out, hold)?;
+        }
+    } else {
+        let cells = |hold: &Hold| {
+            vec![
+                hold.id.to_string(),
+                hold.kind.clone(),
+                hold.name.clone(),
+                hold.state.clone(),
+                hold.waiting.to_string(),
+                hold.held.to_string(),
+                hold.opened_at.to_string(),
+                hold.why.clone(),
+            ]
+        };
+        let headings = ["id", "kind", "name", "state", "waiting", "held", "opened", "why"];
+        output::rows(&mut out, &headings, holds.iter().map(cells).collect(), true)?;
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let store = open_store(&config, Access::Read).await?;
+    let Some(hold) = store.hold(arguments.id).await? else {
+        output::error(&format!(
+            "there is no hold {}; `dsnd holds list --all` shows those there are",
+            arguments.id
+        ));
+        return Ok(ExitCode::FAILURE);
+    };
+    let events = store.held(hold.id, 0, arguments.limit).await?;
+    let mut out = output::stdout();
+    if arguments.json {
+        output::json_line(&mut out, &Shown { hold: &hold, events: &events })?;
+    } else {
+        print(&mut out, &hold, &events)?;
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Result<()> {
+    let bold = anstyle::Style::new().bold();
+    writeln!(out, "{bold}hold {}{bold:#}: {}", hold.id, hold.state)?;
+    output::field(out, &hold.kind.replace('_', " "), Some(&hold.name))?;
+    output::field(out, "opened", Some(&hold.opened_at.to_string()))?;
+    output::field(out, "because of", Some(&hold.why))?;
+    let only = "only what may end by itself: dead domains, hosts that are not reached";
+    output::field(out, "holds", hold.recheckable_only.then_some(only))?;
+    output::field(out, "events", Some(&format!("{}, {} of them wait", hold.held, hold.waiting)))?;
+    let by = hold.settled_by.as_deref().unwrap_or("unknown");
+    output::field(out, "settled", hold.settled_at.map(|at| format!("{at} by {by}")).as_deref())?;
+    writeln!(out)?;
+    let cells = |event: &HeldEvent| {
+        vec![
+            event.event.to_string(),
+            event.bounce.to_string(),
+            event.received_at.to_string(),
+            event.recipient.clone(),
+            event.class.clone(),
+            event.change.clone(),
+            event.evidence.clone(),
+        ]
+    };
+    let headings = ["event", "bounce", "received", "recipient", "class", "change", "evidence"];
+    output::rows(out, &headings, events.iter().map(cells).collect(), true)
+}
+
+async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict) -> anyhow::Result<ExitCode> {
+    let access = if arguments.dry_run { Access::Read } else { Access::Write };
+    let config = Config::load(config)?;
+    let store = open_store(&config, access).await?;
+    let mut ids = arguments.ids.clone();
+    if arguments.all {
+        ids = store.holds(false).await?.iter().rev().map(|hold| hold.id).collect();
+    }
+    let mut out = output::stdout();
+    let mut all_settled = true;
+    for id in ids {
+        let (settled, done) = match store.hold(id).await? {
+            None => (Settled { hold: id, state: "no such hold", events: 0, suppressed: None }, false),
+            Some(hold) if hold.state != "open" => {
+                (Settled { hold: id, state: "settled already", events: 0, suppressed: None }, false)
+            }
+            Some(hold) if arguments.dry_run => {
+                let state = match verdict {
+                    HoldVerdict::Release => "would be released",
+                    HoldVerdict::Discard => "would be discarded",
+                };
+                (Settled { hold: id, state, events: hold.waiting.unsigned_abs(), suppressed: None }, true)
+            }
+            Some(_) => settle_all(&store, id, verdict).await?,
+        };
+        all_settled &= done;
+        if arguments.json {
+            output::json_line(&mut out, &settled)?;
+        } else {
+            let suppressed = settled.suppressed.filter(|_| verdict == HoldVerdict::Release);
+            let suppressed = suppressed.map(|count| format!(", {count} suppress")).unwrap_or_default();
+            let events =
+                if done { format!(", {} events{suppressed}", settled.events) } else { String::new() };
+            writeln!(out, "hold {id}: {}{events}", settled.state)?;
+        }
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(if all_settled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Settles a hold step by step until it is closed; true when this command closed it.
+async fn settle_all(
+    store: &SqliteStore,
+    id: i64,
+    verdict: HoldVerdict,
+) -> anyhow::Result<(Settled<'static>, bool)> {
+    let state = match verdict {
+        HoldVerdict::Release => "released",
+        HoldVerdict::Discard => "discarded",
+    };
+    let (mut events, mut suppressed) = (0, 0);
+    loop {
+        let settling = HoldSettling { id, verdict, by: person(), at: Timestamp::now(), limit: AT_ONCE };
+        let Some(step) = store.settle_hold(settling).await? else {
+            // Somebody else closed it meanwhile.
+            let settled =
+                Settled { hold: id, state: "settled already", events, suppressed: Some(suppressed) };
+            return Ok((settled, false));
+        };
+        events += step.events;
+        suppressed += step.suppressed;
+        if step.closed {
+            return Ok((Settled { hold: id, state, events, suppressed: Some(suppressed) }, true));
+        }
+    }
+}

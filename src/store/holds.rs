@@ -1,0 +1,106 @@
+//! What waits because far more than usual would be suppressed, and what becomes of it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A hold: suppressions of one key that wait for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// Its number.
+    pub id: i64,
+    /// What the key is: `domain`, `remote_mta`, `rule`.
+    pub kind: String,
+    /// The key.
+    pub name: String,
+    /// The time of the first event that waits.
+    pub opened_at: Timestamp,
+    /// The numbers, in words.
+    pub why: String,
+    /// Only suppressions wait that may end by themselves.
+    pub recheckable_only: bool,
+    /// `open`, `released` or `discarded`.
+    pub state: String,
+    /// How many events it has held.
+    pub held: i64,
+    /// How many of them wait now.
+    pub waiting: i64,
+    /// When a person settled it.
+    pub settled_at: Option<Timestamp>,
+    /// Who.
+    pub settled_by: Option<String>,
+}
+
+/// An event that a hold has held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldEvent {
+    /// The event's number.
+    pub event: i64,
+    /// The message's number.
+    pub bounce: i64,
+    /// When it was taken.
+    pub received_at: Timestamp,
+    /// The address it is about.
+    pub recipient: String,
+    /// Our conclusion.
+    pub class: String,
+    /// The code that decided.
+    pub effective_status: Option<String>,
+    /// The rule that decided.
+    pub rule: String,
+    /// The text that decided.
+    pub evidence: String,
+    /// The host that said it.
+    pub remote_mta: Option<String>,
+    /// What it has done to the list: `held` while it waits.
+    pub change: String,
+}
+
+/// What a person says about a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldVerdict {
+    /// Its events do what they would have done when they came in.
+    Release,
+    /// Its events never do anything.
+    Discard,
+}
+
+/// A hold to settle, a bounded number of its events at once.
+#[derive(Debug, Clone)]
+pub struct HoldSettling {
+    /// Its number.
+    pub id: i64,
+    /// What becomes of it.
+    pub verdict: HoldVerdict,
+    /// Who says so.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// At most so many events in this transaction.
+    pub limit: u32,
+}
+
+/// What a step of settling a hold did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HoldSettled {
+    /// Events settled in it.
+    pub events: u64,
+    /// Those of them that suppress their address now.
+    pub suppressed: u64,
+    /// Nothing waits any more: the hold is closed.
+    pub closed: bool,
+}
+
+/// Something that was begun to be held, for the operator's eyes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// The number of the hold.
+    pub hold: i64,
+    /// What its key is.
+    pub kind: &'static str,
+    /// Its key.
+    pub name: String,
+    /// The numbers, in words.
+    pub why: String,
+    /// How many events it has held.
+    pub held: i64,
+}

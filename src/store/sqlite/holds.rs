@@ -1,0 +1,174 @@
+//! Holds: what waits, and what a person says about it.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+
+use super::super::{
+    AuditOrigin, EventChange, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, StoreError,
+};
+use super::apply::{Subject, apply, corrupt, decide, said};
+use super::audit::Cause;
+use super::breaker::{self, Judge};
+use super::read::{failed, maybe_time, time};
+use super::written;
+
+/// Holds, the newest first: the open ones, all of them, or one.
+pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Result<Vec<Hold>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting FROM holds
+         WHERE (?1 OR state = 'open') AND (?2 IS NULL OR id = ?2) ORDER BY id DESC",
+    )
+    .bind(all)
+    .bind(id)
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(to_hold).collect()
+}
+
+/// What a hold has held, the oldest first.
+pub(super) async fn held(
+    pool: &SqlitePool,
+    id: i64,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<HeldEvent>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM events WHERE hold = ?1 AND id > ?2 ORDER BY id LIMIT ?3")
+        .bind(id)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(to_held).collect()
+}
+
+fn to_hold(row: &SqliteRow) -> Result<Hold, StoreError> {
+    Ok(Hold {
+        id: row.try_get("id")?,
+        kind: row.try_get("kind")?,
+        name: row.try_get("name")?,
+        opened_at: time(row, "opened_at")?,
+        why: row.try_get("why")?,
+        recheckable_only: row.try_get("recheckable")?,
+        state: row.try_get("state")?,
+        held: row.try_get("held")?,
+        waiting: row.try_get("waiting")?,
+        settled_at: maybe_time(row, "settled_at")?,
+        settled_by: row.try_get("settled_by")?,
+    })
+}
+
+fn to_held(row: &SqliteRow) -> Result<HeldEvent, StoreError> {
+    Ok(HeldEvent {
+        event: row.try_get("id")?,
+        bounce: row.try_get("message")?,
+        received_at: time(row, "received_at")?,
+        recipient: row.try_get("recipient")?,
+        class: row.try_get("class")?,
+        effective_status: row.try_get("effective_status")?,
+        rule: row.try_get("rule")?,
+        evidence: row.try_get("evidence")?,
+        remote_mta: row.try_get("remote_mta")?,
+        change: row.try_get("change")?,
+    })
+}
+
+/// Settles some events of an open hold, and closes it with the last of them.
+pub(super) async fn settle(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    settling: HoldSettling,
+) -> Result<Option<HoldSettled>, sqlx::Error> {
+    let open: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM holds WHERE id = ?1 AND state = 'open')")
+            .bind(settling.id)
+            .fetch_one(&mut *connection)
+            .await?;
+    if !open {
+        return Ok(None);
+    }
+    let mut settled = match settling.verdict {
+        HoldVerdict::Release => release(connection, judge, &settling).await?,
+        HoldVerdict::Discard => discard(connection, &settling).await?,
+    };
+    // Fewer than asked for: in this transaction nobody else adds one.
+    settled.closed = settled.events < u64::from(settling.limit);
+    if settled.closed {
+        let state = match settling.verdict {
+            HoldVerdict::Release => "released",
+            HoldVerdict::Discard => "discarded",
+        };
+        sqlx::query("UPDATE holds SET state = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
+            .bind(settling.id)
+            .bind(state)
+            .bind(written(settling.at))
+            .bind(&settling.by)
+            .execute(connection)
+            .await?;
+    }
+    Ok(Some(settled))
+}
+
+async fn discard(
+    connection: &mut SqliteConnection,
+    settling: &HoldSettling,
+) -> Result<HoldSettled, sqlx::Error> {
+    let discarded = sqlx::query(
+        "UPDATE events SET change = 'discarded', settled_at = ?2, settled_by = ?3 WHERE id IN
+             (SELECT id FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?4)",
+    )
+    .bind(settling.id)
+    .bind(written(settling.at))
+    .bind(&settling.by)
+    .bind(settling.limit)
+    .execute(connection)
+    .await?;
+    Ok(HoldSettled { events: discarded.rows_affected(), suppressed: 0, closed: false })
+}
+
+/// Each event is decided as of its own time, by what stands now: nothing that stands is shortened.
+async fn release(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    settling: &HoldSettling,
+) -> Result<HoldSettled, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?2",
+    )
+    .bind(settling.id)
+    .bind(settling.limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    let cause = Cause {
+        origin: AuditOrigin::Hold,
+        actor: Some(settling.by.clone()),
+        at: Some(settling.at),
+        why: Some(format!("hold {} released", settling.id)),
+    };
+    let mut settled = HoldSettled::default();
+    for row in &rows {
+        let event: i64 = row.try_get("id")?;
+        let subject = Subject::stored(row)?;
+        let text: String = row.try_get("received_at")?;
+        let received_at: Timestamp = text.parse().map_err(|_| corrupt("received_at", &text))?;
+        let change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
+        apply(connection, &subject, event, received_at, &change, &cause).await?;
+        let said = said(&change);
+        if said == EventChange::Suppressed {
+            // What a person lets through belongs to what is usual.
+            breaker::count(connection, judge, &subject, received_at).await?;
+            settled.suppressed += 1;
+        }
+        sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
+            .bind(event)
+            .bind(said.as_str())
+            .bind(written(settling.at))
+            .bind(&settling.by)
+            .execute(&mut *connection)
+            .await?;
+        settled.events += 1;
+    }
+    Ok(settled)
+}
