@@ -37,11 +37,11 @@ fn suppressed(home: &Home, address: &str) -> bool {
 fn what_waits_is_listed_and_filtered() {
     let home = waiting();
     let listed = lines(&home, &["quarantine", "list"]);
-    assert_eq!(listed[0], "event\tbounce\treceived\trecipient\tclass\tdecision\ttrust\tclient");
+    assert_eq!(listed[0], "event\tbounce\treceived\trecipient\tclass\tdecision\ttrust\tstream\tclient");
     let cells: Vec<_> = listed[1].split('\t').collect();
     assert_eq!((cells[0], cells[1], cells[3]), ("1", "1", "dead@example.net"));
     assert_eq!(cells[4..7], ["recipient_unknown", "suppress", "unsigned"]);
-    assert!(cells[7].starts_with("127.0.0.1:"), "{cells:?}");
+    assert!(cells[8].starts_with("127.0.0.1:"), "{cells:?}");
     for (filter, value, found) in [
         ("--domain", "Example.NET", 2),
         ("--recipient", "FULL@example.org", 1),

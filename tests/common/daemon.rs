@@ -122,6 +122,15 @@ impl Home {
     pub(crate) fn start(&self) -> Daemon {
         Daemon::start(self.command(&["serve"]))
     }
+
+    /// The same with a single listener, which speaks LMTP.
+    pub(crate) fn start_lmtp(&self) -> Daemon {
+        let listener = b"[[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\n";
+        let file = self.file("lmtp.toml", listener);
+        let mut command = self.command(&["serve", "--config", file.to_str().expect("UTF-8")]);
+        command.env("DSND_SMTP_LISTEN", "");
+        Daemon::start(command)
+    }
 }
 
 /// Every line as JSON.
@@ -151,8 +160,9 @@ impl Daemon {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Ok(entry) = serde_json::from_str::<Value>(&line)
                     && entry["message"] == "accepting SMTP connections"
+                    && entry["proxied"] == false
                 {
-                    // The first TCP one: Unix sockets have paths.
+                    // The first TCP one that a client can use as it is: Unix sockets have paths.
                     let address = entry["address"].as_str().and_then(|text| text.parse().ok());
                     let _ = address.map(|address| found.send(address));
                 }

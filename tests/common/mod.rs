@@ -5,13 +5,11 @@
 mod client;
 mod daemon;
 mod database;
-mod lmtp;
 mod tls;
 
 pub(crate) use client::{Agreed, Client, Reply};
 pub(crate) use daemon::{Daemon, Home, json_lines};
 pub(crate) use database::Database;
-pub(crate) use lmtp::LmtpServer;
 pub(crate) use tls::{Authority, Pair, client_config, put};
 
 use std::io::Write;

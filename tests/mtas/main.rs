@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{Home, LmtpServer, OUR_ADDRESS, OUR_DOMAIN, hard_bounce, readme_block, say};
+use common::{Home, OUR_ADDRESS, OUR_DOMAIN, hard_bounce, readme_block, say};
 use tempfile::TempDir;
 
 /// A program of a system administrator's, which need not be where an ordinary user looks.
@@ -130,7 +130,7 @@ fn exim_hands_bounces_over_by_smtp() {
 fn exim_hands_bounces_over_by_lmtp_and_hears_of_each_recipient() {
     let Some(exim) = Exim::find() else { return };
     let home = Home::new();
-    let server = LmtpServer::start(&home);
+    let server = home.start_lmtp();
     let transport = shown("dsnd_lmtp:").replace("2524", &server.address().port().to_string());
     let router = shown("to_dsnd:").replace("dsnd_smtp", "dsnd_lmtp");
     let second = format!("bounces+two@{OUR_DOMAIN}");

@@ -1,6 +1,6 @@
 //! The other two ways from Postfix to dsnd: LMTP, and a pipe as the README shows it.
 
-use crate::common::{Home, LmtpServer, OUR_ADDRESS, OUR_DOMAIN, readme_block, wait_for};
+use crate::common::{Home, OUR_ADDRESS, OUR_DOMAIN, readme_block, wait_for};
 use crate::instance::{Installed, Postfix};
 use crate::remote::remote_host;
 
@@ -11,7 +11,7 @@ const REFUSED: [(&str, &str); 2] = [("nobody@example.net", ""), ("full@example.n
 fn bounces_come_over_lmtp() {
     let Some(installed) = Installed::find() else { return };
     let home = Home::new();
-    let server = LmtpServer::start(&home);
+    let server = home.start_lmtp();
     let dsnd = format!("lmtp:inet:[127.0.0.1]:{}", server.address().port());
     let postfix = Postfix::start(&installed, remote_host(), &dsnd, "");
     postfix.submit("lmtp", OUR_ADDRESS, &REFUSED);
