@@ -143,45 +143,100 @@ fn command(sent: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
-/// Holds the replies and the deliveries against what the client sent: one reply a line, every message that a plain
-/// decoder finds behind a 354, and nothing else.
+/// The count of a BDAT line, and whether it is the last one (RFC 3030 §2); a count beyond all reason is one that never
+/// comes.
+fn bdat(line: &str) -> Option<(usize, bool)> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (count, last) = match words[..] {
+        ["BDAT", count] => (count, false),
+        ["BDAT", count, "LAST"] => (count, true),
+        _ => return None,
+    };
+    count.bytes().all(|byte| byte.is_ascii_digit()).then(|| (count.parse().unwrap_or(usize::MAX), last))
+}
+
+/// Whether a CR or an LF stands outside a CRLF.
+fn has_bare_newlines(octets: &[u8]) -> bool {
+    let after = |at: usize| octets.get(at + 1);
+    octets.iter().enumerate().any(|(at, octet)| match octet {
+        b'\r' => after(at) != Some(&b'\n'),
+        b'\n' => at == 0 || octets[at - 1] != b'\r',
+        _ => false,
+    })
+}
+
+/// Holds the replies and the deliveries against what the client sent: one reply a line or chunk, every message that a
+/// plain decoder finds behind a 354 or that the chunks say, and nothing else.
 fn account(sent: &[u8], replies: &[(u16, Vec<String>)], cap: usize, reject: bool, sink: &Counting) {
+    let chunking = OFFERED.contains("CHUNKING");
     let mut replies = replies.iter().peekable();
     let received = sink.received.lock().unwrap();
     let mut received = received.iter();
+    // The reply to a whole message, which is delivered or refused for a reason.
+    let mut judged = |code: u16, octets: &[u8], bare_newlines: bool| {
+        if octets.len() > cap {
+            assert_eq!(code, 552, "too big");
+        } else if bare_newlines && reject {
+            assert_eq!(code, 550, "bare newlines");
+        } else {
+            let (envelope, delivered) = received.next().expect("the message is delivered");
+            assert_eq!(delivered, octets);
+            assert_eq!(envelope.bare_newlines, bare_newlines);
+            assert_eq!(code, if sink.full { 451 } else { 250 });
+        }
+    };
     assert_eq!(replies.next().expect("a greeting").0, 220);
-    let mut rest = sent;
-    let mut closed = false;
+    let (mut rest, mut chunks, mut closed) = (sent, Vec::new(), false);
     while let Some((line, after)) = command(rest).filter(|_| !closed) {
         rest = after;
         let line = line.map(String::from_utf8_lossy).unwrap_or_default().to_uppercase();
+        let chunk = bdat(&line).filter(|_| chunking);
+        if chunk.is_some_and(|(count, _)| count > rest.len()) {
+            // It never came whole: no reply, or an end at once to a count that nobody waits for.
+            if replies.next().is_some() {
+                assert_eq!(replies.next().map(|(code, _)| *code), Some(421), "{line:?}");
+            }
+            break;
+        }
         let (code, _) = replies.next().unwrap_or_else(|| panic!("no reply to {line:?}"));
+        if let Some((count, last)) = chunk {
+            chunks.extend_from_slice(&rest[..count]);
+            rest = &rest[count..];
+            match code {
+                503 | 554 => chunks.clear(), // no transaction that it could belong to
+                552 if !last => {
+                    assert!(chunks.len() > cap, "too big");
+                    chunks.clear();
+                }
+                _ if last => {
+                    let octets = std::mem::take(&mut chunks);
+                    judged(*code, &octets, has_bare_newlines(&octets));
+                }
+                _ => assert_eq!(*code, 250, "{line:?}"),
+            }
+        }
         match code {
             221 => {
                 assert!(line.starts_with("QUIT"), "{line:?} is no QUIT");
                 closed = true;
+            }
+            250 if chunk.is_none()
+                && ["EHLO", "HELO", "RSET", "MAIL"]
+                    .iter()
+                    .any(|verb| line.trim_start().starts_with(verb)) =>
+            {
+                chunks.clear();
             }
             354 => {
                 assert!(line.starts_with("DATA"), "{line:?} is no DATA");
                 let Some(decoded) = decode_data(rest) else { break };
                 rest = &rest[decoded.taken..];
                 let (code, _) = replies.next().expect("a reply to the message");
-                if decoded.octets.len() > cap {
-                    assert_eq!(*code, 552, "too big");
-                } else if decoded.bare_newlines && reject {
-                    assert_eq!(*code, 550, "bare newlines");
-                } else {
-                    let (envelope, octets) = received.next().expect("the message is delivered");
-                    assert_eq!(*octets, decoded.octets);
-                    assert_eq!(envelope.bare_newlines, decoded.bare_newlines);
-                    assert_eq!(*code, if sink.full { 451 } else { 250 });
-                }
+                judged(*code, &decoded.octets, decoded.bare_newlines);
             }
-            500..=503 | 555 => {
-                // It may have been one bad command too many.
-                let last = |(code, text): &&(u16, Vec<String>)| *code == 421 && text[0].starts_with("4.7.0");
-                closed = replies.next_if(last).is_some();
-            }
+            421 => closed = true,
+            // It may have been one bad command too many, or one after which nobody knows where a chunk ends.
+            500..=503 | 555 | 552 => closed = replies.next_if(|(code, _)| *code == 421).is_some(),
             _ => {}
         }
     }
@@ -212,13 +267,9 @@ fuzz_target!(|input: &[u8]| {
         assert!((1..=max_recipients).contains(&envelope.recipients.len()));
         assert!(octets.len() <= cap && octets.capacity() <= 2 * cap, "{} of {cap}", octets.capacity());
     }
-    // What follows a BDAT is no line, and what follows a STARTTLS is no SMTP: where they are served, the plain reading
-    // does not hold.
+    // What follows a STARTTLS is no SMTP: where it is served, the plain reading does not hold.
     let upper = sent.to_ascii_uppercase();
-    let served = |verb: &str, offer: &str| {
-        OFFERED.contains(offer) && upper.windows(verb.len()).any(|word| word == verb.as_bytes())
-    };
-    if !served("BDAT", "CHUNKING") && !served("STARTTLS", "STARTTLS") {
+    if !OFFERED.contains("STARTTLS") || !upper.windows(8).any(|word| word == b"STARTTLS") {
         account(sent, &replies, cap, reject, &sink);
     }
 });
