@@ -190,7 +190,8 @@ fn account(sent: &[u8], replies: &[(u16, Vec<String>)], cap: usize, reject: bool
     while let Some((line, after)) = command(rest).filter(|_| !closed) {
         rest = after;
         let line = line.map(String::from_utf8_lossy).unwrap_or_default().to_uppercase();
-        let chunk = bdat(&line).filter(|_| chunking);
+        // One with a control character in it is no command, and nobody knows where its octets end.
+        let chunk = bdat(&line).filter(|_| chunking && !line.contains(char::is_control));
         if chunk.is_some_and(|(count, _)| count > rest.len()) {
             // It never came whole: no reply, or an end at once to a count that nobody waits for.
             if replies.next().is_some() {
