@@ -115,27 +115,35 @@ impl fmt::Display for Mailbox {
 }
 
 /// The comparison form of any text that stands for a recipient; what is no mailbox (`x400;…`, a bare user
-/// name) is trimmed and lower-cased, so that it still equals itself.
+/// name) is taken out of its angle brackets and lower-cased, so that it still equals itself. The form of a form
+/// is the same.
 ///
 /// ```
 /// assert_eq!(dsnd::address::comparison_form(" <User+Tag@BÜCHER.example> "), "user+tag@xn--bcher-kva.example");
 /// ```
 #[must_use]
 pub fn comparison_form(text: &str) -> String {
-    match Mailbox::parse(text) {
-        Ok(mailbox) => mailbox.comparison_form(),
-        Err(_) => text.trim().trim_start_matches('<').trim_end_matches('>').to_lowercase(),
+    if let Ok(mailbox) = Mailbox::parse(text) {
+        return mailbox.comparison_form();
     }
+    let outside = |bracket: char| move |c: char| c == bracket || c.is_whitespace();
+    let bare = text.trim_start_matches(outside('<')).trim_end_matches(outside('>')).to_lowercase();
+    // Without what stood around it, or in fewer octets, it may be a mailbox.
+    Mailbox::parse(&bare).map_or(bare, |mailbox| mailbox.comparison_form())
 }
 
-/// A domain in lower case and A-labels; one that IDNA refuses is lower-cased only. A trailing dot goes.
+/// A domain in lower case and A-labels; one that IDNA refuses, or makes something of that is no domain (a
+/// full-width `＠` becomes `@`), is lower-cased only. A trailing dot goes.
 #[must_use]
 pub fn domain_key(domain: &str) -> String {
     let domain = domain.trim_end_matches('.');
     if domain.starts_with('[') {
         return domain.to_lowercase();
     }
-    idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase())
+    let labels = idna::domain_to_ascii(domain).ok();
+    // U+3002 is a dot, too, once it is in A-labels.
+    let labels = labels.as_deref().map(|labels| labels.trim_end_matches('.'));
+    labels.filter(|labels| is_domain(labels)).map_or_else(|| domain.to_lowercase(), str::to_owned)
 }
 
 /// The domain of an address in its comparison form: what stands after the last `@`, or nothing.
@@ -287,6 +295,20 @@ mod tests {
             ("user@example.com.", "user@example.com"),
         ] {
             assert_eq!(comparison_form(left), comparison_form(right), "{left} and {right}");
+        }
+    }
+
+    #[test]
+    fn a_form_does_not_change_when_it_is_compared_again() {
+        for (text, form) in [
+            ("> >", ""),
+            ("< <User", "user"),
+            ("<<user@BÜCHER.example>>", "user@xn--bcher-kva.example"),
+            ("user@example。", "user@example"),
+            ("user@a＠b.example", "user@a＠b.example"),
+        ] {
+            assert_eq!(comparison_form(text), form, "{text}");
+            assert_eq!(comparison_form(form), form, "{text}");
         }
     }
 

@@ -23,7 +23,8 @@ fn root() -> &'static Path {
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        // What a build left behind is none of ours.
+        if path.is_dir() && path.file_name() != Some("target".as_ref()) {
             rust_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);

@@ -212,7 +212,10 @@ impl Rules {
             }
         };
         let loaded = Self { rules, automata };
-        for (rule, file) in loaded.rules.iter().zip(&files) {
+        // The embedded rules keep their examples by themselves, which a test holds; the operator may decide otherwise
+        // about any line of theirs, and take the rule away that another one leans on.
+        let asked = |rule: &Rule| own == 0 || rule.by_operator;
+        for (rule, file) in loaded.rules.iter().zip(&files).filter(|(rule, _)| asked(rule)) {
             flaws.extend(loaded.check_examples(rule).into_iter().map(|what| flaw(file, &rule.id, what)));
         }
         if flaws.is_empty() { Ok(loaded) } else { Err(RuleError(flaws)) }
@@ -290,8 +293,6 @@ impl Rules {
                 Some(other) if other.id == rule.id => decided = true,
                 // Two rules may say the same of a line, as long as each decides some line of its own.
                 Some(other) if other.class == rule.class && other.severity == rule.severity => {}
-                // The operator may decide otherwise about what an embedded rule says.
-                Some(other) if other.by_operator && !rule.by_operator => decided = true,
                 // The operator's rules come first: this one had its turn.
                 Some(other) if rule.by_operator && !other.by_operator => {
                     wrong.push(format!("example {line:?} does not match; rule {} takes it", other.id))

@@ -82,6 +82,25 @@ fn the_operator_decides_before_the_embedded_rules_and_can_replace_one() {
     assert_eq!(replaced.len(), count);
 }
 
+#[test]
+fn a_rule_of_ones_own_may_leave_an_embedded_rule_nothing_to_decide() {
+    // It says of a line what the embedded rule behind it says.
+    let same = r#"
+        [[rule]]
+        id = "a"
+        class = "mailbox_full"
+        pattern = "(boîte|quota)"
+        examples = ["552 Boîte aux lettres pleine"]
+    "#;
+    load(same).unwrap();
+    // It says something else, and of every line.
+    let all = GOOD.replacen("no thanks", "", 1).replacen("[\"5.7.x\"]", "[]", 1);
+    load(&all.replacen("[\"550 5.1.1 No thanks\"]", "[]", 1)).unwrap();
+    // It stands in the place of one that kept lines from the rules behind it.
+    let never = GOOD.replacen("\"a\"", "\"fr.mailbox-full\"", 1);
+    load(&never).unwrap();
+}
+
 /// With all rules in one automaton this takes more than twenty times as long as with a few in each.
 #[test]
 fn a_text_made_of_what_rules_look_for_costs_little_more_than_any_other() {
