@@ -79,7 +79,7 @@ fn talk(
 ) -> (io::Result<Ended>, Vec<u8>) {
     let (server, client) = duplex(pipe);
     let (mut reader, mut writer) = split(client);
-    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)) };
+    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)).into() };
     let run = Connection::new(server, peer, sink, Arc::new(settings), CancellationToken::new()).run();
     let write = async {
         for chunk in chunks(sent, seed) {
