@@ -1,10 +1,13 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
+mod reload;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -19,6 +22,7 @@ use crate::ingest::{Ingest, IngestSettings};
 use crate::smtp::listener::Server;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Store, StoreError};
+use reload::Running;
 
 /// How often old raw messages are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
@@ -61,13 +65,15 @@ pub enum AppError {
     Impatient,
 }
 
-/// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes.
+/// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes. On
+/// SIGHUP it reads its configuration again.
 ///
 /// # Errors
 /// [`AppError`] when it cannot start, or was stopped by a second signal.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Signals::failed)?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let mut listeners = Vec::new();
     for address in &config.listen {
@@ -76,18 +82,28 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let store = Arc::new(open_store(&config).await?);
     describe(&config);
 
-    let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
-    let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()));
+    let server = Arc::new(Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()));
     let mut services = JoinSet::new();
     for listener in listeners {
         let server = Arc::clone(&server);
         services.spawn(async move { server.serve(listener).await });
     }
-    drop(server);
-    let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
+    let config = Arc::new(ArcSwap::from_pointee(config));
+    let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
 
-    let name = signals.next().await;
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server };
+    let name = loop {
+        tokio::select! {
+            name = signals.next() => break name,
+            _ = hangup.recv() => {
+                info!("reading the configuration again");
+                running.reload().await;
+            }
+        }
+    };
+    drop(running);
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
     shutdown.cancel();
     let ending = async {
@@ -129,6 +145,7 @@ pub fn ingest_settings(config: &Config) -> IngestSettings {
         trust_unsigned: config.trust_unsigned,
         max_recipients: config.store.max_recipients,
         mask_addresses: config.log.mask_addresses,
+        max_waiting: config.max_waiting,
     }
 }
 
@@ -176,8 +193,9 @@ fn describe(config: &Config) {
 }
 
 /// Drops raw messages whose time is over.
-async fn prune(store: Arc<SqliteStore>, keep_days: u32, shutdown: CancellationToken) {
+async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: CancellationToken) {
     loop {
+        let keep_days = config.load().store.raw_days;
         let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
         if let Ok(before) = Timestamp::now().checked_sub(kept) {
             let mut total = 0;
@@ -213,11 +231,14 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, AppError> {
-        let failed = |cause| AppError::System { what: "cannot receive signals", cause };
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(Self::failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Self::failed)?,
         })
+    }
+
+    fn failed(cause: std::io::Error) -> AppError {
+        AppError::System { what: "cannot receive signals", cause }
     }
 
     async fn next(&mut self) -> &'static str {

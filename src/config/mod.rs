@@ -1,5 +1,6 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
+mod limits;
 mod reader;
 mod return_path;
 mod streams;
@@ -29,8 +30,10 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Addresses to listen on, at least one.
     pub listen: Vec<SocketAddr>,
-    /// The SMTP service.
+    /// The SMTP service, with the limits of its clients.
     pub smtp: Settings,
+    /// Messages that may wait to be committed before new connections are turned away.
+    pub max_waiting: usize,
     /// Domains whose bounces come here.
     pub domains: Vec<String>,
     /// Which forward-paths are taken.
@@ -147,7 +150,9 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(name, text, environment);
         let listen = listen(&mut reader);
-        let smtp = smtp(&mut reader);
+        let mut smtp = smtp(&mut reader);
+        let (limits, max_waiting) = limits::limits(&mut reader, name, smtp.max_message_size);
+        smtp.limits = limits;
         let (domains, return_paths) = return_paths(&mut reader, name);
         let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
         let streams = streams::streams(&mut reader);
@@ -163,6 +168,7 @@ impl Config {
             file: None,
             listen,
             smtp,
+            max_waiting,
             domains,
             return_paths,
             trust_unsigned,
@@ -236,6 +242,7 @@ fn smtp(reader: &mut Reader) -> Settings {
         )),
         write_timeout: secs(reader.integer("smtp.write_timeout", seconds(default.write_timeout), 1..=3_600)),
         shutdown_grace: secs(reader.integer("smtp.shutdown_grace", seconds(default.shutdown_grace), 0..=600)),
+        limits: default.limits,
     }
 }
 

@@ -20,6 +20,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
     let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
+    let _ = limits::limits(&mut reader, "", 0);
     let _ =
         (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), trust_unsigned(&mut reader, "", &[]));
     for key in reader.known() {

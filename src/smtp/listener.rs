@@ -3,17 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use super::connection::{Connection, turn_away};
+use super::limits::{Counted, Notice};
+use super::reply::Reply;
 use super::session::replies;
 use super::settings::Settings;
 use super::{Peer, Sink};
@@ -41,27 +43,38 @@ pub async fn serve<K: Sink>(
     Server::new(sink, settings, shutdown).serve(listener).await
 }
 
-/// What all listeners of one service share: the sink, the settings and the connection limit.
+/// What all listeners of one service share: the sink, the settings and what is counted.
 #[derive(Debug)]
 pub struct Server<K> {
+    service: ArcSwap<Service<K>>,
+    door: Arc<Door>,
+    shutdown: CancellationToken,
+    /// Connections that are served.
+    places: Arc<AtomicUsize>,
+}
+
+/// What a session begins with, and keeps to its end.
+#[derive(Debug)]
+struct Service<K> {
     sink: Arc<K>,
     settings: Arc<Settings>,
-    shutdown: CancellationToken,
-    places: Arc<Semaphore>,
-    turned_away: Arc<Semaphore>,
 }
 
 impl<K: Sink> Server<K> {
     /// A service that ends when `shutdown` is cancelled.
     pub fn new(sink: Arc<K>, settings: Settings, shutdown: CancellationToken) -> Self {
-        let places = settings.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
-            sink,
-            settings: Arc::new(settings),
+            service: ArcSwap::from_pointee(Service { sink, settings: Arc::new(settings) }),
+            door: Arc::default(),
             shutdown,
-            places: Arc::new(Semaphore::new(places)),
-            turned_away: Arc::new(Semaphore::new(MAX_TURNED_AWAY)),
+            places: Arc::default(),
         }
+    }
+
+    /// Serves the connections that come from now on with another sink and other settings. Those that are there keep
+    /// theirs, and count.
+    pub fn replace(&self, sink: Arc<K>, settings: Settings) {
+        self.service.store(Arc::new(Service { sink, settings: Arc::new(settings) }));
     }
 
     /// Accepts and serves connections until the shutdown. Then idle sessions are told `421`, messages that are being
@@ -108,29 +121,39 @@ impl<K: Sink> Server<K> {
     }
 
     fn admit(&self, sessions: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
+        let service = self.service.load_full();
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         let span = info_span!("connection", connection, peer = %address);
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let _ = stream.set_nodelay(true); // replies are written in batches already
-            let peer = Peer { connection, address };
-            let session = Connection::new(
-                stream,
-                peer,
-                Arc::clone(&self.sink),
-                Arc::clone(&self.settings),
-                self.shutdown.clone(),
-            );
-            sessions.spawn(run(session, place).instrument(span));
-        } else if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
-            warn!(parent: &span, limit = self.settings.max_connections, "too many SMTP connections");
-            let limit = self.settings.write_timeout;
-            sessions.spawn(
-                async move {
-                    let _place = place;
-                    let _ = turn_away(stream, &replies::too_many_connections(), limit).await;
-                }
-                .instrument(span),
-            );
+        let limit = service.settings.max_connections;
+        let Some(place) = Place::take(&self.places, limit) else {
+            if let Some(times) = self.door.full.happened() {
+                warn!(parent: &span, limit, times, "too many SMTP connections");
+            }
+            return self.turn_away(sessions, &service, stream, replies::too_many_connections(), span);
+        };
+        if !service.sink.ready() {
+            if let Some(times) = self.door.busy.happened() {
+                warn!(parent: &span, times, "SMTP connections are asked to come back later");
+            }
+            return self.turn_away(sessions, &service, stream, replies::busy(), span);
+        }
+        let _ = stream.set_nodelay(true); // replies are written in batches already
+        let peer = Peer { connection, address };
+        let door = Arc::clone(&self.door);
+        sessions.spawn(session(stream, peer, service, door, self.shutdown.clone(), place).instrument(span));
+    }
+
+    fn turn_away(
+        &self,
+        sessions: &mut JoinSet<()>,
+        service: &Service<K>,
+        stream: TcpStream,
+        reply: Reply,
+        span: Span,
+    ) {
+        if let Some(place) = Place::take(&self.door.turned_away, MAX_TURNED_AWAY) {
+            let limit = service.settings.write_timeout;
+            sessions.spawn(say_and_close(stream, reply, limit, place).instrument(span));
         }
     }
 
@@ -140,19 +163,81 @@ impl<K: Sink> Server<K> {
                 log_panic(ended);
             }
         };
-        if timeout(self.settings.shutdown_grace, all_ended).await.is_err() {
+        let grace = self.service.load().settings.shutdown_grace;
+        if timeout(grace, all_ended).await.is_err() {
             warn!(sessions = sessions.len(), "SMTP sessions cut off: they did not end in time");
             sessions.abort_all();
         }
     }
 }
 
-async fn run<K: Sink>(connection: Connection<TcpStream, K>, place: OwnedSemaphorePermit) {
+/// What stands between accepting a connection and serving it.
+#[derive(Debug, Default)]
+struct Door {
+    counted: Counted,
+    /// Connections that are being told that they are not served.
+    turned_away: Arc<AtomicUsize>,
+    full: Notice,
+    busy: Notice,
+    refused: Notice,
+}
+
+/// One of a bounded number of places; free again when dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let one_more = |count| (count < limit).then_some(count + 1);
+        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(Arc::clone(taken)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection, unless its client has too many.
+async fn session<K: Sink>(
+    stream: TcpStream,
+    peer: Peer,
+    service: Arc<Service<K>>,
+    door: Arc<Door>,
+    shutdown: CancellationToken,
+    place: Place,
+) {
+    let settings = &service.settings;
+    // Here and not where it was accepted: from here on the peer is who the client is.
+    let client = match door.counted.admit(peer.address.ip(), &settings.limits) {
+        Ok(client) => client,
+        Err(refusal) => {
+            // One client's attempts never take the places of the others.
+            drop(place);
+            if let Some(times) = door.refused.happened() {
+                info!(?refusal, times, "too many SMTP connections from one address");
+            }
+            if let Some(place) = Place::take(&door.turned_away, MAX_TURNED_AWAY) {
+                say_and_close(stream, replies::refused(refusal), settings.write_timeout, place).await;
+            }
+            return;
+        }
+    };
     debug!("connected");
+    let connection =
+        Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown).of(client);
+    drop(service);
     match connection.run().await {
         Ok(ended) => debug!(?ended, "connection ended"),
         Err(error) => debug!(%error, "connection failed"),
     }
+    drop(place);
+}
+
+async fn say_and_close(stream: TcpStream, reply: Reply, limit: Duration, place: Place) {
+    let _ = turn_away(stream, &reply, limit).await;
     drop(place);
 }
 

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 pub use types::{
-    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Recorded, Suppression,
-    SuppressionFilter,
+    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
+    Suppression, SuppressionFilter,
 };
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
@@ -88,6 +88,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records a message with its events and applies them to the list, all in one transaction. Returns when
     /// that is committed and synced (contract 1). A message recorded before changes nothing (contract 2).
     fn record(&self, message: NewMessage) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
+
+    /// How busy the writers are.
+    fn pressure(&self) -> Pressure;
 
     /// The entry that suppresses an address (in comparison form) at `now`, if one does.
     fn suppression(

@@ -1,11 +1,22 @@
 //! What goes into a store and what comes out.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::classify::Classification;
 use crate::policy::Reason;
 use crate::returnpath::Trust;
+
+/// How busy a store's writers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pressure {
+    /// Writes that were asked for and are not committed yet.
+    pub waiting: usize,
+    /// How long the first write of the last commit waited for its end.
+    pub commit_latency: Duration,
+}
 
 /// A message on its way into the store.
 #[derive(Debug, Clone)]

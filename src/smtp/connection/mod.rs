@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span};
 
 use super::data::DataDecoder;
+use super::limits::{Client, Pace, Tarpit};
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
@@ -41,6 +42,8 @@ pub enum Ended {
     ClientLeft,
     /// The client took too long.
     Idle,
+    /// The client sent a message at less than the least pace.
+    TooSlow,
     /// The service goes down.
     ShutDown,
 }
@@ -59,6 +62,7 @@ pub struct Connection<T, K> {
     unread: std::ops::Range<usize>,
     output: Vec<u8>,
     messages: u64,
+    tarpit: Tarpit,
 }
 
 impl<T, K> Connection<T, K>
@@ -85,7 +89,14 @@ where
             unread: 0..0,
             output: Vec::new(),
             messages: 0,
+            tarpit: Tarpit::default(),
         }
+    }
+
+    /// The same for a client that is counted.
+    #[must_use]
+    pub fn of(self, client: Client) -> Self {
+        Self { session: self.session.of(client), ..self }
     }
 
     /// Runs the dialogue from the greeting to the end.
@@ -97,6 +108,7 @@ where
         let ended = self.dialogue().await?;
         match ended {
             Ended::Idle => self.say(&replies::idle()),
+            Ended::TooSlow => self.say(&replies::too_slow()),
             Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
             Ended::Closed => {}
@@ -115,7 +127,7 @@ where
             let sink = &self.sink;
             let step = self.session.line(line, |forward_path| sink.check_recipient(forward_path));
             for reply in &step.replies {
-                self.say(reply);
+                self.say_politely(reply).await?;
             }
             match step.next {
                 Next::Command => {}
@@ -160,8 +172,10 @@ where
     /// Reads the message after a 354, has it delivered, and says what became of it. A shutdown does not
     /// interrupt it.
     async fn message(&mut self) -> io::Result<Result<(), Ended>> {
-        let mut decoder = DataDecoder::new(self.settings.max_message_size);
+        let mut decoder = DataDecoder::within(self.settings.max_message_size, self.session.body());
         let latest = after(self.settings.message_timeout);
+        let least = if self.session.client().is_exempt() { 0 } else { self.settings.limits.min_rate };
+        let mut pace = Pace::new(least);
         loop {
             if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
                 self.unread.start += taken;
@@ -169,27 +183,35 @@ where
             }
             self.unread = 0..0;
             self.flush().await?;
-            let deadline = latest.min(after(self.settings.idle_timeout));
-            match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
+            let silent = latest.min(after(self.settings.idle_timeout));
+            let slow = pace.deadline().filter(|slow| *slow < silent);
+            match timeout_at(slow.unwrap_or(silent), self.fill(DATA_BUFFER)).await {
                 Ok(filled) => {
                     if !filled? {
                         return Ok(Err(Ended::ClientLeft));
                     }
+                    pace.came(self.unread.len());
                 }
-                Err(_) => return Ok(Err(Ended::Idle)),
+                Err(_) => return Ok(Err(if slow.is_some() { Ended::TooSlow } else { Ended::Idle })),
             }
         }
         self.messages += 1;
-        let reply = match self.session.message(decoder.finish()) {
+        // Held until the message is stored, or dropped.
+        let (message, _reservation) = decoder.finish_with();
+        let reply = match self.session.message(message) {
             Received::Refused(reply) => reply,
             Received::Deliver(envelope, octets) => {
                 self.flush().await?;
+                if self.unread.is_empty() {
+                    self.input = Box::default(); // nothing is read for as long as the store takes
+                    self.unread = 0..0;
+                }
                 let span = info_span!("message", number = self.messages, octets = octets.len());
                 replies::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
             }
         };
         debug!(%reply, "message");
-        self.say(&reply);
+        self.say_politely(&reply).await?;
         Ok(Ok(()))
     }
 
@@ -206,6 +228,19 @@ where
 
     fn say(&mut self, reply: &Reply) {
         reply.write_to(&mut self.output);
+    }
+
+    /// Says it after a while, where the client has made many mistakes. A shutdown ends the while.
+    async fn say_politely(&mut self, reply: &Reply) -> io::Result<()> {
+        if reply.is_permanent() && !self.session.client().is_exempt() {
+            let held_back = self.tarpit.error(self.settings.limits.tarpit);
+            if !held_back.is_zero() {
+                self.flush().await?;
+                let _ = timeout(held_back, self.shutdown.cancelled()).await;
+            }
+        }
+        self.say(reply);
+        Ok(())
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -4,6 +4,8 @@
 //! `CR.CR`, `LF.CRLF`, `CRLF.LF`, `CRLF.CR` …) is data: a server that takes one of these for the end can be made
 //! to run the rest of a message as commands (SMTP smuggling, CVE-2023-51764).
 
+use super::limits::memory::Reservation;
+
 /// The smallest buffer a message gets when its first octet arrives.
 const FIRST_ALLOCATION: usize = 8 * 1024;
 
@@ -19,6 +21,8 @@ pub enum Message {
     },
     /// It was larger than the cap; nothing of it was kept.
     TooBig,
+    /// There was no memory left for it; nothing of it was kept.
+    NoRoom,
 }
 
 /// Where in a line the decoder is.
@@ -43,14 +47,36 @@ pub struct DataDecoder {
     max_size: usize,
     state: State,
     bare_newlines: bool,
-    too_big: bool,
+    dropped: Option<Dropped>,
+    reservation: Reservation,
+}
+
+/// Why nothing more of a message is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dropped {
+    TooBig,
+    NoRoom,
 }
 
 impl DataDecoder {
     /// A decoder for a message of at most `max_size` octets, dots decoded.
     #[must_use]
-    pub const fn new(max_size: usize) -> Self {
-        Self { octets: Vec::new(), max_size, state: State::LineStart, bare_newlines: false, too_big: false }
+    pub fn new(max_size: usize) -> Self {
+        Self::within(max_size, Reservation::default())
+    }
+
+    /// The same, with memory asked for before the message grows. What `reservation` cannot hold is read and
+    /// dropped: [`Message::NoRoom`].
+    #[must_use]
+    pub const fn within(max_size: usize, reservation: Reservation) -> Self {
+        Self {
+            octets: Vec::new(),
+            max_size,
+            state: State::LineStart,
+            bare_newlines: false,
+            dropped: None,
+            reservation,
+        }
     }
 
     /// Takes bytes from the front of `input`. `Some(n)`: the message ended after `n` of them, what follows are
@@ -101,25 +127,39 @@ impl DataDecoder {
     /// The message, once [`DataDecoder::feed`] has found its end.
     #[must_use]
     pub fn finish(self) -> Message {
-        if self.too_big {
-            return Message::TooBig;
-        }
-        Message::Complete { octets: self.octets, bare_newlines: self.bare_newlines }
+        self.finish_with().0
+    }
+
+    /// The message, and what it holds of the memory: to be kept as long as the message is.
+    #[must_use]
+    pub fn finish_with(self) -> (Message, Reservation) {
+        let message = match self.dropped {
+            Some(Dropped::TooBig) => Message::TooBig,
+            Some(Dropped::NoRoom) => Message::NoRoom,
+            None => Message::Complete { octets: self.octets, bare_newlines: self.bare_newlines },
+        };
+        (message, self.reservation)
+    }
+
+    fn drop_it(&mut self, why: Dropped) {
+        self.dropped = Some(why);
+        self.octets = Vec::new();
+        self.reservation.clear();
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        if self.too_big {
-            return;
-        }
         let needed = self.octets.len() + bytes.len();
-        if needed > self.max_size {
-            self.too_big = true;
-            self.octets = Vec::new();
-            return;
+        match self.dropped {
+            None if needed > self.max_size => return self.drop_it(Dropped::TooBig),
+            None => {}
+            Some(_) => return,
         }
         if needed > self.octets.capacity() {
             // Doubling as `Vec` does, but never beyond the cap.
             let wanted = needed.max(self.octets.capacity() * 2).max(FIRST_ALLOCATION).min(self.max_size);
+            if !self.reservation.grow_to(wanted) {
+                return self.drop_it(Dropped::NoRoom);
+            }
             self.octets.reserve_exact(wanted - self.octets.len());
         }
         self.octets.extend_from_slice(bytes);

@@ -9,6 +9,8 @@ use tracing::debug;
 
 use super::command::{Command, CommandError, MailParameters, RcptParameters};
 use super::data::Message;
+use super::limits::Client;
+use super::limits::memory::Reservation;
 use super::line::Line;
 use super::reply::Reply;
 use super::settings::{BareNewline, Settings};
@@ -58,6 +60,7 @@ struct Transaction {
 pub struct Session {
     settings: Arc<Settings>,
     peer: Peer,
+    client: Client,
     helo: Option<String>,
     transaction: Option<Transaction>,
     /// The last MAIL was refused: what a pipelining client sent after it is out of sequence without its fault.
@@ -66,10 +69,29 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session at its start.
+    /// A session at its start, of a client that nothing is counted for.
     #[must_use]
-    pub const fn new(settings: Arc<Settings>, peer: Peer) -> Self {
-        Self { settings, peer, helo: None, transaction: None, mail_refused: false, bad_commands: 0 }
+    pub fn new(settings: Arc<Settings>, peer: Peer) -> Self {
+        let client = Client::default();
+        Self { settings, peer, client, helo: None, transaction: None, mail_refused: false, bad_commands: 0 }
+    }
+
+    /// The same for a client that is.
+    #[must_use]
+    pub fn of(self, client: Client) -> Self {
+        Self { client, ..self }
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// An account for the message that DATA announced.
+    #[must_use]
+    pub fn body(&self) -> Reservation {
+        self.client.body(&self.settings.limits, self.settings.max_message_size)
     }
 
     /// What the server says first (RFC 5321 §3.1).
@@ -116,6 +138,7 @@ impl Session {
             self.transaction.take().expect("a message comes only after DATA was answered with 354");
         match message {
             Message::TooBig => Received::Refused(replies::too_big()),
+            Message::NoRoom => Received::Refused(replies::no_room()),
             Message::Complete { bare_newlines: true, .. }
                 if self.settings.bare_newline == BareNewline::Reject =>
             {
@@ -193,6 +216,15 @@ impl Session {
         if parameters.size.is_some_and(|size| size > cap) {
             self.mail_refused = true;
             return ok(replies::too_big()); // RFC 1870 §6.1
+        }
+        // Not set aside: a client that announces much and sends nothing would take it from the others.
+        if !self.body().could_hold(parameters.size.unwrap_or(1).max(1)) {
+            self.mail_refused = true;
+            return ok(replies::no_room()); // RFC 1870 §6.1
+        }
+        if !self.client.may_send(&self.settings.limits) {
+            self.mail_refused = true;
+            return ok(replies::too_many_messages());
         }
         self.mail_refused = false;
         self.transaction = Some(Transaction {

@@ -1,6 +1,7 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
 mod apply;
+mod gauge;
 mod open;
 mod people;
 mod place;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, ManualEntry, NewMessage, Recorded, Store, StoreError, Suppression,
+    Bounce, BounceFilter, ManualEntry, NewMessage, Pressure, Recorded, Store, StoreError, Suppression,
     SuppressionFilter,
 };
 use crate::policy::Policy;
@@ -47,6 +48,13 @@ impl SqliteStore {
         Ok(Self { readers, writer })
     }
 
+    /// Thresholds and terms for what is recorded from now on. A store that was opened for reading has none.
+    pub fn set_policy(&self, policy: Policy) {
+        if let Some(writer) = &self.writer {
+            writer.set_policy(policy);
+        }
+    }
+
     /// Lets the writer finish what it has, then closes the file, which folds the write-ahead log into it.
     pub async fn close(self) {
         self.readers.close().await;
@@ -65,6 +73,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
         self.writer()?.record(message).await
+    }
+
+    fn pressure(&self) -> Pressure {
+        self.writer.as_ref().map_or_else(Pressure::default, Writer::pressure)
     }
 
     async fn suppression(

@@ -1,14 +1,18 @@
 //! The one writer: jobs come in over a queue and are committed in groups, one sync for many (contract 7).
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::super::{ManualEntry, NewMessage, Recorded, StoreError};
+use super::super::{ManualEntry, NewMessage, Pressure, Recorded, StoreError};
+use super::gauge::Gauge;
 use super::place::Place;
 use super::{open, people, record};
 use crate::policy::Policy;
@@ -32,6 +36,7 @@ type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 /// A job: its work, its result until the commit, and who waits for it.
 struct Task<R> {
     events: usize,
+    queued: Instant,
     operation: Option<Operation<R>>,
     result: Option<Result<R, StoreError>>,
     done: Option<oneshot::Sender<Result<R, StoreError>>>,
@@ -41,6 +46,8 @@ struct Task<R> {
 trait Job: Send {
     /// How many rows it writes, roughly.
     fn events(&self) -> usize;
+    /// When it was asked for.
+    fn queued(&self) -> Instant;
     /// Does the work. An error that waiting may mend comes back; any other becomes the job's result, and the
     /// answer is then `Ok(false)`: undo what it wrote.
     fn run<'c>(
@@ -57,6 +64,10 @@ trait Job: Send {
 impl<R: Send + 'static> Job for Task<R> {
     fn events(&self) -> usize {
         self.events
+    }
+
+    fn queued(&self) -> Instant {
+        self.queued
     }
 
     fn run<'c>(
@@ -96,14 +107,28 @@ impl<R: Send + 'static> Job for Task<R> {
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
     task: JoinHandle<()>,
+    policy: Arc<ArcSwap<Policy>>,
+    gauge: Arc<Gauge>,
 }
 
 impl Writer {
     /// Starts the task; it connects when the first job comes.
     pub(super) fn start(options: &SqliteConnectOptions, policy: Policy) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(open::writer_options(options), policy, jobs));
-        Self { queue, task }
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let gauge = Arc::<Gauge>::default();
+        let options = open::writer_options(options);
+        let task = tokio::spawn(run(options, Arc::clone(&policy), jobs, Arc::clone(&gauge)));
+        Self { queue, task, policy, gauge }
+    }
+
+    /// Groups from the next one on go by this.
+    pub(super) fn set_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        self.gauge.read()
     }
 
     pub(super) async fn close(self) {
@@ -136,17 +161,30 @@ impl Writer {
     async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
         let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
         let (done, result) = oneshot::channel();
-        let task = Task { events, operation: Some(operation), result: None, done: Some(done) };
+        let _waits = self.gauge.enter();
+        let task = Task {
+            events,
+            queued: Instant::now(),
+            operation: Some(operation),
+            result: None,
+            done: Some(done),
+        };
         self.queue.send(Box::new(task)).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 }
 
-async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn run(
+    options: SqliteConnectOptions,
+    policy: Arc<ArcSwap<Policy>>,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    gauge: Arc<Gauge>,
+) {
     let mut connection: Option<(SqliteConnection, Place)> = None;
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = jobs.recv().await {
         let mut events = first.events();
+        let queued = first.queued();
         group.push(first);
         while group.len() < GROUP
             && events < GROUP_EVENTS
@@ -164,6 +202,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
         };
         match open {
             Ok((mut open, mut place)) => {
+                let policy = policy.load_full();
                 if commit_group(&mut open, &mut place, &policy, &mut group).await {
                     connection = Some((open, place));
                 } else {
@@ -177,6 +216,7 @@ async fn run(options: SqliteConnectOptions, policy: Policy, mut jobs: mpsc::Rece
                 fail_all(&mut group, &cause);
             }
         }
+        gauge.committed(queued.elapsed());
     }
     if let Some((open, _)) = connection {
         let _ = open.close().await;

@@ -1,0 +1,135 @@
+//! Taking up a changed configuration while running: all of it or nothing, and only for what comes from then on.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::{error, info, warn};
+
+use super::ingest_settings;
+use crate::classify::{Classifier, ClassifierError};
+use crate::config::{Config, ConfigError};
+use crate::ingest::Ingest;
+use crate::smtp::listener::Server;
+use crate::store::sqlite::SqliteStore;
+
+/// What runs, as far as a new configuration can change it.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// The configuration that holds; other work asks here each time.
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) ingest: Arc<Ingest<SqliteStore>>,
+    pub(super) server: Arc<Server<Ingest<SqliteStore>>>,
+}
+
+/// Why everything stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Rules(#[from] ClassifierError),
+    #[error("reading it was cut off: {0}")]
+    CutOff(#[from] tokio::task::JoinError),
+}
+
+impl Running {
+    /// Reads the configuration, the rules and the keys again, and logs what came of it. Where anything in them is
+    /// wrong, all of that is logged, and what holds goes on holding. Sessions that are there end as they began.
+    pub(super) async fn reload(&mut self) {
+        match self.take_up().await {
+            Ok(stays) => {
+                for key in stays {
+                    warn!(key, "changed, but this needs a restart; the old value stays");
+                }
+                info!("configuration, rules and keys were read again and hold for new connections");
+            }
+            Err(ReloadError::Config(ConfigError::Wrong(problems))) => {
+                for problem in &problems {
+                    error!(place = problem.place, key = problem.key, what = problem.what, "wrong");
+                }
+                error!(
+                    problems = problems.len(),
+                    "the new configuration is wrong; the last good one goes on holding"
+                );
+            }
+            Err(cause) => {
+                error!(error = %cause, "the new configuration is wrong; the last good one goes on holding");
+            }
+        }
+    }
+
+    /// First everything that can fail, then everything that cannot. The keys that need a restart come back.
+    async fn take_up(&mut self) -> Result<Vec<&'static str>, ReloadError> {
+        let old = self.config.load_full();
+        let file = old.file.clone();
+        let (mut config, classifier) = tokio::task::spawn_blocking(move || {
+            let config = Config::load(file.as_deref())?;
+            let classifier = Classifier::with_rules(&config.rules)?;
+            Ok::<_, ReloadError>((config, classifier))
+        })
+        .await??;
+        let stays = keep_what_stays(&old, &mut config);
+
+        self.store.set_policy(config.policy.clone());
+        self.ingest = Arc::new(self.ingest.with(Arc::new(classifier), ingest_settings(&config)));
+        self.server.replace(Arc::clone(&self.ingest), config.smtp.clone());
+        self.config.store(Arc::new(config));
+        Ok(stays)
+    }
+}
+
+/// Puts the old values back where a running program cannot take up new ones, and names their keys.
+fn keep_what_stays(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    fn keep<T: PartialEq + Clone>(stays: &mut Vec<&'static str>, key: &'static str, old: &T, new: &mut T) {
+        if old != new {
+            *new = old.clone();
+            stays.push(key);
+        }
+    }
+    let mut stays = Vec::new();
+    let kept = &mut stays;
+    keep(kept, "smtp.listen", &old.listen, &mut new.listen);
+    keep(kept, "store.path", &old.store.path, &mut new.store.path);
+    keep(kept, "store.busy_timeout", &old.store.busy_timeout, &mut new.store.busy_timeout);
+    keep(kept, "log.level", &old.log.level, &mut new.log.level);
+    keep(kept, "log.format", &old.log.format, &mut new.log.format);
+    if kept.contains(&"smtp.listen") {
+        // What may be believed was judged by addresses that nobody listens on yet.
+        keep(kept, "return_path.trust_unsigned", &old.trust_unsigned, &mut new.trust_unsigned);
+    }
+    stays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse("t.toml", text, std::iter::empty()).unwrap()
+    }
+
+    #[test]
+    fn what_needs_a_restart_stays_and_is_named() {
+        let old = parse("");
+        let mut same = parse("[policy]\nhard_days = 7\n[log]\naddresses = \"masked\"\n");
+        assert_eq!(keep_what_stays(&old, &mut same), [""; 0]);
+        let mut new = parse(
+            "[smtp]\nlisten = [\"127.0.0.1:25\"]\nmax_connections = 7\n[store]\npath = \"b.db\"\nraw_days = 3\n\
+             busy_timeout = 9\n[log]\nlevel = \"debug\"\nformat = \"json\"\n",
+        );
+        let stays = keep_what_stays(&old, &mut new);
+        assert_eq!(stays, ["smtp.listen", "store.path", "store.busy_timeout", "log.level", "log.format"]);
+        assert_eq!((&new.listen, &new.store.path, &new.log), (&old.listen, &old.store.path, &old.log));
+        assert_eq!((new.smtp.max_connections, new.store.raw_days), (7, 3), "the rest is new");
+    }
+
+    #[test]
+    fn a_listener_that_stays_public_is_not_believed_more_because_the_file_says_loopback() {
+        let old = parse("[smtp]\nlisten = [\"0.0.0.0:25\"]\n[return_path]\ntrust_unsigned = false\n");
+        let mut new = parse("");
+        assert!(new.trust_unsigned, "by the addresses that it names");
+        assert_eq!(keep_what_stays(&old, &mut new), ["smtp.listen", "return_path.trust_unsigned"]);
+        assert!(!new.trust_unsigned);
+    }
+}
