@@ -295,4 +295,6 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Resul
 }
 
 #[cfg(test)]
+mod limited;
+#[cfg(test)]
 mod tests;
