@@ -76,7 +76,8 @@ async fn mistakes_are_answered_ever_more_slowly_and_a_shutdown_waits_for_none_of
     .await;
     assert_eq!(ended, Ended::Closed);
     assert_eq!(said.matches("500 5.5.2").count(), 10);
-    assert_eq!(started.elapsed().as_secs(), 1 + 2 + 3 + 4 + 5 + 5 + 5, "beyond the third, up to 5 s");
+    let lasted = started.elapsed().checked_sub(LINGER).unwrap();
+    assert_eq!(lasted.as_secs(), 1 + 2 + 3 + 4 + 5 + 5 + 5, "beyond the third, up to 5 s");
 
     let (started, shutdown) = (Instant::now(), CancellationToken::new());
     let (server, mut client) = tokio::io::duplex(64 * 1024);
@@ -106,19 +107,23 @@ async fn without_memory_a_message_is_refused_for_now_and_the_session_goes_on() {
         writer.write_all(b"\r\nRCPT TO:<a@b.example>\r\nDATA\r\n").await.unwrap();
         writer.write_all(&[b'x'; 19_000]).await.unwrap();
         writer.write_all(b"\r\n.\r\nMAIL FROM:<>\r\nRSET\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await; // until all of that is answered
         drop(taken);
         writer.write_all(UP_TO_DATA).await.unwrap();
         writer.write_all(&[b'x'; 19_000]).await.unwrap();
         writer.write_all(b"\r\n.\r\nQUIT\r\n").await.unwrap();
     })
     .await;
-    let replies: Vec<&str> =
-        said.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..9]).collect();
+    let replies: Vec<&str> = said
+        .lines()
+        .filter(|line| line.as_bytes()[3] == b' ')
+        .map(|line| line.get(..9).unwrap_or(line))
+        .collect();
     let no_memory = "452 4.3.1";
     assert_eq!(replies[2], no_memory, "at MAIL, for what it announces: {replies:?}");
     assert_eq!(replies[3..6], ["250 2.1.0", "250 2.1.5", "354 End d"], "{replies:?}");
     assert_eq!(replies[6], no_memory, "at the end of a message that announced nothing: {replies:?}");
-    assert_eq!(replies[12..], ["250 2.6.0", "221 2.0.0"], "{replies:?}");
+    assert_eq!(replies[13..], ["250 2.6.0", "221 2.0.0"], "{replies:?}");
     assert_eq!(counted.body_memory(), 0);
 }
 
