@@ -1,25 +1,27 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
 mod reload;
+mod sockets;
+mod systemd;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+pub use sockets::Passed;
+use sockets::{Bound, Sockets};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::classify::{Classifier, ClassifierError};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::ingest::{Ingest, IngestSettings};
 use crate::smtp::listener::Server;
+use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Store, StoreError};
 use reload::Running;
@@ -27,8 +29,11 @@ use reload::Running;
 /// How often old raw messages are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Connections that the system keeps waiting until they are accepted.
-const BACKLOG: i32 = 1_024;
+/// How often entries whose time is over are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(300);
+
+/// Entries whose end is noted in one transaction.
+const EXPIRE_AT_ONCE: u32 = 500;
 
 /// Raw messages dropped in one transaction, so that the writer is never held for long.
 const PRUNE_AT_ONCE: u32 = 200;
@@ -37,10 +42,12 @@ const PRUNE_AT_ONCE: u32 = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} (smtp.listen): {cause}{hint}")]
+    #[error("cannot listen on {address} ({key}): {cause}{hint}")]
     Bind {
-        /// Which.
-        address: SocketAddr,
+        /// Which, as the configuration writes it.
+        address: String,
+        /// The key that names it.
+        key: &'static str,
         /// What the system says.
         cause: std::io::Error,
         /// What to do.
@@ -49,6 +56,14 @@ pub enum AppError {
     /// The database.
     #[error("{0} (store.path)")]
     Store(#[from] StoreError),
+    /// The certificate or its key.
+    #[error("{cause} ({key})")]
+    Tls {
+        /// The configuration key.
+        key: &'static str,
+        /// What is wrong with it.
+        cause: TlsError,
+    },
     /// The embedded rules.
     #[error(transparent)]
     Rules(#[from] ClassifierError),
@@ -68,43 +83,61 @@ pub enum AppError {
 /// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes. On
 /// SIGHUP it reads its configuration again.
 ///
+/// `passed` are the sockets that systemd gave to the process. It is told when dsnd is ready, and when it stops.
+///
 /// # Errors
 /// [`AppError`] when it cannot start, or was stopped by a second signal.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Signals::failed)?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        listeners.push(bind(*address)?);
-    }
+    let tls = config.tls.as_ref().map(load_certificate).transpose()?;
+    let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
     let store = Arc::new(open_store(&config).await?);
     describe(&config);
 
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
-    let server = Arc::new(Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()));
+    let server =
+        Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()).with_tls(tls.clone());
+    let server = Arc::new(server);
     let mut services = JoinSet::new();
-    for listener in listeners {
+    for (socket, settings) in listening {
         let server = Arc::clone(&server);
-        services.spawn(async move { server.serve(listener).await });
+        services.spawn(async move {
+            match socket {
+                Bound::Tcp(listener) => server.serve(listener, settings).await,
+                Bound::Unix(listener) => server.serve(listener, settings).await,
+            }
+        });
+    }
+    if let Some(tls) = &tls {
+        tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
     let config = Arc::new(ArcSwap::from_pointee(config));
+    let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
     let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
+    let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
+    systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server };
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server, tls };
     let name = loop {
         tokio::select! {
             name = signals.next() => break name,
             _ = hangup.recv() => {
                 info!("reading the configuration again");
+                systemd::reloading();
                 running.reload().await;
+                systemd::ready();
             }
         }
     };
     drop(running);
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
+    systemd::stopping();
+    // Before the sockets close: the next dsnd may make files of the same names while this one still finishes.
+    drop(files);
     shutdown.cancel();
     let ending = async {
         while let Some(ended) = services.join_next().await {
@@ -112,7 +145,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
                 error!(error = %cause, "an SMTP listener failed");
             }
         }
-        let _ = pruning.await;
+        let _ = tokio::join!(pruning, expiring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.
@@ -142,38 +175,16 @@ pub async fn open_store(config: &Config) -> Result<SqliteStore, StoreError> {
 pub fn ingest_settings(config: &Config) -> IngestSettings {
     IngestSettings {
         return_paths: config.return_paths.clone(),
-        trust_unsigned: config.trust_unsigned,
+        unsigned_trust: config.unsigned_trust.clone(),
         max_recipients: config.store.max_recipients,
         mask_addresses: config.log.mask_addresses,
         max_waiting: config.max_waiting,
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
-    listen(address).map_err(|cause| {
-        let hint = match cause.kind() {
-            std::io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-                "; ports below 1024 need the right to bind them: `setcap cap_net_bind_service=+ep` on the program, \
-                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit"
-            }
-            std::io::ErrorKind::AddrInUse => "; another program has it, perhaps another dsnd or an MTA",
-            _ => "",
-        };
-        AppError::Bind { address, cause, hint }
-    })
-}
-
-/// A listening socket. An IPv6 one takes IPv6 alone, so that `0.0.0.0:25` and `[::]:25` can stand side by side.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+fn load_certificate(settings: &TlsSettings) -> Result<Arc<TlsAcceptor>, AppError> {
+    let loaded = TlsAcceptor::load(settings);
+    loaded.map(Arc::new).map_err(|cause| AppError::Tls { key: cause.key(settings), cause })
 }
 
 /// What an operator wants to see once, at the start.
@@ -186,9 +197,25 @@ fn describe(config: &Config) {
         std::path::absolute(&config.store.path).unwrap_or_else(|_| config.store.path.clone());
     let keys = config.return_paths.keys().all().iter().map(|key| key.id().to_string()).collect::<Vec<_>>();
     info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), keys = keys.join(","), "dsnd");
-    let public = config.listen.iter().any(|address| !address.ip().is_loopback());
-    if public && config.trust_unsigned {
-        warn!("return_path.trust_unsigned = true: whoever reaches the port can have an address suppressed");
+    warn_of_trust(config);
+}
+
+/// Says what whoever reaches the port can do, where that is more than bringing proven reports.
+fn warn_of_trust(config: &Config) {
+    let public = !config.listeners.iter().all(Listener::is_private);
+    let trust = &config.unsigned_trust;
+    if public && trust.covers_everybody() {
+        warn!(
+            "unsigned reports count (return_path.trust_unsigned): whoever reaches the port can have an address \
+             suppressed"
+        );
+    } else if public && !trust.domains.is_empty() {
+        let domains = trust.domains.join(",");
+        warn!(
+            domains,
+            "unsigned reports count there (return_path.trust_unsigned_domains): whoever reaches the port can have \
+             an address suppressed"
+        );
     }
 }
 
@@ -219,6 +246,34 @@ async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: 
         }
         tokio::select! {
             () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Notes in the history that entries have run out. Whether an address is suppressed never waits for this.
+async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken) {
+    loop {
+        let mut total = 0;
+        loop {
+            match store.expire(Timestamp::now(), EXPIRE_AT_ONCE).await {
+                Ok(ended) => {
+                    total += ended;
+                    if ended < u64::from(EXPIRE_AT_ONCE) || shutdown.is_cancelled() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "entries whose time is over are noted later");
+                    break;
+                }
+            }
+        }
+        if total > 0 {
+            info!(entries = total, "suppressions whose time is over");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EXPIRE_EVERY) => {}
             () = shutdown.cancelled() => return,
         }
     }

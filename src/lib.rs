@@ -22,7 +22,7 @@
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
-//! | 4 movement | [`ingest`], [`smtp::listener`] | one bounce's way through all of the above |
+//! | 4 movement | [`ingest`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above |
 //! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
 //!
 //! # RFC index
@@ -44,7 +44,11 @@
 //! | 7504, 7505 | 521, 556, null MX | Yes, as evidence |
 //! | 2104, 4648, draft-levine-smtp-batv | HMAC, base32, BATV | Yes, for return paths |
 //! | 1870, 2034, 2920, 6152 | SIZE, enhanced codes in replies, pipelining, 8BITMIME | Yes |
-//! | 3030, 3207 | BDAT, STARTTLS | No |
+//! | 2033 | LMTP | Yes, the receiving side |
+//! | 3030 | CHUNKING, BINARYMIME | Partial: BDAT; BINARYMIME is not offered |
+//! | 3207 | STARTTLS | Yes, the receiving side |
+//! | 3848 | names of transmission types | Yes |
+//! | 9422 | LIMITS | Yes: RCPTMAX, MAILMAX |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -88,7 +88,7 @@ fn it_names_the_rust_version_that_is_needed() {
 
 #[test]
 fn every_configuration_key_is_there_with_its_default() {
-    let text = read("config/dsnd.toml").replace("\n# trust_unsigned", "\ntrust_unsigned");
+    let text = read("config/dsnd.toml");
     let sections = Table::from_str(&text).unwrap();
     let mut keys = BTreeMap::new();
     for (section, content) in &sections {
@@ -106,6 +106,35 @@ fn every_configuration_key_is_there_with_its_default() {
     for found in mention.captures_iter(&readme()) {
         assert!(keys.contains_key(&found[1]), "{}", &found[1]);
     }
+}
+
+#[test]
+fn every_key_of_a_listener_is_there_with_its_default() {
+    // In the file it is a comment: uncommented, it is one more listener.
+    let file = read("config/dsnd.toml");
+    let (_, example) = file.split_once("# [[listener]]\n").unwrap();
+    let (example, _) = example.split_once("\n[").unwrap();
+    let key = Regex::new(r"(?m)^# ([a-z_]+) = (.+)$").unwrap();
+    let keys: BTreeMap<_, _> =
+        key.captures_iter(example).map(|key| (key[1].to_owned(), key[2].to_owned())).collect();
+    let rows = rows("Listeners");
+    let told: BTreeMap<_, _> = rows
+        .iter()
+        .map(|row| {
+            (row[0].strip_prefix("listener.").unwrap().to_owned(), row[1].trim_matches('`').to_owned())
+        })
+        .map(|(key, default)| if key == "address" { (key, keys["address"].clone()) } else { (key, default) })
+        .collect();
+    assert_eq!(told, keys);
+    // And they are the keys there are: the example is a listener, and one with no more than an address is the same.
+    let of_unix = |text: String| text.replace("\"0.0.0.0:25\"", "\"unix:/run/x\"");
+    let lines = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>();
+    let none = || std::iter::empty::<(String, String)>();
+    let parse = |text: &str| {
+        let text = of_unix(format!("[[listener]]\n{text}"));
+        format!("{:?}", dsnd::config::Config::parse("t", &text, none()).unwrap())
+    };
+    assert_eq!(parse(&lines), parse(&format!("address = {}\n", keys["address"])));
 }
 
 #[test]
@@ -158,7 +187,7 @@ fn the_verbs_and_options_it_shows_exist_and_none_is_missing() {
     assert!(all.contains("serve"));
     let mut shown = BTreeSet::new();
     // A command: "dsnd " and words, at the start of a line, in ticks, or behind a path.
-    let command = Regex::new(r"(?m)(?:^|`|release/|-u dsnd |bin/)dsnd ([a-z][^`\n|]*)").unwrap();
+    let command = Regex::new(r#"(?m)(?:^|`|release/|-u dsnd |bin/)dsnd ([a-z][^`"\n|]*)"#).unwrap();
     let word = Regex::new("^[a-z-]+$").unwrap();
     for found in command.captures_iter(&readme) {
         let words: Vec<&str> = found[1].split_whitespace().collect();
@@ -178,6 +207,7 @@ fn the_verbs_and_options_it_shows_exist_and_none_is_missing() {
         arguments.push("--help");
         let help = said(&arguments);
         for option in rest.iter().filter(|word| word.starts_with("--")) {
+            let option = option.split('=').next().unwrap();
             assert!(help.contains(option), "dsnd {} has no {option}", &found[1]);
         }
     }
@@ -253,10 +283,14 @@ fn the_wrong_configuration_is_answered_as_shown() {
 #[test]
 fn the_configurations_it_shows_are_fine() {
     let shown: Vec<_> = blocks("toml").into_iter().filter(|text| !text.contains("[[rule]]")).collect();
-    assert_eq!(shown.len(), 1);
+    assert_eq!(shown.len(), 2);
     for text in shown {
         let config = dsnd::config::Config::parse("README.md", &text, std::iter::empty()).unwrap();
-        assert!(!config.trust_unsigned, "the one for the internet believes nobody");
+        assert_eq!(
+            config.unsigned_trust,
+            dsnd::returnpath::UnsignedTrust::default(),
+            "the one for the internet believes nobody"
+        );
     }
 }
 

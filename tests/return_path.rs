@@ -11,9 +11,9 @@ use serde_json::Value;
 const OLD: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const NEW: &str = "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
-/// A daemon that believes nothing but signed return paths.
+/// A daemon that believes nothing but signed return paths, which is what it does unasked.
 fn home(keys: &str) -> Home {
-    Home::new().with("RETURN_PATH_KEYS", keys).with("RETURN_PATH_TRUST_UNSIGNED", "false")
+    Home::new().with("RETURN_PATH_KEYS", keys).without("RETURN_PATH_TRUST_UNSIGNED")
 }
 
 fn minted(keys: &str, recipient: &str, days_ago: i64) -> Token {
@@ -227,4 +227,43 @@ fn where_unsigned_addresses_are_refused_only_signed_ones_and_the_postmaster_are_
     }
     drop(client);
     daemon.stop();
+}
+
+#[test]
+fn unsigned_reports_count_where_the_operator_trusts_their_network_or_domain() {
+    let fixed = format!("bounces@{OUR_DOMAIN}");
+    for (key, value, counts) in [
+        ("TRUST_UNSIGNED", "true", true),
+        ("TRUST_UNSIGNED", "false", false),
+        ("TRUST_UNSIGNED_NETWORKS", "192.0.2.0/24, 127.0.0.0/8", true),
+        ("TRUST_UNSIGNED_NETWORKS", "192.0.2.0/24", false),
+        ("TRUST_UNSIGNED_DOMAINS", OUR_DOMAIN, true),
+        ("TRUST_UNSIGNED_DOMAINS", "other.example.com", false),
+    ] {
+        let home = home(NEW)
+            .with("RETURN_PATH_DOMAINS", &format!("{OUR_DOMAIN}, other.example.com"))
+            .with(&format!("RETURN_PATH_{key}"), value);
+        let daemon = home.start();
+        send(&daemon, &[&fixed], &hard_bounce("unsigned", "d@example.net"));
+        // What a token does not prove is never believed for its network.
+        send(&daemon, &[&blind(NEW, "user@example.net", 0)], &hard_bounce("stripped", "x@forward.example"));
+        assert_eq!(suppressed(&home), ["d@example.net"][..usize::from(counts)], "{key} = {value}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn trusting_everybody_beyond_this_machine_is_said_at_every_start() {
+    for (listen, key, value, warned) in [
+        ("0.0.0.0:0", "TRUST_UNSIGNED", "true", true),
+        ("0.0.0.0:0", "TRUST_UNSIGNED_NETWORKS", "0.0.0.0/0", true),
+        ("0.0.0.0:0", "TRUST_UNSIGNED_DOMAINS", OUR_DOMAIN, true),
+        ("0.0.0.0:0", "TRUST_UNSIGNED_NETWORKS", "10.0.0.0/8", false),
+        ("0.0.0.0:0", "TRUST_UNSIGNED", "false", false),
+        ("127.0.0.1:0", "TRUST_UNSIGNED", "true", false),
+    ] {
+        let home = home(NEW).with("SMTP_LISTEN", listen).with(&format!("RETURN_PATH_{key}"), value);
+        let log = home.start().stop();
+        assert_eq!(log.contains("whoever reaches the port"), warned, "{listen} {key} = {value}: {log}");
+    }
 }

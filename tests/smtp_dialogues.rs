@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dsnd::address::ForwardPath;
-use dsnd::smtp::listener::serve;
-use dsnd::smtp::settings::{BareNewline, Settings};
-use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
+use dsnd::smtp::listener::Server;
+use dsnd::smtp::settings::{BareNewline, ListenerProtocol, ListenerSettings, Settings};
+use dsnd::smtp::{Delivery, Envelope, Protocol, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ enum SinkKind {
 #[derive(Debug)]
 struct Dialogue {
     settings: Settings,
+    protocol: ListenerProtocol,
     sink: SinkKind,
     turns: Vec<Turn>,
     server_closes: bool,
@@ -142,6 +143,7 @@ async fn a_dialogue_that_goes_otherwise_fails() {
 
 fn parse(text: &str) -> Result<Dialogue, String> {
     let mut settings = Settings { hostname: "mx.bounces.example".to_owned(), ..Settings::default() };
+    let mut protocol = ListenerProtocol::Smtp;
     let mut sink = SinkKind::Store;
     let mut turns = Vec::new();
     let mut server_closes = false;
@@ -152,7 +154,11 @@ fn parse(text: &str) -> Result<Dialogue, String> {
         if line.is_empty() || line.starts_with('#') {
         } else if let Some(setting) = line.strip_prefix("! ") {
             let (key, value) = setting.split_once(" = ").ok_or_else(|| wrong("no setting"))?;
-            set(&mut settings, &mut sink, key, value).ok_or_else(|| wrong("no such setting"))?;
+            match (key, value) {
+                ("protocol", "smtp") => protocol = ListenerProtocol::Smtp,
+                ("protocol", "lmtp") => protocol = ListenerProtocol::Lmtp,
+                _ => set(&mut settings, &mut sink, key, value).ok_or_else(|| wrong("no such setting"))?,
+            }
         } else if line == "S: <closed>" {
             server_closes = true;
         } else if let Some(said) = line.strip_prefix("S: ") {
@@ -184,13 +190,14 @@ fn parse(text: &str) -> Result<Dialogue, String> {
         return Err("the server greets first".to_owned());
     }
     let received = received.ok_or("it does not say what was received")?;
-    Ok(Dialogue { settings, sink, turns, server_closes, received, envelopes, messages })
+    Ok(Dialogue { settings, protocol, sink, turns, server_closes, received, envelopes, messages })
 }
 
 fn set(settings: &mut Settings, sink: &mut SinkKind, key: &str, value: &str) -> Option<()> {
     match (key, value) {
         ("max_message_size", value) => settings.max_message_size = value.parse().ok()?,
         ("max_recipients", value) => settings.max_recipients = value.parse().ok()?,
+        ("max_messages", value) => settings.max_messages = value.parse().ok()?,
         ("max_bad_commands", value) => settings.max_bad_commands = value.parse().ok()?,
         ("idle_timeout_ms", value) => settings.idle_timeout = Duration::from_millis(value.parse().ok()?),
         ("bare_newline", "accept") => settings.bare_newline = BareNewline::Accept,
@@ -246,8 +253,9 @@ async fn run(dialogue: &Dialogue, way: Way) -> Result<(), String> {
     let address = listener.local_addr().unwrap();
     let sink = Arc::new(RecordingSink { kind: dialogue.sink, received: Mutex::default() });
     let shutdown = CancellationToken::new();
-    let server =
-        tokio::spawn(serve(listener, Arc::clone(&sink), dialogue.settings.clone(), shutdown.clone()));
+    let server = Server::new(Arc::clone(&sink), dialogue.settings.clone(), shutdown.clone());
+    let spoken = ListenerSettings { protocol: dialogue.protocol, ..ListenerSettings::default() };
+    let server = tokio::spawn(async move { server.serve(listener, spoken).await });
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let outcome = tokio::time::timeout(PATIENCE, async {
@@ -360,6 +368,9 @@ fn describe(envelope: &Envelope) -> String {
         if let Some(original) = &recipient.original_recipient {
             write!(out, " orcpt={original}").unwrap();
         }
+    }
+    if envelope.protocol != Protocol::Esmtp {
+        write!(out, " with={}", envelope.transmission_type()).unwrap();
     }
     if envelope.bare_newlines {
         out.push_str(" bare");

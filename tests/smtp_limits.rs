@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::Server;
-use dsnd::smtp::settings::{Limits, Settings};
+use dsnd::smtp::settings::{Limits, ListenerSettings, Settings};
 use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -54,7 +54,7 @@ impl Service {
         let address = listener.local_addr().unwrap();
         let server = Arc::new(Server::new(sink, settings, CancellationToken::new()));
         let serving = Arc::clone(&server);
-        tokio::spawn(async move { serving.serve(listener).await });
+        tokio::spawn(async move { serving.serve(listener, ListenerSettings::default()).await });
         Self { address, server }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::{Server, serve};
-use dsnd::smtp::settings::Settings;
+use dsnd::smtp::settings::{ListenerSettings, Settings};
 use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -152,7 +152,7 @@ async fn several_listeners_share_one_limit() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         addresses.push(listener.local_addr().unwrap());
         let server = Arc::clone(&server);
-        tasks.push(tokio::spawn(async move { server.serve(listener).await }));
+        tasks.push(tokio::spawn(async move { server.serve(listener, ListenerSettings::default()).await }));
     }
     let mut clients = Vec::new();
     for (address, greeting) in addresses.into_iter().zip(["220 ", "421 4.3.2"]) {
@@ -251,4 +251,38 @@ async fn the_grace_for_a_message_under_way_is_bounded() {
         assert!(said.is_empty(), "{}", said.escape_ascii());
     }
     assert_eq!(gate.delivered.load(Ordering::SeqCst), 0);
+}
+
+/// A service behind a proxy on loopback, and a client that has sent half of a PROXY header to it.
+async fn half_a_header(settings: Settings) -> (Service, Client) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let server = Server::new(Gate::new(0), settings, shutdown.clone());
+    let proxied =
+        ListenerSettings { proxy_from: vec!["127.0.0.0/8".parse().unwrap()], ..ListenerSettings::default() };
+    let task = tokio::spawn(async move { server.serve(listener, proxied).await });
+    let service = Service { address, shutdown, task };
+    let mut client = service.connect().await;
+    client.send("PROXY TCP4 192.0.2.1").await;
+    (service, client)
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_finish_its_header_is_not_awaited_for_ever() {
+    let settings = Settings { idle_timeout: Duration::from_millis(200), ..Settings::default() };
+    let (_service, mut client) = half_a_header(settings).await;
+    assert_eq!(client.line().await, "", "closed without a greeting");
+}
+
+#[tokio::test]
+async fn a_connection_without_its_header_has_a_place_and_ends_with_the_service() {
+    let settings = Settings { max_connections: 1, ..Settings::default() };
+    let (service, mut client) = half_a_header(settings).await;
+    assert!(service.connect().await.line().await.starts_with("421 4.3.2"), "the place is taken");
+    service.shutdown.cancel();
+    let started = std::time::Instant::now();
+    assert_eq!(client.line().await, "");
+    service.ended().await;
+    assert!(started.elapsed() < Duration::from_secs(5), "it waited for the header: {:?}", started.elapsed());
 }

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{block_on, open_store, output};
+use super::{block_on, open_store, output, streams};
 use crate::address::comparison_form;
 use crate::classify::Class;
+use crate::config::{Config, Streams};
+use crate::returnpath::Trust;
 use crate::store::sqlite::Access;
 use crate::store::{Bounce, BounceEvent, BounceFilter, Store};
 
@@ -36,6 +38,9 @@ pub(super) struct List {
     /// Only messages of this kind.
     #[arg(long, value_name = "KIND", value_parser = ["dsn", "feedback", "text_bounce", "auto_reply", "mdn", "unrecognized"])]
     kind: Option<String>,
+    /// Only bounces believed this far.
+    #[arg(long, value_name = "TRUST", value_parser = ["proven", "token_only", "unsigned"])]
+    trust: Option<String>,
     /// At most so many messages.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
@@ -57,7 +62,8 @@ pub(super) struct Show {
     json: bool,
 }
 
-fn class(name: &str) -> Result<String, String> {
+/// A class, on the command line.
+pub(super) fn class(name: &str) -> Result<String, String> {
     match Class::from_name(name) {
         Some(class) => Ok(class.as_str().to_owned()),
         None => Err(format!(
@@ -69,6 +75,7 @@ fn class(name: &str) -> Result<String, String> {
 
 /// Runs a verb.
 pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitCode> {
+    let config = &Config::load(config)?;
     block_on(async {
         match verb {
             Bounces::List(arguments) => list(config, arguments).await,
@@ -77,12 +84,13 @@ pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitC
     })
 }
 
-async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
+async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let mut filter = BounceFilter {
         recipient_key: arguments.recipient.as_deref().map(comparison_form),
         class: arguments.class.clone(),
         kind: arguments.kind.clone(),
+        trust: arguments.trust.as_deref().and_then(Trust::from_name),
         before: None,
         limit: PAGE,
     };
@@ -91,15 +99,27 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
     let mut first = true;
     while left > 0 {
         filter.limit = PAGE.min(left);
-        let page = store.bounces(&filter).await?;
+        let mut page = store.bounces(&filter).await?;
+        page.iter_mut().for_each(|bounce| streams::name_bounce(&config.streams, bounce));
         if arguments.json {
             for bounce in &page {
                 output::json_line(&mut out, bounce)?;
             }
         } else if first || !page.is_empty() {
-            let headings =
-                ["id", "received", "recipient", "class", "status", "decision", "change", "trust", "subject"];
-            output::rows(&mut out, &headings, page.iter().flat_map(lines).collect(), first)?;
+            let headings = [
+                "id",
+                "received",
+                "recipient",
+                "class",
+                "status",
+                "decision",
+                "change",
+                "trust",
+                "stream",
+                "subject",
+            ];
+            let lines = page.iter().flat_map(|bounce| lines(&config.streams, bounce)).collect();
+            output::rows(&mut out, &headings, lines, first)?;
         }
         first = false;
         left -= u32::try_from(page.len()).unwrap_or(left).min(left);
@@ -115,8 +135,8 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
 
 /// A line a recipient; one for a message without any, with its subject instead. The subject has a column of its
 /// own: a stranger writes it, and it must not pass for a recipient.
-fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
-    let start = |rest: [String; 7]| {
+fn lines(streams: &Streams, bounce: &Bounce) -> Vec<Vec<String>> {
+    let start = |rest: [String; 8]| {
         let mut line = vec![bounce.id.to_string(), bounce.received_at.to_string()];
         line.extend(rest);
         line
@@ -124,7 +144,7 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
     if bounce.recipients.is_empty() {
         let subject = bounce.subject.clone().unwrap_or_default();
         let none = String::new;
-        return vec![start([none(), bounce.kind.clone(), none(), none(), none(), none(), subject])];
+        return vec![start([none(), bounce.kind.clone(), none(), none(), none(), none(), none(), subject])];
     }
     let line = |event: &BounceEvent| {
         start([
@@ -134,16 +154,17 @@ fn lines(bounce: &Bounce) -> Vec<Vec<String>> {
             event.decision.clone(),
             event.change.clone(),
             event.trust.clone(),
+            streams::label(streams, event.stream),
             String::new(),
         ])
     };
     bounce.recipients.iter().map(line).collect()
 }
 
-async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCode> {
+async fn show(config: &Config, arguments: &Show) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let id = arguments.id;
-    let Some(bounce) = store.bounce(id).await? else {
+    let Some(mut bounce) = store.bounce(id).await? else {
         anyhow::bail!("there is no bounce {id}; `dsnd bounces list` shows those there are");
     };
     if arguments.raw {
@@ -156,23 +177,27 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
         store.close().await;
         return Ok(ExitCode::SUCCESS);
     }
+    streams::name_bounce(&config.streams, &mut bounce);
     let mut out = output::stdout();
     if arguments.json {
         output::json_line(&mut out, &bounce)?;
     } else {
-        print(&mut out, &bounce)?;
+        print(&mut out, &config.streams, &bounce)?;
     }
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
+fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Result<()> {
     let bold = anstyle::Style::new().bold();
     writeln!(out, "{bold}bounce {}{bold:#}: {}", bounce.id, bounce.kind)?;
     let copies = if bounce.copies > 1 { format!(", came {} times", bounce.copies) } else { String::new() };
     output::field(out, "received", Some(&format!("{}{copies}", bounce.received_at)))?;
     output::field(out, "from host", Some(&format!("{} ({})", bounce.peer, bounce.helo)))?;
+    let tls = bounce.tls.as_ref().map(|tls| format!(", {tls}")).unwrap_or_default();
+    let protocol = bounce.protocol.as_ref().map(|protocol| format!("{protocol}{tls}"));
+    output::field(out, "protocol", protocol.as_deref())?;
     output::field(out, "reverse-path", Some(&format!("<{}>", bounce.reverse_path)))?;
     output::field(out, "return path", Some(&bounce.return_paths.join(", ")))?;
     let asked: Vec<&str> = bounce.envelope_original_recipients.iter().flatten().map(String::as_str).collect();
@@ -213,6 +238,10 @@ fn print(out: &mut impl Write, bounce: &Bounce) -> anyhow::Result<()> {
             output::field(out, &label, Some(&value))?;
         }
         output::field(out, "trust", Some(&event.trust))?;
+        output::field(out, "stream", Some(&streams::label(streams, event.stream)))?;
+        if let (Some(at), Some(by)) = (event.settled_at, &event.settled_by) {
+            output::field(out, "settled", Some(&format!("{at}, by {by}")))?;
+        }
     }
     Ok(())
 }

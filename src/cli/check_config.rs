@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::output;
 use crate::classify::Classifier;
 use crate::config::{Config, ConfigError};
+use crate::smtp::tls::TlsAcceptor;
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -49,6 +50,11 @@ pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Res
             "store.path: there is no folder {}; create it, or name another file",
             folder.display()
         ));
+    }
+    if let Some(settings) = loaded.as_ref().and_then(|config| config.tls.as_ref())
+        && let Err(error) = TlsAcceptor::check(settings)
+    {
+        wrong.push(format!("{}: {error}", error.key(settings)));
     }
     let file = loaded.and_then(|config| config.file).or_else(|| config.map(Path::to_owned));
     let file = file.map(|path| path.display().to_string());

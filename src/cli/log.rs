@@ -21,7 +21,10 @@ pub(super) fn start(config: &LogConfig) {
         LogLevel::Trace => "trace",
     };
     // The SMTP grammar logs whole command lines, addresses in full: what it says, our own log says as well.
-    let filter = EnvFilter::new(format!("{level},samotop_parser=off,samotop_core=off,sqlx=warn"));
+    // rustls warns of every alert; why a handshake failed, our own log says as well.
+    let rustls = if config.level < LogLevel::Debug { "error" } else { level };
+    let filter =
+        EnvFilter::new(format!("{level},samotop_parser=off,samotop_core=off,sqlx=warn,rustls={rustls}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

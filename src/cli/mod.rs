@@ -6,16 +6,23 @@
 mod bounces;
 mod check_config;
 mod explain;
+mod generate;
 mod guide;
+mod ingest;
 mod log;
 mod output;
 mod paper;
+mod person;
+mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
 mod status;
+mod streams;
 mod suppressions;
+mod when;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,7 +30,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::policy::Policy;
 use crate::store::sqlite::{Access, SqliteStore};
 
 /// Exit status: it could not be done, or could not be told.
@@ -64,6 +70,16 @@ enum Verb {
     /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
     /// broken off is simply started again. Exit status 0, or 2 when a file could not be read.
     Replay(replay::Replay),
+    /// Look at what waits because nothing proves it, and approve or discard it.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
+    /// Take one message from standard input, as an MTA's pipe hands it over.
+    ///
+    /// Judges the return path as RCPT does over SMTP and records the message with the same promise: exit status 0
+    /// means committed and synced. Says nothing then; otherwise one line on standard error, and a status of
+    /// sysexits.h: 64 wrong arguments, 65 too big, 67 no such mailbox, 77 return path refused, 78 wrong
+    /// configuration, and 75 whenever it may work later. May run while the daemon does.
+    Ingest(ingest::IngestArguments),
     /// Ask and change the suppression list.
     #[command(subcommand)]
     Suppressions(suppressions::Suppressions),
@@ -73,6 +89,9 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Write manual pages, or completions for a shell.
+    #[command(subcommand)]
+    Generate(generate::Generate),
 }
 
 /// The language of explanations.
@@ -87,7 +106,19 @@ enum Language {
 /// Parses the arguments, runs the verb, and turns what comes of it into an exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print(); // nobody listens any more
+            // An MTA gets a status that it knows.
+            let code = if error.exit_code() != 0 && is_ingest(std::env::args_os()) {
+                ingest::USAGE
+            } else {
+                u8::try_from(error.exit_code()).unwrap_or(FAILED)
+            };
+            return ExitCode::from(code);
+        }
+    };
     let config = arguments.config.as_deref();
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
@@ -95,9 +126,12 @@ pub fn main() -> ExitCode {
         Verb::Explain(verb) => explain::run(config, &verb),
         Verb::Status(verb) => status::run(config, &verb),
         Verb::Replay(verb) => replay::run(config, &verb),
+        Verb::Ingest(verb) => Ok(ingest::run(config, &verb)),
+        Verb::Quarantine(verb) => quarantine::run(config, &verb),
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Generate(verb) => generate::run(verb),
     };
     match result {
         Ok(code) => code,
@@ -108,6 +142,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Whether the first word that is no option of the whole program is `ingest`.
+fn is_ingest(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--config" {
+            arguments.next();
+        } else if !argument.to_string_lossy().starts_with('-') {
+            return argument == "ingest";
+        }
+    }
+    false
 }
 
 /// An error with its causes, without those that it has told already.
@@ -136,8 +183,8 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
     Ok(Classifier::with_rules(&config.rules)?)
 }
 
-/// Opens the store that the configuration names.
-async fn open_store(config: Option<&Path>, access: Access) -> anyhow::Result<SqliteStore> {
-    let config = Config::load(config)?;
-    Ok(SqliteStore::open(&config.store.path, access, Policy::default(), config.store.busy_timeout).await?)
+/// Opens the store that a configuration names.
+async fn open_store(config: &Config, access: Access) -> anyhow::Result<SqliteStore> {
+    let policy = config.policy.clone();
+    Ok(SqliteStore::open(&config.store.path, access, policy, config.store.busy_timeout).await?)
 }

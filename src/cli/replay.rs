@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::report::{Report, mbox, returned};
 use crate::returnpath::ReturnPaths;
-use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
+use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol};
 use crate::store::sqlite::SqliteStore;
 
 /// Arguments.
@@ -32,6 +32,9 @@ pub(super) struct Replay {
     /// Read everything and record nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The files are yours: what is in them counts although no signed return path proves it.
+    #[arg(long)]
+    trust_unsigned: bool,
     /// One JSON object a message.
     #[arg(long)]
     json: bool,
@@ -86,7 +89,7 @@ async fn replay(
     files: &[PathBuf],
     bar: &ProgressBar,
 ) -> anyhow::Result<Totals> {
-    let ingest = if arguments.dry_run { None } else { Some(open(config).await?) };
+    let ingest = if arguments.dry_run { None } else { Some(open(config, arguments.trust_unsigned).await?) };
     let mut totals = Totals::default();
     for file in files {
         bar.inc(1);
@@ -132,10 +135,17 @@ async fn replay(
     Ok(totals)
 }
 
-async fn open(config: &Config) -> anyhow::Result<(Arc<SqliteStore>, Ingest<SqliteStore>)> {
+async fn open(
+    config: &Config,
+    trust_unsigned: bool,
+) -> anyhow::Result<(Arc<SqliteStore>, Ingest<SqliteStore>)> {
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let store = Arc::new(open_store(config).await?);
-    Ok((Arc::clone(&store), Ingest::new(store, classifier, ingest_settings(config))))
+    let mut settings = ingest_settings(config);
+    // Which client brought a file nobody knows: networks say nothing of it.
+    settings.unsigned_trust.networks.clear();
+    settings.unsigned_trust.generally |= trust_unsigned;
+    Ok((Arc::clone(&store), Ingest::new(store, classifier, settings)))
 }
 
 /// When it happened: an old bounce must not suppress from today on. Dates ahead of us are not believed.
@@ -158,12 +168,14 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         .map(|forward_path| EnvelopeRecipient { forward_path, original_recipient: None })
         .collect();
     Envelope {
-        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
+        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into() },
+        tls: None,
         helo: "replay".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,
         recipients,
         bare_newlines: false,
+        protocol: Protocol::Local,
     }
 }
 

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::output;
+use super::{output, streams};
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::config::{Config, read_key_file};
-use crate::returnpath::{Keys, Refusal, ReturnPath, Token, keys, token};
+use crate::returnpath::{Keys, Refusal, ReturnPath, Token, keys};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -47,9 +47,9 @@ pub(super) struct Mint {
     /// Whom the messages go to.
     #[arg(required = true, value_name = "ADDRESS")]
     addresses: Vec<String>,
-    /// The sending stream.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(token::MAX_STREAM)))]
-    stream: u32,
+    /// The sending stream, by name or number.
+    #[arg(long, value_name = "STREAM", default_value = "0")]
+    stream: String,
     /// With the recipient readable in it, where it fits into 64 octets.
     #[arg(long)]
     readable: bool,
@@ -187,10 +187,11 @@ fn mint(config: Option<&Path>, arguments: &Mint) -> anyhow::Result<ExitCode> {
     )?;
     let domain =
         arguments.domain.as_ref().or_else(|| config.domains.first()).context("no return_path.domains")?;
+    let stream = u32::try_from(streams::number(&config.streams, &arguments.stream)?)?;
     let now = Timestamp::now();
     let mut out = output::stdout();
     for recipient in recipients {
-        let token = Token::mint(key, &recipient.comparison_form(), arguments.stream, now)
+        let token = Token::mint(key, &recipient.comparison_form(), stream, now)
             .context("the clock is not within 1970 to 2149")?;
         let prefix = config.return_paths.prefix();
         let local_part =

@@ -10,8 +10,9 @@ use crate::config::Config;
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
     super::log::start(&config.log);
+    let passed = app::Passed::take();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(app::serve(config));
+    let result = runtime.block_on(app::serve(config, passed));
     // Sessions that outlived their grace are cut here; nothing they were promised is lost.
     runtime.shutdown_background();
     result?;

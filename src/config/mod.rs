@@ -1,24 +1,28 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod limits;
+mod listeners;
 mod reader;
 mod return_path;
 mod streams;
+mod tls;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use listeners::listeners;
+pub use listeners::{ListenAddress, Listener, UnixAddress};
 pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
-use return_path::{return_paths, trust_unsigned};
+use return_path::{return_paths, unsigned_trust};
 pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
-use crate::policy::Policy;
-use crate::returnpath::ReturnPaths;
+use crate::policy::{Policy, Scope};
+use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
+use crate::smtp::tls::TlsSettings;
 
 /// Where a configuration is looked for when none is named.
 const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
@@ -28,18 +32,20 @@ const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
 pub struct Config {
     /// The file it came from; `None` for the built-in defaults.
     pub file: Option<PathBuf>,
-    /// Addresses to listen on, at least one.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen, one place at least.
+    pub listeners: Vec<Listener>,
     /// The SMTP service, with the limits of its clients.
     pub smtp: Settings,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
+    /// STARTTLS, where there is a certificate.
+    pub tls: Option<TlsSettings>,
     /// Domains whose bounces come here.
     pub domains: Vec<String>,
     /// Which forward-paths are taken.
     pub return_paths: ReturnPaths,
-    /// Whether unsigned reports change the list.
-    pub trust_unsigned: bool,
+    /// Which unsigned reports change the list.
+    pub unsigned_trust: UnsignedTrust,
     /// The names of streams.
     pub streams: Streams,
     /// The database.
@@ -77,7 +83,7 @@ pub struct LogConfig {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LogLevel {
     Error,
@@ -149,12 +155,13 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(name, text, environment);
-        let listen = listen(&mut reader);
+        let tls = tls::tls(&mut reader);
+        let listeners = listeners(&mut reader, tls.is_some());
         let mut smtp = smtp(&mut reader);
         let (limits, max_waiting) = limits::limits(&mut reader, name, smtp.max_message_size);
         smtp.limits = limits;
         let (domains, return_paths) = return_paths(&mut reader, name);
-        let trust_unsigned = trust_unsigned(&mut reader, name, &listen);
+        let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
         let store = store(&mut reader);
         let policy = policy(&mut reader, name);
@@ -166,12 +173,13 @@ impl Config {
         }
         Ok(Self {
             file: None,
-            listen,
+            listeners,
             smtp,
             max_waiting,
+            tls,
             domains,
             return_paths,
-            trust_unsigned,
+            unsigned_trust,
             streams,
             store,
             policy,
@@ -179,28 +187,6 @@ impl Config {
             log,
         })
     }
-}
-
-fn listen(reader: &mut Reader) -> Vec<SocketAddr> {
-    let default = vec![SocketAddr::from(([127, 0, 0, 1], 2525))];
-    let Some((at, texts)) = reader.texts("smtp.listen") else { return default };
-    let mut addresses = Vec::new();
-    for text in &texts {
-        match text.parse() {
-            Ok(address) if addresses.contains(&address) => {
-                reader.wrong(&at, format!("{text:?} stands twice"))
-            }
-            Ok(address) => addresses.push(address),
-            Err(_) => reader.wrong(
-                &at,
-                format!("{text:?} is no address with a port, such as \"127.0.0.1:25\" or \"[::]:25\""),
-            ),
-        }
-    }
-    if texts.is_empty() {
-        reader.wrong(&at, "name at least one address to listen on");
-    }
-    addresses
 }
 
 fn smtp(reader: &mut Reader) -> Settings {
@@ -224,6 +210,7 @@ fn smtp(reader: &mut Reader) -> Settings {
             default.max_recipients as u64,
             1..=10_000,
         )),
+        max_messages: small(reader.integer("smtp.max_messages", default.max_messages.into(), 1..=1_000_000)),
         max_connections: size(reader.integer(
             "smtp.max_connections",
             default.max_connections as u64,
@@ -290,6 +277,11 @@ fn store(reader: &mut Reader) -> StoreConfig {
 
 fn policy(reader: &mut Reader, name: &str) -> Policy {
     let default = Policy::default();
+    let scopes = [("global", Scope::Global), ("stream", Scope::Stream)];
+    let mut scope = |key, default| reader.choice(key, default, &scopes);
+    let hard_scope = scope("policy.hard_scope", default.hard_scope);
+    let complaint_scope = scope("policy.complaint_scope", default.complaint_scope);
+    let soft_scope = scope("policy.soft_scope", default.soft_scope);
     let mut days = |key, default: u32| small(reader.integer(key, default.into(), 1..=36_500));
     let policy = Policy {
         hard_days: days("policy.hard_days", default.hard_days),
@@ -301,6 +293,9 @@ fn policy(reader: &mut Reader, name: &str) -> Policy {
         mailbox_full_count: days("policy.mailbox_full_count", default.mailbox_full_count),
         mailbox_full_span_days: days("policy.mailbox_full_span_days", default.mailbox_full_span_days),
         mailbox_full_window_days: days("policy.mailbox_full_window_days", default.mailbox_full_window_days),
+        hard_scope,
+        complaint_scope,
+        soft_scope,
     };
     let mut impossible = |key: &'static str, what: String| reader.impossible(name, key, what);
     if policy.soft_count > policy.soft_window_days {

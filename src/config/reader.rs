@@ -220,7 +220,6 @@ impl Reader {
 
     /// Reads every table of `[[section]]` with keys that `read` asks for by `section.key`. The environment has no
     /// say in these.
-    #[allow(dead_code, reason = "listeners with settings of their own are read with it")]
     pub(super) fn tables<T>(
         &mut self,
         section: &'static str,

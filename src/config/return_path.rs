@@ -1,7 +1,6 @@
 //! `[return_path]`: what is ours, the keys, and what is done with what proves nothing.
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -9,7 +8,10 @@ use zeroize::Zeroizing;
 
 use super::reader::Reader;
 use super::small;
-use crate::returnpath::{Keys, LocalPartPattern, MAX_AGE_DAYS, ReturnPaths, VerpDelimiters};
+use crate::address::domain_key;
+use crate::returnpath::{
+    Keys, LocalPartPattern, MAX_AGE_DAYS, ReturnPaths, UnsignedTrust, VerpDelimiters, network,
+};
 
 /// Largest key file, in octets: many times what sixteen keys with comments take.
 const MAX_KEY_FILE: u64 = 64 * 1024;
@@ -130,16 +132,29 @@ fn keys(reader: &mut Reader) -> Option<Keys> {
     }
 }
 
-/// Unsigned reports may be believed unasked only where no stranger can send one.
-pub(super) fn trust_unsigned(reader: &mut Reader, name: &str, listen: &[SocketAddr]) -> bool {
-    if let Some((_, value)) = reader.boolean("return_path.trust_unsigned") {
-        return value;
+/// Which unsigned reports count: none, unless the operator says so.
+pub(super) fn unsigned_trust(reader: &mut Reader, domains: &[String]) -> UnsignedTrust {
+    let generally = reader.boolean("return_path.trust_unsigned").is_some_and(|(_, value)| value);
+    let ours: Vec<String> = domains.iter().map(|domain| domain_key(domain)).collect();
+    let mut trusted = Vec::new();
+    if let Some((at, texts)) = reader.texts("return_path.trust_unsigned_domains") {
+        for text in texts {
+            let key = domain_key(&text);
+            if ours.contains(&key) {
+                trusted.push(key);
+            } else {
+                reader.wrong(&at, format!("{text:?} is not among return_path.domains"));
+            }
+        }
     }
-    let private = listen.iter().all(|address| address.ip().is_loopback());
-    if !private {
-        let what = "set it when listening beyond this machine: true lets every report change the list, \
-                    whoever sent it; false records reports and suppresses nothing";
-        reader.impossible(name, "return_path.trust_unsigned", what.to_owned());
+    let mut networks = Vec::new();
+    if let Some((at, texts)) = reader.texts("return_path.trust_unsigned_networks") {
+        for text in texts {
+            match network(&text) {
+                Ok(network) => networks.push(network),
+                Err(error) => reader.wrong(&at, error.to_string()),
+            }
+        }
     }
-    private
+    UnsignedTrust { generally, domains: trusted, networks }
 }

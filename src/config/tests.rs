@@ -18,11 +18,17 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     let text = include_str!("../../config/dsnd.toml");
     let (shown, built_in) = (parse(text).unwrap(), parse("").unwrap());
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
-    let mut reader = Reader::new("dsnd.toml", "", std::iter::empty());
-    let _ = (listen(&mut reader), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
+    let mut reader = Reader::new("dsnd.toml", "[[listener]]\n", std::iter::empty());
     let _ = limits::limits(&mut reader, "", 0);
     let _ =
-        (rules(&mut reader), policy(&mut reader, ""), log(&mut reader), trust_unsigned(&mut reader, "", &[]));
+        (listeners(&mut reader, false), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
+    let _ = (
+        rules(&mut reader),
+        policy(&mut reader, ""),
+        log(&mut reader),
+        tls::tls(&mut reader),
+        unsigned_trust(&mut reader, &[]),
+    );
     for key in reader.known() {
         let (section, name) = key.split_once('.').unwrap();
         let after = text.split_once(&format!("[{section}]")).unwrap().1;
@@ -69,14 +75,41 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn beyond_this_machine_the_operator_must_say_what_unsigned_reports_may_do() {
-    assert!(parse("").unwrap().trust_unsigned);
-    let public = "[smtp]\nlisten = [\"0.0.0.0:25\"]\n";
-    assert!(problems(public)[0].contains("trust_unsigned"));
-    for value in [true, false] {
-        let text = format!("{public}[return_path]\ntrust_unsigned = {value}\n");
-        assert_eq!(parse(&text).unwrap().trust_unsigned, value);
+fn a_scope_is_one_of_two_words() {
+    use crate::policy::Scope;
+    let policy = parse("[policy]\nhard_scope = \"stream\"\nsoft_scope = \"global\"\n").unwrap().policy;
+    assert_eq!(
+        (policy.hard_scope, policy.complaint_scope, policy.soft_scope),
+        (Scope::Stream, Scope::Global, Scope::Global)
+    );
+    let said = problems("[policy]\ncomplaint_scope = \"all\"\n");
+    assert_eq!(said, ["t.toml:2: policy.complaint_scope: \"all\" is not one of \"global\", \"stream\""]);
+}
+
+#[test]
+fn unsigned_reports_count_only_where_the_operator_says_so() {
+    let read = |keys: &str| {
+        parse(&format!("[return_path]\ndomains = [\"b.example\"]\n{keys}")).unwrap().unsigned_trust
+    };
+    for listen in ["127.0.0.1:2525", "0.0.0.0:25"] {
+        let config = parse(&format!("[smtp]\nlisten = [{listen:?}]\n")).unwrap();
+        assert_eq!(config.unsigned_trust, UnsignedTrust::default(), "{listen}");
     }
+    assert!(read("trust_unsigned = true\n").generally);
+    assert_eq!(read("trust_unsigned_domains = [\"B.Example\"]\n").domains, ["b.example"]);
+    let networks = read("trust_unsigned_networks = [\"10.0.0.0/8\", \"::1\"]\n").networks;
+    assert_eq!(networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
+    let said = problems(
+        "[return_path]\ntrust_unsigned = \"yes\"\ntrust_unsigned_domains = [\"c.example\"]\ntrust_unsigned_networks = [\"10/8\"]\n",
+    );
+    assert_eq!(
+        said,
+        [
+            "t.toml:2: return_path.trust_unsigned: this must be true or false, not a string",
+            "t.toml:3: return_path.trust_unsigned_domains: \"c.example\" is not among return_path.domains",
+            "t.toml:4: return_path.trust_unsigned_networks: \"10/8\" is no network, such as \"192.0.2.0/24\", \"2001:db8::/32\" or \"192.0.2.7\"",
+        ]
+    );
 }
 
 const KEY: &str = "1 000102030405060708090a0b0c0d0e0f";
@@ -108,6 +141,23 @@ fn keys_come_from_a_file_that_nobody_else_can_read() {
 }
 
 #[test]
+fn a_certificate_and_its_key_come_together() {
+    let said = problems("[tls]\ncertificate = \"/nowhere/cert.pem\"\nmin_version = \"1.1\"\n");
+    assert_eq!(
+        said,
+        [
+            "t.toml:2: tls.certificate: a certificate needs its key: set tls.key, too",
+            "t.toml:3: tls.min_version: \"1.1\" is not one of \"1.2\", \"1.3\"",
+        ]
+    );
+    assert!(problems("[tls]\nkey = \"/nowhere/key.pem\"\n")[0].starts_with("t.toml:2: tls.key: a key needs"));
+    // What is in the files is a matter of the daemon and of check-config.
+    let both = parse("[tls]\ncertificate = \"/nowhere/cert.pem\"\nkey = \"/nowhere/key.pem\"\n").unwrap();
+    assert_eq!(both.tls.unwrap().key, PathBuf::from("/nowhere/key.pem"));
+    assert!(parse("").unwrap().tls.is_none());
+}
+
+#[test]
 fn keys_come_from_the_environment_and_stand_in_no_message() {
     let with = |value: &str| {
         let variable = ("DSND_RETURN_PATH_KEYS".to_owned(), value.to_owned());
@@ -131,16 +181,18 @@ fn the_environment_overrides_the_file() {
         ("DSND_STORE_PATH", "/elsewhere.db"),
         ("DSND_SMTP_LISTEN", "127.0.0.1:1, [::1]:2"),
         ("DSND_SMTP_MAX_RECIPIENTS", "7"),
-        ("DSND_RETURN_PATH_TRUST_UNSIGNED", "false"),
+        ("DSND_RETURN_PATH_TRUST_UNSIGNED", "true"),
+        ("DSND_RETURN_PATH_TRUST_UNSIGNED_NETWORKS", "10.0.0.0/8, ::1"),
         ("DSND_CONFIG", "ignored"),
         ("PATH", "/bin"),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = Config::parse("t.toml", "[store]\npath = \"here.db\"\n", variables.into_iter()).unwrap();
     assert_eq!(config.store.path, PathBuf::from("/elsewhere.db"));
-    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.listeners.len(), 2);
     assert_eq!(config.smtp.max_recipients, 7);
-    assert!(!config.trust_unsigned);
+    assert!(config.unsigned_trust.generally);
+    assert_eq!(config.unsigned_trust.networks.len(), 2);
     for (name, value) in [("DSND_STORE_PAHT", "x"), ("DSND_SMTP_MAX_RECIPIENTS", "few")] {
         let variable = std::iter::once((name.to_owned(), value.to_owned()));
         let error = Config::parse("t.toml", "", variable).unwrap_err().to_string();

@@ -1,7 +1,17 @@
-//! What makes two deliveries the same message (contract 2).
+//! What makes two deliveries the same message, and two events the same event (contract 2).
+//!
+//! A message is the same when its content is, and when the envelope says of the same recipients that they were
+//! mailed: a report that came to an address which proves nothing is another one when it comes to a token, and two
+//! reports in the same vague words are two when they come to tokens of two recipients. No such difference makes an
+//! event count twice: its key holds the content, the place in the report and, for an event that changes the list,
+//! the recipient, and nothing of the envelope.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+
+use crate::returnpath::ReturnPath;
 
 /// Header fields that MTAs put on top while a message travels; two copies of one message may differ in them.
 const TRACE_FIELDS: &[&str] = &[
@@ -66,7 +76,39 @@ pub fn digest(message: &[u8], received_at: Timestamp) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The key of a message's n-th recipient group.
+/// The digest that a message is stored under: that of its content, with what the return paths of its envelope say
+/// about who was mailed. That is the recipient tag and the stream of each token, not its day: another token of the
+/// same recipient says nothing new. Where unsigned reports count (`unsigned_counts`) it is that they do, and the
+/// recipients of VERP. Where nothing is said it is the digest of the content.
+#[must_use]
+pub fn message_digest(content: &[u8; 32], paths: &[ReturnPath], unsigned_counts: bool) -> [u8; 32] {
+    let mut said: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for path in paths {
+        if let ReturnPath::Token { token, .. } = path {
+            said.insert([b"token\0", &token.stream().to_be_bytes()[..], token.tag()].concat());
+        }
+    }
+    if said.is_empty() && unsigned_counts {
+        said.insert(b"unsigned\0".to_vec());
+        for path in paths {
+            if let ReturnPath::Verp { recipient } | ReturnPath::Batv { recipient: Some(recipient) } = path {
+                said.insert([b"verp\0", recipient.comparison_form().as_bytes()].concat());
+            }
+        }
+    }
+    if said.is_empty() {
+        return *content;
+    }
+    let mut hash = Sha256::new();
+    hash.update(content);
+    for one in &said {
+        hash.update((one.len() as u64).to_be_bytes());
+        hash.update(one);
+    }
+    hash.finalize().into()
+}
+
+/// The key of a message's n-th recipient group, from the digest of the content.
 #[must_use]
 pub fn event_key(digest: &[u8; 32], index: usize) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -87,6 +129,8 @@ fn is_any(name: &[u8], names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Mailbox;
+    use crate::returnpath::{Keys, Token};
 
     const MESSAGE: &str =
         "From: m@x.example\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nSubject: a\n b\n\nbody\n\nend\n";
@@ -126,6 +170,37 @@ mod tests {
         let day = |day: i64| digest(bare, Timestamp::from_second(day * 86_400 + 7).unwrap());
         assert_eq!(day(5), digest(bare, Timestamp::from_second(5 * 86_400 + 80_000).unwrap()));
         assert_ne!(day(5), day(6));
+    }
+
+    #[test]
+    fn what_a_message_is_stored_under_depends_on_whom_its_tokens_name_and_on_nothing_else_of_them() {
+        let keys = Keys::parse("1 000102030405060708090a0b0c0d0e0f").unwrap();
+        let token = |recipient: &str, stream, day: i64| {
+            let at = Timestamp::from_second(day * 86_400).unwrap();
+            let token = Token::mint(keys.newest().unwrap(), recipient, stream, at).unwrap();
+            ReturnPath::Token { token, readable: None }
+        };
+        let verp = |recipient: &str| ReturnPath::Verp { recipient: Mailbox::parse(recipient).unwrap() };
+        let of_paths = |paths: &[ReturnPath]| message_digest(&of(MESSAGE), paths, false);
+        let (a, b) = (token("a@x.example", 7, 20_000), token("b@x.example", 7, 20_000));
+        assert_eq!(of_paths(&[]), of(MESSAGE));
+        assert_eq!(of_paths(&[ReturnPath::Fixed, verp("a@x.example")]), of(MESSAGE), "anybody writes these");
+        let same = of_paths(std::slice::from_ref(&a));
+        for paths in [&[token("a@x.example", 7, 20_003)][..], &[a.clone(), a.clone(), ReturnPath::Fixed]] {
+            assert_eq!(of_paths(paths), same);
+        }
+        assert_eq!(of_paths(&[a.clone(), b.clone()]), of_paths(&[b.clone(), a.clone()]));
+        let all = [
+            of_paths(&[]),
+            same,
+            of_paths(std::slice::from_ref(&b)),
+            of_paths(&[a.clone(), b]),
+            of_paths(&[token("a@x.example", 8, 20_000)]),
+            message_digest(&of(MESSAGE), &[], true),
+            message_digest(&of(MESSAGE), &[verp("a@x.example")], true),
+        ];
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert_eq!(message_digest(&of(MESSAGE), &[a], true), same, "a token is not asked about trust");
     }
 
     #[test]

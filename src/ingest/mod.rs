@@ -3,6 +3,7 @@
 mod assess;
 mod attribute;
 mod digest;
+mod nameless;
 mod waiting;
 
 use std::sync::Arc;
@@ -14,13 +15,14 @@ use tracing::{error, info, warn};
 
 pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
-pub use digest::{digest, event_key};
+pub use digest::{digest, event_key, message_digest};
+pub use nameless::add_nameless;
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox};
 use crate::classify::Classifier;
 use crate::report::{Report, ReportKind};
-use crate::returnpath::{Refusal, ReturnPaths, Trust};
+use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
 use crate::store::{EventChange, NewEvent, NewMessage, Store, StoreError};
 
@@ -38,8 +40,8 @@ const MAX_DEFECTS: usize = 50;
 pub struct IngestSettings {
     /// Which forward-paths are ours.
     pub return_paths: ReturnPaths,
-    /// Whether unsigned reports change the list.
-    pub trust_unsigned: bool,
+    /// Which unsigned reports change the list.
+    pub unsigned_trust: UnsignedTrust,
     /// Recipients of one report that are recorded.
     pub max_recipients: usize,
     /// Local parts are masked in the log.
@@ -125,18 +127,7 @@ impl<S: Store> Ingest<S> {
 
 impl<S: Store> Sink for Ingest<S> {
     fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict {
-        let Err(refusal) = self.settings.return_paths.judge(recipient, Timestamp::now()) else {
-            return RecipientVerdict::Accept;
-        };
-        match refusal {
-            Refusal::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
-            Refusal::NotOurs => RecipientVerdict::NotOurs,
-            Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
-                // Never the address itself: a token in a log lets its reader send reports about its recipient.
-                info!(reason = refusal.as_str(), %refusal, "return path refused");
-                RecipientVerdict::Refuse(refusal.text())
-            }
-        }
+        verdict(&self.settings.return_paths, recipient)
     }
 
     fn ready(&self) -> bool {
@@ -158,6 +149,23 @@ impl<S: Store> Sink for Ingest<S> {
     }
 }
 
+/// Whether a forward-path is taken, now.
+#[must_use]
+pub fn verdict(return_paths: &ReturnPaths, recipient: &ForwardPath) -> RecipientVerdict {
+    let Err(refusal) = return_paths.judge(recipient, Timestamp::now()) else {
+        return RecipientVerdict::Accept;
+    };
+    match refusal {
+        Refusal::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
+        Refusal::NotOurs => RecipientVerdict::NotOurs,
+        Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
+            // Never the address itself: a token in a log lets its reader send reports about its recipient.
+            info!(reason = refusal.as_str(), %refusal, "return path refused");
+            RecipientVerdict::Refuse(refusal.text())
+        }
+    }
+}
+
 /// Everything about a message that can be known without the store.
 fn prepare(
     classifier: &Classifier,
@@ -166,15 +174,21 @@ fn prepare(
     message: &[u8],
     now: Timestamp,
 ) -> Result<NewMessage, StoreError> {
-    let digest = digest(message, now);
+    let content = digest(message, now);
+    let to = || envelope.recipients.iter().map(|recipient| &recipient.forward_path);
+    let arrival = Arrival {
+        paths: to().map(|path| settings.return_paths.accepted(path)).collect(),
+        unsigned_counts: settings.unsigned_trust.covers(envelope.peer.address.ip(), to()),
+    };
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // RFC 5321 §4.4: who makes the final delivery puts the reverse-path on top. Readers look for the null one.
         let delivered =
             [b"Return-Path: <", envelope.reverse_path.to_string().as_bytes(), b">\r\n", message].concat();
-        let report = Report::parse(&delivered);
+        let mut report = Report::parse(&delivered);
         drop(delivered);
-        let (events, left_out) = events(classifier, settings, envelope, &report, &digest);
+        add_nameless(&mut report, &arrival.paths);
+        let (events, left_out) = events(classifier, settings, &arrival, &report, &content);
         (report, events, left_out)
     }));
     let (report, events, left_out) = match read {
@@ -204,10 +218,12 @@ fn prepare(
     }
     let original = report.original.clone().unwrap_or_default();
     Ok(NewMessage {
-        digest,
+        digest: message_digest(&content, &arrival.paths, arrival.unsigned_counts),
         received_at: now,
         peer: envelope.peer.address.to_string(),
         helo: envelope.helo.clone(),
+        protocol: Some(envelope.transmission_type()),
+        tls: envelope.tls.as_ref().map(ToString::to_string),
         reverse_path: envelope.reverse_path.to_string(),
         recipients: envelope.recipients.iter().map(|recipient| recipient.forward_path.to_string()).collect(),
         original_recipients: envelope
@@ -234,13 +250,21 @@ fn prepare(
     })
 }
 
+/// Where a message came to.
+struct Arrival {
+    /// What each of its addresses is.
+    paths: Vec<ReturnPath>,
+    /// Whether it counts though none of them is signed.
+    unsigned_counts: bool,
+}
+
 /// One event a recipient group, up to the limit, and how many were left out.
 fn events(
     classifier: &Classifier,
     settings: &IngestSettings,
-    envelope: &Envelope,
+    arrival: &Arrival,
     report: &Report,
-    digest: &[u8; 32],
+    content: &[u8; 32],
 ) -> (Vec<NewEvent>, usize) {
     let left_out = report.recipients.len().saturating_sub(settings.max_recipients);
     let groups = || report.recipients.iter().take(settings.max_recipients);
@@ -249,17 +273,16 @@ fn events(
         .map(|assessed| (assessed.recipient, assessed.classification))
         .unzip();
     let return_paths = &settings.return_paths;
-    let mut paths: Vec<_> =
-        envelope.recipients.iter().map(|to| return_paths.accepted(&to.forward_path)).collect();
+    let mut paths = arrival.paths.clone();
     paths.extend(complained_path(report, &named, return_paths));
     let attributions = attribute(return_paths.keys(), &paths, report, named);
     let said = groups().zip(classifications).zip(attributions).enumerate();
     let events = said.map(|(index, ((fields, classification), attribution))| {
         let Attribution { trust, applies, stream, recipient } = attribution;
         let recipient = recipient.unwrap_or_default();
-        let believed = applies || (trust == Trust::Unsigned && settings.trust_unsigned);
+        let believed = applies || (trust == Trust::Unsigned && arrival.unsigned_counts);
         NewEvent {
-            key: event_key(digest, index),
+            key: event_key(content, index),
             trust,
             quarantined: !believed,
             applies: believed && Mailbox::parse(&recipient).is_ok(),
@@ -384,18 +407,4 @@ fn in_log(address: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_in_the_log_steers_no_terminal_and_ends_no_line() {
-        assert_eq!(in_log("dead.ü@example.com"), "dead.ü@example.com");
-        assert_eq!(in_log("\"a\x1b[2J\n\u{9b}\"@x"), "\"a\\u{1b}[2J\\n\\u{9b}\"@x");
-    }
-
-    #[test]
-    fn masking_leaves_the_domain_and_one_character() {
-        assert_eq!(masked("dead.user@example.com"), "d***@example.com");
-        assert_eq!(masked("x400 thing"), "***");
-    }
-}
+mod tests;

@@ -28,6 +28,12 @@ pub struct Policy {
     pub mailbox_full_span_days: u32,
     /// Older ones are forgotten.
     pub mailbox_full_window_days: u32,
+    /// Where a hard bounce suppresses.
+    pub hard_scope: Scope,
+    /// Where a complaint does.
+    pub complaint_scope: Scope,
+    /// Where soft bounces are counted and suppress.
+    pub soft_scope: Scope,
 }
 
 impl Default for Policy {
@@ -42,8 +48,20 @@ impl Default for Policy {
             mailbox_full_count: 5,
             mailbox_full_span_days: 30,
             mailbox_full_window_days: 90,
+            hard_scope: Scope::Global,
+            complaint_scope: Scope::Global,
+            soft_scope: Scope::Stream,
         }
     }
+}
+
+/// How far an entry or a counter reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every stream.
+    Global,
+    /// The stream of the message that bounced, and no other.
+    Stream,
 }
 
 /// Why an address is suppressed, in the operator's words; the class says it precisely. In rising weight.
@@ -116,8 +134,10 @@ pub struct Standing {
 /// What is known of an address when an event about it arrives.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Its entry, if it has one.
+    /// The entry that this event's would take the place of, if there is one: in [`Policy::scope`] of its decision.
     pub standing: Option<Standing>,
+    /// The entry for every stream, where the event's own would stand in its stream alone.
+    pub everywhere: Option<Standing>,
     /// Days (since 1970-01-01) counted under the event's kind, today not among them, in any order.
     pub counted_days: Vec<i64>,
 }
@@ -131,15 +151,17 @@ pub enum Change {
     Count(CounterKind),
     /// An entry is made or renewed.
     Suppress(Entry),
-    /// There is an entry already that outweighs this: it is only seen once more.
-    Seen,
-    /// The counters are cleared: the address takes mail.
-    Clear,
+    /// There is an entry already, there, that outweighs this: it is only seen once more.
+    Seen(Scope),
+    /// The counters are cleared, so far: the address takes mail.
+    Clear(Scope),
 }
 
 /// An entry to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
+    /// How far it reaches.
+    pub scope: Scope,
     /// Why.
     pub reason: Reason,
     /// Until when; `None` for ever.
@@ -171,16 +193,46 @@ impl Policy {
     /// Decides what one event does, given what is known of its address.
     #[must_use]
     pub fn apply(&self, class: Class, decision: Decision, history: &History, now: Timestamp) -> Change {
+        let scope = self.scope(decision);
+        let fresh = |reason, days: Option<u32>| Entry {
+            scope,
+            reason,
+            expires_at: days
+                .and_then(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()),
+            recheckable: false,
+            soft_term_days: 0,
+            consumes: None,
+        };
         match decision {
             Decision::Suppress => {
                 let recheckable = class.recheckable();
                 let days = if recheckable { self.recheckable_days } else { self.hard_days };
-                weigh(history, now, Reason::Hard, Some(days), recheckable, 0, None)
+                weigh(history, now, Entry { recheckable, ..fresh(Reason::Hard, Some(days)) })
             }
-            Decision::Complaint => weigh(history, now, Reason::Complaint, None, false, 0, None),
-            Decision::Count => self.count(counter_of(class), history, now),
-            Decision::Ignore if class == Class::Delivered => Change::Clear,
+            Decision::Complaint => weigh(history, now, fresh(Reason::Complaint, None)),
+            Decision::Count => {
+                let kind = counter_of(class);
+                match self.soft_term(kind, history, now) {
+                    Counted::Standing(scope) => Change::Seen(scope),
+                    Counted::Below => Change::Count(kind),
+                    Counted::Reached(term) => {
+                        let entry = fresh(Reason::Soft, Some(term));
+                        weigh(history, now, Entry { soft_term_days: term, consumes: Some(kind), ..entry })
+                    }
+                }
+            }
+            Decision::Ignore if class == Class::Delivered => Change::Clear(scope),
             Decision::Host | Decision::Sender | Decision::Ignore => Change::None,
+        }
+    }
+
+    /// How far what comes of a decision reaches: its entry, its counter, and what a delivery clears.
+    #[must_use]
+    pub const fn scope(&self, decision: Decision) -> Scope {
+        match decision {
+            Decision::Suppress => self.hard_scope,
+            Decision::Complaint => self.complaint_scope,
+            Decision::Count | Decision::Host | Decision::Sender | Decision::Ignore => self.soft_scope,
         }
     }
 
@@ -193,9 +245,14 @@ impl Policy {
         }
     }
 
-    fn count(&self, kind: CounterKind, history: &History, now: Timestamp) -> Change {
-        if history.standing.is_some_and(|standing| standing.active(now)) {
-            return Change::Seen;
+    /// What one more day under a counter comes to.
+    fn soft_term(&self, kind: CounterKind, history: &History, now: Timestamp) -> Counted {
+        let active = |standing: Option<Standing>| standing.is_some_and(|standing| standing.active(now));
+        if active(history.standing) {
+            return Counted::Standing(self.soft_scope);
+        }
+        if active(history.everywhere) {
+            return Counted::Standing(Scope::Global);
         }
         let today = day_of(now);
         let mut days: Vec<i64> = history.counted_days.clone();
@@ -209,13 +266,24 @@ impl Policy {
         };
         let spanned = today - days.first().copied().unwrap_or(today);
         if (days.len() as u64) < u64::from(needed) || spanned < i64::from(span) {
-            return Change::Count(kind);
+            return Counted::Below;
         }
-        let last_term = history.standing.map_or(0, |standing| standing.soft_term_days);
+        let term_of = |standing: Option<Standing>| standing.map_or(0, |standing| standing.soft_term_days);
+        let last_term = term_of(history.standing).max(term_of(history.everywhere));
         let term =
             if last_term == 0 { self.soft_days } else { last_term.saturating_mul(2) }.min(self.soft_max_days);
-        weigh(history, now, Reason::Soft, Some(term), false, term, Some(kind))
+        Counted::Reached(term)
     }
+}
+
+/// What comes of counting a day.
+enum Counted {
+    /// The address is suppressed as it is, so far.
+    Standing(Scope),
+    /// The threshold is not reached.
+    Below,
+    /// It is, and suppresses for so many days.
+    Reached(u32),
 }
 
 impl Standing {
@@ -224,37 +292,41 @@ impl Standing {
     pub fn active(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| expires_at > now)
     }
+
+    /// Whether an entry that ends at `until` would outlast this one.
+    fn outlasted_by(&self, until: Option<Timestamp>) -> bool {
+        match (self.expires_at, until) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(old), Some(new)) => new > old,
+        }
+    }
+
+    /// Whether a fresh entry adds nothing to this one.
+    fn outweighs(&self, fresh: &Entry, now: Timestamp) -> bool {
+        self.active(now) && self.reason >= fresh.reason && !self.outlasted_by(fresh.expires_at)
+    }
 }
 
-/// Puts a new reason beside the entry that is there: the weightier one stays, and nothing is shortened.
-fn weigh(
-    history: &History,
-    now: Timestamp,
-    reason: Reason,
-    days: Option<u32>,
-    recheckable: bool,
-    soft_term_days: u32,
-    consumes: Option<CounterKind>,
-) -> Change {
-    let until = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok());
-    let fresh = Entry { reason, expires_at: until, recheckable, soft_term_days, consumes };
+/// Puts a fresh entry beside those that are there: the weightier one stays, and nothing is shortened.
+fn weigh(history: &History, now: Timestamp, fresh: Entry) -> Change {
+    // What stays as it is keeps the evidence that made it.
+    if history.standing.is_some_and(|standing| standing.outweighs(&fresh, now)) {
+        return Change::Seen(fresh.scope);
+    }
+    if history.everywhere.is_some_and(|standing| standing.outweighs(&fresh, now)) {
+        return Change::Seen(Scope::Global);
+    }
     let Some(standing) = history.standing else {
         return Change::Suppress(fresh);
     };
-    let soft_term_days = soft_term_days.max(standing.soft_term_days);
+    let soft_term_days = fresh.soft_term_days.max(standing.soft_term_days);
     if !standing.active(now) {
         return Change::Suppress(Entry { soft_term_days, ..fresh });
     }
-    let lasts_longer = match (standing.expires_at, until) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(old), Some(new)) => new > old,
-    };
-    if standing.reason >= reason && !lasts_longer {
-        return Change::Seen; // the entry stays as it is, with the evidence that made it
-    }
-    let expires_at = if lasts_longer { until } else { standing.expires_at };
-    let recheckable = recheckable && (standing.recheckable || standing.reason < reason);
+    let expires_at =
+        if standing.outlasted_by(fresh.expires_at) { fresh.expires_at } else { standing.expires_at };
+    let recheckable = fresh.recheckable && (standing.recheckable || standing.reason < fresh.reason);
     Change::Suppress(Entry { expires_at, recheckable, soft_term_days, ..fresh })
 }
 

@@ -24,7 +24,7 @@ fn full(history: &History, day: i64) -> Change {
 }
 
 fn counted(days: &[i64]) -> History {
-    History { standing: None, counted_days: days.to_vec() }
+    History { counted_days: days.to_vec(), ..History::default() }
 }
 
 fn standing(reason: Reason, until: Option<i64>) -> Standing {
@@ -96,6 +96,7 @@ fn the_soft_term_doubles_on_each_return_up_to_half_a_year() {
             standing: (term > 0)
                 .then(|| Standing { soft_term_days: term, ..standing(Reason::Soft, Some(50)) }),
             counted_days: vec![98, 99],
+            ..History::default()
         };
         let Change::Suppress(entry) = soft(&history, 100) else { panic!() };
         term = entry.soft_term_days;
@@ -108,13 +109,17 @@ fn the_soft_term_doubles_on_each_return_up_to_half_a_year() {
 fn nothing_is_shortened_and_the_weightier_reason_stays() {
     let policy = Policy::default();
     let hard = |standing| {
-        let history = History { standing: Some(standing), counted_days: vec![] };
+        let history = History { standing: Some(standing), ..History::default() };
         policy.apply(Class::RecipientUnknown, Decision::Suppress, &history, at(100))
     };
-    assert_eq!(hard(standing(Reason::Complaint, None)), Change::Seen);
-    assert_eq!(hard(standing(Reason::Manual, None)), Change::Seen);
-    assert_eq!(hard(standing(Reason::Hard, Some(400))), Change::Seen, "and so does its evidence");
-    assert_eq!(hard(standing(Reason::Manual, Some(400))), Change::Seen);
+    assert_eq!(hard(standing(Reason::Complaint, None)), Change::Seen(Scope::Global));
+    assert_eq!(hard(standing(Reason::Manual, None)), Change::Seen(Scope::Global));
+    assert_eq!(
+        hard(standing(Reason::Hard, Some(400))),
+        Change::Seen(Scope::Global),
+        "and so does its evidence"
+    );
+    assert_eq!(hard(standing(Reason::Manual, Some(400))), Change::Seen(Scope::Global));
     assert_eq!(
         days_left(&hard(standing(Reason::Manual, Some(101))), at(100)),
         Some(180),
@@ -130,13 +135,17 @@ fn nothing_is_shortened_and_the_weightier_reason_stays() {
 
 #[test]
 fn a_soft_bounce_of_a_suppressed_address_is_only_seen() {
-    let history = History { standing: Some(standing(Reason::Hard, Some(200))), counted_days: vec![98, 99] };
-    assert_eq!(soft(&history, 100), Change::Seen);
+    let history = History {
+        standing: Some(standing(Reason::Hard, Some(200))),
+        counted_days: vec![98, 99],
+        ..History::default()
+    };
+    assert_eq!(soft(&history, 100), Change::Seen(Scope::Stream));
 }
 
 #[test]
 fn a_mailbox_that_is_gone_is_not_recheckable_because_its_host_was_unreachable_too() {
-    let gone = History { standing: Some(standing(Reason::Hard, Some(110))), counted_days: vec![] };
+    let gone = History { standing: Some(standing(Reason::Hard, Some(110))), ..History::default() };
     let change = Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &gone, at(100));
     assert!(matches!(change, Change::Suppress(Entry { recheckable: false, .. })));
 }
@@ -144,8 +153,69 @@ fn a_mailbox_that_is_gone_is_not_recheckable_because_its_host_was_unreachable_to
 #[test]
 fn a_delivery_clears_and_our_own_faults_do_nothing() {
     let apply = |class, decision| Policy::default().apply(class, decision, &History::default(), at(100));
-    assert_eq!(apply(Class::Delivered, Decision::Ignore), Change::Clear);
+    assert_eq!(apply(Class::Delivered, Decision::Ignore), Change::Clear(Scope::Stream));
     assert_eq!(apply(Class::SenderBlocked, Decision::Sender), Change::None);
     assert_eq!(apply(Class::Routing, Decision::Host), Change::None);
     assert_eq!(apply(Class::Delayed, Decision::Ignore), Change::None);
+}
+
+/// What a hard bounce does by a policy that suppresses in its stream alone.
+fn hard_in_its_stream(history: &History) -> Change {
+    let policy = Policy { hard_scope: Scope::Stream, ..Policy::default() };
+    policy.apply(Class::RecipientUnknown, Decision::Suppress, history, at(100))
+}
+
+#[test]
+fn hard_bounces_and_complaints_reach_every_stream_and_soft_ones_their_own() {
+    let policy = Policy::default();
+    let scope = |class, decision, counted: &[i64]| match policy.apply(
+        class,
+        decision,
+        &self::counted(counted),
+        at(100),
+    ) {
+        Change::Suppress(entry) => entry.scope,
+        other => panic!("no suppression: {other:?}"),
+    };
+    assert_eq!(scope(Class::RecipientUnknown, Decision::Suppress, &[]), Scope::Global);
+    assert_eq!(scope(Class::Complaint, Decision::Complaint, &[]), Scope::Global);
+    assert_eq!(scope(Class::Expired, Decision::Count, &[98, 99]), Scope::Stream);
+    let Change::Suppress(entry) = hard_in_its_stream(&History::default()) else { panic!("no suppression") };
+    assert_eq!(entry.scope, Scope::Stream, "as configured");
+}
+
+#[test]
+fn an_entry_for_every_stream_that_outweighs_leaves_nothing_to_do_in_one() {
+    let with = |everywhere, own: Option<Standing>| History {
+        standing: own,
+        everywhere: Some(everywhere),
+        ..History::default()
+    };
+    let seen = Change::Seen(Scope::Global);
+    assert_eq!(hard_in_its_stream(&with(standing(Reason::Complaint, None), None)), seen);
+    assert_eq!(hard_in_its_stream(&with(standing(Reason::Hard, Some(400)), None)), seen);
+    let own = standing(Reason::Soft, Some(110));
+    assert_eq!(hard_in_its_stream(&with(standing(Reason::Hard, Some(400)), Some(own))), seen);
+    let own = standing(Reason::Hard, Some(400));
+    let change = hard_in_its_stream(&with(standing(Reason::Complaint, None), Some(own)));
+    assert_eq!(change, Change::Seen(Scope::Stream), "the stream's own comes first");
+    for everywhere in [(Reason::Hard, Some(110)), (Reason::Soft, None), (Reason::Complaint, Some(90))] {
+        let change = hard_in_its_stream(&with(standing(everywhere.0, everywhere.1), None));
+        assert_eq!(days_left(&change, at(100)), Some(180), "{everywhere:?} does not outweigh it");
+    }
+}
+
+#[test]
+fn a_soft_bounce_is_only_seen_where_the_address_is_suppressed_everywhere() {
+    let history = |until| History {
+        everywhere: Some(Standing { soft_term_days: 30, ..standing(Reason::Soft, Some(until)) }),
+        counted_days: vec![98, 99],
+        ..History::default()
+    };
+    assert_eq!(soft(&history(200), 100), Change::Seen(Scope::Global));
+    assert_eq!(
+        days_left(&soft(&history(90), 100), at(100)),
+        Some(60),
+        "a term that is over counts for doubling"
+    );
 }

@@ -94,3 +94,22 @@ pub(super) fn without_parts(header: &Header<'_>, report: &ReportHeader, claimed:
     }
     ReportKind::Unrecognized
 }
+
+/// Whether an address, in lower case, is one that only mail systems write from; none at all is one.
+pub(super) fn is_daemon(from: &str) -> bool {
+    let local = from.split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
+    from.is_empty()
+        || ["mailerdaemon", "maildaemon", "postmaster", "daemon", "maildelivery"]
+            .iter()
+            .any(|role| local.contains(role))
+}
+
+/// Whether the mail system itself sent it: a daemon's address, the null reverse-path (RFC 5321 §4.5.5), or the
+/// recipients in a field.
+pub(super) fn is_by_mail_system(header: &Header<'_>, report: &ReportHeader) -> bool {
+    let null = |name| header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
+    is_daemon(&report.from.as_deref().unwrap_or_default().to_lowercase())
+        || null("Return-Path")
+        || null("From")
+        || !report.failed_recipients.is_empty()
+}

@@ -14,6 +14,7 @@ mod legacy;
 pub mod mbox;
 mod mdn;
 pub mod mime;
+mod nameless;
 mod parse;
 mod parts;
 pub mod returned;
@@ -99,6 +100,9 @@ pub struct ReportHeader {
     pub auto_submitted: Option<String>,
     /// X-Failed-Recipients, split at commas.
     pub failed_recipients: Vec<String>,
+    /// A mail system sent it: from an address that only such write from, or with the null reverse-path
+    /// (RFC 5321 §4.5.5).
+    pub by_mail_system: bool,
 }
 
 /// Per-message fields (RFC 3464 §2.2).

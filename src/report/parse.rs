@@ -98,7 +98,22 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
         read_letter(parts, &mut report, defects);
     }
     read_others(parts, &mut report, defects);
+    if report.kind == ReportKind::Unrecognized && is_bounce_by_its_words(parts, &report) {
+        report.kind = ReportKind::TextBounce;
+    }
     report
+}
+
+/// Whether a letter that nothing else tells is a bounce that names nobody: a mail system's own address wrote it, it
+/// has the null reverse-path of a bounce (RFC 5321 §4.5.5), and it speaks of a failure.
+fn is_bounce_by_its_words(parts: &Parts<'_>, report: &Report) -> bool {
+    let from = report.header.from.as_deref().unwrap_or_default().to_lowercase();
+    let null_path = parts.header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
+    null_path && !from.is_empty() && kind::is_daemon(&from) && {
+        let original = report.original.as_ref();
+        let letter = legacy::Letter::new(&parts.header, &report.header, &report.text, original, false);
+        letter.speaks_of_failure()
+    }
 }
 
 /// What is no bounce: complaints, disposition notifications and automatic replies.
@@ -226,7 +241,7 @@ fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
         let bare = fields::without_comments(&value).to_ascii_lowercase();
         bare.split(';').next().unwrap_or_default().trim().to_owned() // RFC 3834 §5
     });
-    ReportHeader {
+    let mut report = ReportHeader {
         message_id: header.first("Message-ID").and_then(mime::message_id),
         from: header.first("From").and_then(|raw| mime::addresses(raw).into_iter().next()),
         subject: text("Subject"),
@@ -240,7 +255,10 @@ fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
             .filter(|one| !one.is_empty())
             .take(dsn::MAX_RECIPIENTS)
             .collect(),
-    }
+        by_mail_system: false,
+    };
+    report.by_mail_system = kind::is_by_mail_system(header, &report);
+    report
 }
 
 struct Statuses<'p> {

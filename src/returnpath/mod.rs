@@ -23,7 +23,7 @@ pub use paths::{MAX_AGE_DAYS, Refusal, ReturnPath, ReturnPaths};
 pub use prove::{Candidates, Proof, prove};
 pub use spelling::{Prefix, PrefixError, Spelling};
 pub use token::{Token, TokenError};
-pub use trust::Trust;
+pub use trust::{NetworkError, Trust, UnsignedTrust, network};
 pub use verp::{VerpDelimiters, VerpError};
 
 use jiff::Timestamp;

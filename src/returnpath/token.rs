@@ -183,6 +183,12 @@ impl Token {
         u32::from_be_bytes([0, self.0[3], self.0[4], self.0[5]])
     }
 
+    /// The recipient tag.
+    #[must_use]
+    pub fn tag(&self) -> &[u8] {
+        &self.0[TAG..MAC]
+    }
+
     /// The octets.
     #[must_use]
     pub const fn octets(&self) -> &[u8; OCTETS] {

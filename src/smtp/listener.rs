@@ -1,24 +1,30 @@
 //! Accepts connections and runs a session on each, up to a limit, until told to stop.
 
+mod door;
+
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
-use super::connection::{Connection, turn_away};
-use super::limits::{Counted, Notice};
+use door::{Door, Place, say_and_close};
+
+use super::accept::Accept;
+use super::connection::Connection;
+use super::proxy::{self, ProxyError, Source};
 use super::reply::Reply;
 use super::session::replies;
-use super::settings::Settings;
-use super::{Peer, Sink};
+use super::settings::{ListenerSettings, Settings};
+use super::tls::TlsAcceptor;
+use super::{Peer, PeerAddress, Sink};
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
@@ -27,20 +33,23 @@ const MAX_TURNED_AWAY: usize = 64;
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Longest that a PROXY header is waited for: a proxy sends it in its first packet.
+const PROXY_HEADER: Duration = Duration::from_secs(10);
+
 /// Connections since the process started.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
-/// Serves one listener until `shutdown`, as [`Server::serve`] does.
+/// Serves one SMTP listener until `shutdown`, as [`Server::serve`] does.
 ///
 /// # Errors
 /// When the listener has no local address: it is no listening socket.
 pub async fn serve<K: Sink>(
-    listener: TcpListener,
+    listener: impl Accept,
     sink: Arc<K>,
     settings: Settings,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    Server::new(sink, settings, shutdown).serve(listener).await
+    Server::new(sink, settings, shutdown).serve(listener, ListenerSettings::default()).await
 }
 
 /// What all listeners of one service share: the sink, the settings and what is counted.
@@ -58,23 +67,33 @@ pub struct Server<K> {
 struct Service<K> {
     sink: Arc<K>,
     settings: Arc<Settings>,
+    tls: Option<Arc<TlsAcceptor>>,
 }
 
 impl<K: Sink> Server<K> {
     /// A service that ends when `shutdown` is cancelled.
     pub fn new(sink: Arc<K>, settings: Settings, shutdown: CancellationToken) -> Self {
         Self {
-            service: ArcSwap::from_pointee(Service { sink, settings: Arc::new(settings) }),
+            service: ArcSwap::from_pointee(Service { sink, settings: Arc::new(settings), tls: None }),
             door: Arc::default(),
             shutdown,
             places: Arc::default(),
         }
     }
 
-    /// Serves the connections that come from now on with another sink and other settings. Those that are there keep
-    /// theirs, and count.
+    /// The same with STARTTLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<TlsAcceptor>>) -> Self {
+        let Service { sink, settings, .. } = &**self.service.load();
+        let service = Service { sink: Arc::clone(sink), settings: Arc::clone(settings), tls };
+        Self { service: ArcSwap::from_pointee(service), ..self }
+    }
+
+    /// Serves the connections that come from now on with another sink and other settings, and with the TLS that it
+    /// has. Those that are there keep theirs, and count.
     pub fn replace(&self, sink: Arc<K>, settings: Settings) {
-        self.service.store(Arc::new(Service { sink, settings: Arc::new(settings) }));
+        let tls = self.service.load().tls.clone();
+        self.service.store(Arc::new(Service { sink, settings: Arc::new(settings), tls }));
     }
 
     /// Accepts and serves connections until the shutdown. Then idle sessions are told `421`, messages that are being
@@ -83,19 +102,21 @@ impl<K: Sink> Server<K> {
     ///
     /// # Errors
     /// When the listener has no local address: it is no listening socket.
-    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        info!(address = %listener.local_addr()?, "accepting SMTP connections");
-        let sessions = self.accept_all(|| listener.accept()).await;
+    pub async fn serve(&self, listener: impl Accept, settings: ListenerSettings) -> io::Result<()> {
+        let (protocol, proxied) = (settings.protocol.as_str(), !settings.proxy_from.is_empty());
+        info!(address = %listener.place()?, protocol, proxied, "accepting SMTP connections");
+        let sessions = self.accept_all(&Arc::new(settings), || listener.accept()).await;
         drop(listener);
         self.wind_down(sessions).await;
         Ok(())
     }
 
     /// Runs a session on everything that `accept` gives, until the shutdown; the sessions that still run then.
-    async fn accept_all<F, A>(&self, mut accept: F) -> JoinSet<()>
+    async fn accept_all<F, A, S>(&self, listener: &Arc<ListenerSettings>, mut accept: F) -> JoinSet<()>
     where
         F: FnMut() -> A,
-        A: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
+        A: Future<Output = io::Result<(S, PeerAddress)>>,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut sessions = JoinSet::new();
         let mut pause = PAUSE;
@@ -107,7 +128,7 @@ impl<K: Sink> Server<K> {
                 accepted = accept() => match accepted {
                     Ok((stream, address)) => {
                         pause = PAUSE;
-                        self.admit(&mut sessions, stream, address);
+                        self.admit(&mut sessions, stream, address, listener);
                     }
                     Err(error) => {
                         // Out of file descriptors, or the client left while it queued: neither ends the service.
@@ -120,10 +141,31 @@ impl<K: Sink> Server<K> {
         }
     }
 
-    fn admit(&self, sessions: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
+    fn admit<S>(
+        &self,
+        sessions: &mut JoinSet<()>,
+        stream: S,
+        address: PeerAddress,
+        listener: &Arc<ListenerSettings>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = self.service.load_full();
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
-        let span = info_span!("connection", connection, peer = %address);
+        let proxied = !listener.proxy_from.is_empty();
+        let span = if proxied {
+            // The client is known when the PROXY header has been read.
+            info_span!("connection", connection, peer = Empty, proxy = %address, tls = Empty)
+        } else {
+            info_span!("connection", connection, peer = %address, tls = Empty)
+        };
+        if proxied && !listener.proxy_from.iter().any(|proxy| proxy.is(&address)) {
+            if let Some(times) = self.door.strangers.happened() {
+                let what = "connection closed: it comes from no proxy that this listener takes (proxy_from)";
+                warn!(parent: &span, times, "{what}");
+            }
+            return;
+        }
         let limit = service.settings.max_connections;
         let Some(place) = Place::take(&self.places, limit) else {
             if let Some(times) = self.door.full.happened() {
@@ -137,20 +179,28 @@ impl<K: Sink> Server<K> {
             }
             return self.turn_away(sessions, &service, stream, replies::busy(), span);
         }
-        let _ = stream.set_nodelay(true); // replies are written in batches already
-        let peer = Peer { connection, address };
-        let door = Arc::clone(&self.door);
-        sessions.spawn(session(stream, peer, service, door, self.shutdown.clone(), place).instrument(span));
+        let arrival = Arrival {
+            stream,
+            peer: Peer { connection, address },
+            listener: Arc::clone(listener),
+            service,
+            door: Arc::clone(&self.door),
+            shutdown: self.shutdown.clone(),
+            place,
+        };
+        sessions.spawn(arrival.session().instrument(span));
     }
 
-    fn turn_away(
+    fn turn_away<S>(
         &self,
         sessions: &mut JoinSet<()>,
         service: &Service<K>,
-        stream: TcpStream,
+        stream: S,
         reply: Reply,
         span: Span,
-    ) {
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         if let Some(place) = Place::take(&self.door.turned_away, MAX_TURNED_AWAY) {
             let limit = service.settings.write_timeout;
             sessions.spawn(say_and_close(stream, reply, limit, place).instrument(span));
@@ -171,74 +221,82 @@ impl<K: Sink> Server<K> {
     }
 }
 
-/// What stands between accepting a connection and serving it.
-#[derive(Debug, Default)]
-struct Door {
-    counted: Counted,
-    /// Connections that are being told that they are not served.
-    turned_away: Arc<AtomicUsize>,
-    full: Notice,
-    busy: Notice,
-    refused: Notice,
-}
-
-/// One of a bounded number of places; free again when dropped.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let one_more = |count| (count < limit).then_some(count + 1);
-        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Self(Arc::clone(taken)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Serves a connection, unless its client has too many.
-async fn session<K: Sink>(
-    stream: TcpStream,
+/// A connection that has a place, and all that its session needs.
+struct Arrival<S, K> {
+    stream: S,
     peer: Peer,
+    listener: Arc<ListenerSettings>,
     service: Arc<Service<K>>,
     door: Arc<Door>,
     shutdown: CancellationToken,
     place: Place,
-) {
-    let settings = &service.settings;
-    // Here and not where it was accepted: from here on the peer is who the client is.
-    let client = match door.counted.admit(peer.address.ip(), &settings.limits) {
-        Ok(client) => client,
-        Err(refusal) => {
-            // One client's attempts never take the places of the others.
-            drop(place);
-            if let Some(times) = door.refused.happened() {
-                info!(?refusal, times, "too many SMTP connections from one address");
-            }
-            if let Some(place) = Place::take(&door.turned_away, MAX_TURNED_AWAY) {
-                say_and_close(stream, replies::refused(refusal), settings.write_timeout, place).await;
-            }
-            return;
-        }
-    };
-    debug!("connected");
-    let connection =
-        Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown).of(client);
-    drop(service);
-    match connection.run().await {
-        Ok(ended) => debug!(?ended, "connection ended"),
-        Err(error) => debug!(%error, "connection failed"),
-    }
-    drop(place);
 }
 
-async fn say_and_close(stream: TcpStream, reply: Reply, limit: Duration, place: Place) {
-    let _ = turn_away(stream, &reply, limit).await;
-    drop(place);
+impl<S, K> Arrival<S, K>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    K: Sink,
+{
+    /// The connection, from its PROXY header where there has to be one, to its end.
+    async fn session(mut self) {
+        if !self.listener.proxy_from.is_empty() && !self.read_header().await {
+            return;
+        }
+        let Self { stream, peer, listener, service, door, shutdown, place } = self;
+        let settings = &service.settings;
+        // Here and not where it was accepted: from here on the peer is who the client is.
+        let client = match door.counted.admit(peer.address.ip(), &settings.limits) {
+            Ok(client) => client,
+            Err(refusal) => {
+                // One client's attempts never take the places of the others.
+                drop(place);
+                if let Some(times) = door.refused.happened() {
+                    info!(?refusal, times, "too many SMTP connections from one address");
+                }
+                if let Some(place) = Place::take(&door.turned_away, MAX_TURNED_AWAY) {
+                    say_and_close(stream, replies::refused(refusal), settings.write_timeout, place).await;
+                }
+                return;
+            }
+        };
+        debug!("connected");
+        let connection =
+            Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown)
+                .of(client)
+                .on(&listener, service.tls.clone());
+        drop((service, door, listener));
+        match connection.run().await {
+            Ok(ended) => debug!(?ended, "connection ended"),
+            Err(error) => debug!(%error, "connection failed"),
+        }
+        drop(place);
+    }
+
+    /// Reads the PROXY header, after which the peer is the client; false where the connection ends with that.
+    async fn read_header(&mut self) -> bool {
+        let limit = self.service.settings.idle_timeout.min(PROXY_HEADER);
+        let source = tokio::select! {
+            source = proxy::read(&mut self.stream, limit) => source,
+            () = self.shutdown.cancelled() => return false,
+        };
+        match source {
+            Ok(Source::Client(client)) => self.peer.address = client.into(),
+            Ok(Source::Itself) => {}
+            Err(ProxyError::NotBegun) => {
+                // A check of the proxy's that the port is open.
+                debug!("closed before its PROXY header");
+                return false;
+            }
+            Err(error) => {
+                if let Some(times) = self.door.headers.notice(&error).happened() {
+                    warn!(%error, times, "connection closed");
+                }
+                return false;
+            }
+        }
+        Span::current().record("peer", display(&self.peer.address));
+        true
+    }
 }
 
 /// A task that panicked has dropped its socket: the client was promised nothing.
@@ -253,6 +311,7 @@ fn log_panic(ended: Result<(), JoinError>) {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::address::ForwardPath;
@@ -278,12 +337,17 @@ mod tests {
         let server = Server::new(Arc::new(Nothing), Settings::default(), shutdown.clone());
         let mut failures = 3;
         let started = std::time::Instant::now();
-        let accepting = server.accept_all(|| {
+        let settings = Arc::new(ListenerSettings::default());
+        let accepting = server.accept_all(&settings, || {
             let fails = failures > 0;
             failures -= i32::from(fails);
             let listener = &listener;
             async move {
-                if fails { Err(io::Error::other("too many open files")) } else { listener.accept().await }
+                if fails {
+                    Err(io::Error::other("too many open files"))
+                } else {
+                    Accept::accept(listener).await
+                }
             }
         });
         let greeted = async {

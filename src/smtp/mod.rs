@@ -1,31 +1,59 @@
-//! The receiving side of SMTP (RFC 5321), without knowledge of what the messages mean.
+//! The receiving side of SMTP (RFC 5321) and LMTP (RFC 2033), without knowledge of what the messages mean.
 //!
-//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`]) are pure;
-//! [`limits`] counts what clients take; [`connection`] moves bytes between a stream and a session, [`listener`] accepts streams. What arrives goes to
-//! a [`Sink`], which decides about recipients and takes messages; this module knows nothing of reports.
+//! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`], [`chunks`]) are pure;
+//! [`limits`] counts what clients take; [`connection`] moves bytes between a stream and a session, [`tls`] encrypts
+//! them, [`listener`] accepts streams, and [`proxy`] reads who stands behind a proxy. What arrives goes to a [`Sink`],
+//! which decides about recipients and takes messages; this module knows nothing of reports.
 
+pub mod accept;
+pub mod chunks;
 pub mod command;
 pub mod connection;
 pub mod data;
 pub mod limits;
 pub mod line;
 pub mod listener;
+mod peer;
+pub mod proxy;
 pub mod reply;
 pub mod session;
 pub mod settings;
+pub mod tls;
 
+use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+
+pub use peer::{NoProxy, Peer, PeerAddress, Proxy};
 
 use crate::address::{ForwardPath, ReversePath};
 
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Number of the connection since the process started; the same in every log line about it.
-    pub connection: u64,
-    /// The remote address.
-    pub address: SocketAddr,
+/// How a message came, TLS left aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP after HELO.
+    Smtp,
+    /// SMTP after EHLO.
+    Esmtp,
+    /// LMTP.
+    Lmtp,
+    /// Handed over on this machine, by a pipe or from a file.
+    Local,
+}
+
+/// What a TLS handshake agreed on, in the names of IANA's registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// Such as `TLS_AES_256_GCM_SHA384`.
+    pub cipher_suite: String,
+}
+
+impl fmt::Display for TlsInfo {
+    /// Version and cipher suite, as stored and logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.cipher_suite)
+    }
 }
 
 /// One accepted `RCPT TO`.
@@ -42,7 +70,11 @@ pub struct EnvelopeRecipient {
 pub struct Envelope {
     /// The connection it came over.
     pub peer: Peer,
-    /// The name the client gave in EHLO or HELO.
+    /// How it came, TLS left aside.
+    pub protocol: Protocol,
+    /// What protects the connection; `None` in the clear.
+    pub tls: Option<TlsInfo>,
+    /// The name the client gave in EHLO, HELO or LHLO.
     pub helo: String,
     /// MAIL FROM.
     pub reverse_path: ReversePath,
@@ -52,6 +84,22 @@ pub struct Envelope {
     pub recipients: Vec<EnvelopeRecipient>,
     /// The message holds line ends other than CRLF, which only `smtp.bare_newline = "accept"` lets in.
     pub bare_newlines: bool,
+}
+
+impl Envelope {
+    /// The protocol as trace header fields name it (RFC 3848): `ESMTPS` is ESMTP under TLS;
+    /// `local` where there was no dialogue.
+    #[must_use]
+    pub const fn transmission_type(&self) -> &'static str {
+        match (self.protocol, self.tls.is_some()) {
+            (Protocol::Smtp, _) => "SMTP", // HELO under TLS has no name of its own
+            (Protocol::Esmtp, false) => "ESMTP",
+            (Protocol::Esmtp, true) => "ESMTPS",
+            (Protocol::Lmtp, false) => "LMTP",
+            (Protocol::Lmtp, true) => "LMTPS",
+            (Protocol::Local, _) => "local",
+        }
+    }
 }
 
 /// What a [`Sink`] says to a `RCPT TO`.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Proxy;
 pub use super::limits::Limits;
 
 /// Longest command line in octets, its CRLF included. RFC 5321 §4.5.3.1.4 asks for 512 and lets every
@@ -18,6 +19,17 @@ pub enum BareNewline {
     Reject,
 }
 
+/// What one listener has for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListenerSettings {
+    /// What is spoken there.
+    pub protocol: ListenerProtocol,
+    /// Where not empty: connections come from these alone, and each begins with a PROXY header.
+    pub proxy_from: Vec<Proxy>,
+    /// No mail is taken before STARTTLS: `530 5.7.0` (RFC 3207 §4).
+    pub require_tls: bool,
+}
+
 /// The limits and names of one SMTP service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -29,6 +41,8 @@ pub struct Settings {
     pub bare_newline: BareNewline,
     /// Accepted recipients a transaction; `452 4.5.3` beyond. RFC 5321 §4.5.3.1.8 wants at least 100.
     pub max_recipients: usize,
+    /// Transactions a connection; then `421 4.7.0`. Announced with `max_recipients` by LIMITS (RFC 9422).
+    pub max_messages: u32,
     /// Connections at the same time; `421 4.3.2` beyond.
     pub max_connections: usize,
     /// After so many commands that are unknown, malformed or out of sequence: `421 4.7.0`, and the end.
@@ -52,6 +66,7 @@ impl Default for Settings {
             max_message_size: 10 * 1024 * 1024,
             bare_newline: BareNewline::Accept,
             max_recipients: 100, // RFC 5321 §4.5.3.1.8
+            max_messages: 1_000,
             max_connections: 1_000,
             max_bad_commands: 10,
             idle_timeout: Duration::from_secs(300), // RFC 5321 §4.5.3.2.7
@@ -59,6 +74,27 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(60),
             shutdown_grace: Duration::from_secs(30),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListenerProtocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: for an MTA of the operator's own.
+    Lmtp,
+}
+
+impl ListenerProtocol {
+    /// As the configuration and the log write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Lmtp => "lmtp",
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What every engine must do. An engine calls [`check`] with a way to make an empty store.
 
+mod lists;
+mod quarantine;
+
 use jiff::Timestamp;
 
 use super::*;
@@ -24,7 +27,15 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     what_is_not_understood_is_kept(&make().await).await;
     raw_bytes_are_pruned(&make().await).await;
     lists_are_filtered_and_paged(&make().await).await;
+    quarantine::what_waits_is_found_by_every_filter(&make().await).await;
+    quarantine::what_is_approved_does_what_it_would_have_done(&make().await).await;
+    quarantine::what_is_approved_late_takes_nothing_back(&make().await).await;
+    quarantine::soft_bounces_that_waited_reach_the_threshold_together(&make().await).await;
+    quarantine::one_report_changes_nobody_twice_however_it_comes(&make().await).await;
+    quarantine::what_a_person_approved_is_not_applied_again_by_its_proof(&make().await).await;
+    quarantine::what_a_person_discarded_counts_when_it_is_proven(&make().await).await;
     many_writers_at_once_lose_nothing(make().await).await;
+    lists::check(make).await;
 }
 
 pub(crate) fn at(day: i64) -> Timestamp {
@@ -74,6 +85,8 @@ pub(crate) fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMes
         received_at: at(day),
         peer: "192.0.2.1:25".to_owned(),
         helo: "mx.example.org".to_owned(),
+        protocol: Some("ESMTPS"),
+        tls: Some("TLSv1.3 TLS_AES_128_GCM_SHA256".to_owned()),
         reverse_path: String::new(),
         recipients: vec!["bounces@example.com".to_owned()],
         original_recipients: vec![Some("rfc822;dead@example.org".to_owned())],
@@ -107,14 +120,17 @@ fn soft(address: &str) -> Vec<NewEvent> {
 async fn a_hard_bounce_suppresses(store: &impl Store) {
     let recorded = store.record(message(1, 0, hard("Dead@Example.org"))).await.unwrap();
     assert_eq!(recorded.changes, [EventChange::Suppressed]);
-    let entry = store.suppression("dead@example.org", at(1)).await.unwrap().expect("suppressed");
+    let entry = store.suppression("dead@example.org", None, at(1)).await.unwrap().expect("suppressed");
     assert_eq!((entry.reason, entry.count), (Reason::Hard, 1));
     assert_eq!(entry.class.as_deref(), Some("recipient_unknown"));
     assert_eq!(entry.status.as_deref(), Some("5.1.1"));
     assert_eq!(entry.evidence.as_deref(), Some("550 5.1.1"));
     assert_eq!(entry.bounce, Some(recorded.id));
-    assert!(store.suppression("alive@example.org", at(1)).await.unwrap().is_none());
-    assert!(store.suppression("dead@example.org", at(181)).await.unwrap().is_none(), "its term is over");
+    assert!(store.suppression("alive@example.org", None, at(1)).await.unwrap().is_none());
+    assert!(
+        store.suppression("dead@example.org", None, at(181)).await.unwrap().is_none(),
+        "its term is over"
+    );
     let bounce = store.bounce(recorded.id).await.unwrap().unwrap();
     assert_eq!(bounce.recipients.len(), 1);
     assert_eq!(bounce.recipients[0].change, "suppressed");
@@ -143,7 +159,7 @@ async fn soft_bounces_count_by_day(store: &impl Store) {
         let recorded = store.record(message(number, day, soft("a@example.org"))).await.unwrap();
         assert_eq!(recorded.changes, [change], "message {number} on day {day}");
     }
-    let entry = store.suppression("a@example.org", at(4)).await.unwrap().unwrap();
+    let entry = store.suppression("a@example.org", None, at(4)).await.unwrap().unwrap();
     assert_eq!((entry.reason, entry.count), (Reason::Soft, 2));
     assert_eq!(entry.expires_at, Some(at(32)));
 }
@@ -157,11 +173,11 @@ async fn the_soft_term_doubles(store: &impl Store) {
             day += 1;
             store.record(message(number, day, soft("a@example.org"))).await.unwrap();
         }
-        let entry = store.suppression("a@example.org", at(day)).await.unwrap().expect("suppressed");
+        let entry = store.suppression("a@example.org", None, at(day)).await.unwrap().expect("suppressed");
         assert_eq!(entry.expires_at, Some(at(day + term)));
         assert_eq!(entry.count, 1, "a new term counts anew");
         day += term;
-        assert!(store.suppression("a@example.org", at(day)).await.unwrap().is_none());
+        assert!(store.suppression("a@example.org", None, at(day)).await.unwrap().is_none());
     }
 }
 
@@ -172,7 +188,7 @@ async fn what_is_unproven_changes_nothing(store: &impl Store) {
     events[0].trust = Trust::Unsigned;
     let recorded = store.record(message(1, 0, events)).await.unwrap();
     assert_eq!(recorded.changes, [EventChange::Quarantined]);
-    assert!(store.suppression("a@example.org", at(0)).await.unwrap().is_none());
+    assert!(store.suppression("a@example.org", None, at(0)).await.unwrap().is_none());
     assert_eq!(store.bounce(recorded.id).await.unwrap().unwrap().recipients[0].trust, "unsigned");
 }
 
@@ -194,7 +210,7 @@ async fn a_complaint_stays_for_ever(store: &impl Store) {
         store.record(message(2, 1, hard("a@example.org"))).await.unwrap().changes,
         [EventChange::Seen]
     );
-    let entry = store.suppression("a@example.org", at(90_000)).await.unwrap().expect("for ever");
+    let entry = store.suppression("a@example.org", None, at(90_000)).await.unwrap().expect("for ever");
     assert_eq!(
         (entry.reason, entry.class.as_deref(), entry.count),
         (Reason::Complaint, Some("complaint"), 2)
@@ -209,39 +225,44 @@ async fn the_weightier_reason_takes_over(store: &impl Store) {
         store.record(message(9, 3, hard("a@example.org"))).await.unwrap().changes,
         [EventChange::Suppressed]
     );
-    let entry = store.suppression("a@example.org", at(100)).await.unwrap().expect("half a year");
+    let entry = store.suppression("a@example.org", None, at(100)).await.unwrap().expect("half a year");
     assert_eq!((entry.reason, entry.count, entry.first_seen), (Reason::Hard, 2, at(2)));
     // A day by hand must not hide a dead address for longer than that day.
     let day = ManualEntry {
         address: "b@example.org".to_owned(),
         address_key: "b@example.org".to_owned(),
+        stream: ANY_STREAM,
+        actor: None,
         now: at(0),
         expires_at: Some(at(1)),
         note: None,
     };
     store.add(day).await.unwrap();
     store.record(message(10, 0, hard("b@example.org"))).await.unwrap();
-    assert!(store.suppression("b@example.org", at(100)).await.unwrap().is_some());
+    assert!(store.suppression("b@example.org", None, at(100)).await.unwrap().is_some());
 }
 
 async fn people_add_and_remove(store: &impl Store) {
     let entry = ManualEntry {
         address: "A@example.org".to_owned(),
         address_key: "a@example.org".to_owned(),
+        stream: ANY_STREAM,
+        actor: None,
         now: at(0),
         expires_at: None,
         note: Some("asked by phone".to_owned()),
     };
     store.add(entry).await.unwrap();
-    let found = store.suppression("a@example.org", at(9_000)).await.unwrap().expect("for ever");
+    let found = store.suppression("a@example.org", None, at(9_000)).await.unwrap().expect("for ever");
     assert_eq!((found.reason, found.note.as_deref()), (Reason::Manual, Some("asked by phone")));
     assert_eq!(
         store.record(message(1, 1, hard("a@example.org"))).await.unwrap().changes,
         [EventChange::Seen]
     );
-    assert!(store.remove("a@example.org").await.unwrap());
-    assert!(!store.remove("a@example.org").await.unwrap());
-    assert!(store.suppression("a@example.org", at(1)).await.unwrap().is_none());
+    let off = || Removal { address_key: "a@example.org".to_owned(), stream: None, now: at(1), actor: None };
+    assert!(store.remove(off()).await.unwrap());
+    assert!(!store.remove(off()).await.unwrap());
+    assert!(store.suppression("a@example.org", None, at(1)).await.unwrap().is_none());
 }
 
 async fn what_is_not_understood_is_kept(store: &impl Store) {
@@ -266,7 +287,7 @@ async fn raw_bytes_are_pruned(store: &impl Store) {
     assert!(store.raw(old.id).await.unwrap().is_none());
     assert!(store.raw(new.id).await.unwrap().is_some());
     assert!(!store.bounce(old.id).await.unwrap().unwrap().raw_kept);
-    assert!(store.suppression("a@example.org", at(9)).await.unwrap().is_some(), "the entry stays");
+    assert!(store.suppression("a@example.org", None, at(9)).await.unwrap().is_some(), "the entry stays");
 }
 
 async fn lists_are_filtered_and_paged(store: &impl Store) {
@@ -275,11 +296,12 @@ async fn lists_are_filtered_and_paged(store: &impl Store) {
     {
         store.record(message(number, 0, hard(address))).await.unwrap();
     }
-    let all = SuppressionFilter { active_at: Some(at(1)), domain: None, reason: None, after: None, limit: 3 };
+    let all = SuppressionFilter { active_at: Some(at(1)), limit: 3, ..SuppressionFilter::default() };
     let keys = |list: Vec<Suppression>| list.into_iter().map(|entry| entry.address_key).collect::<Vec<_>>();
     let page = keys(store.suppressions(&all).await.unwrap());
     assert_eq!(page, ["a@one.example", "b@two.example", "c@one.example"]);
-    let rest = SuppressionFilter { after: page.last().cloned(), ..all.clone() };
+    let last = page.last().map(|address| (address.clone(), ANY_STREAM));
+    let rest = SuppressionFilter { after: last, ..all.clone() };
     assert_eq!(keys(store.suppressions(&rest).await.unwrap()), ["x@notone.example"]);
     let domain = SuppressionFilter { domain: Some("one.example".to_owned()), ..all.clone() };
     assert_eq!(keys(store.suppressions(&domain).await.unwrap()), ["a@one.example", "c@one.example"]);
@@ -319,7 +341,6 @@ async fn many_writers_at_once_lose_nothing(store: impl Store) {
         assert!(!recorded.duplicate);
         assert!(ids.insert(recorded.id), "every message has a number of its own");
     }
-    let filter =
-        SuppressionFilter { active_at: Some(at(0)), domain: None, reason: None, after: None, limit: 1_000 };
+    let filter = SuppressionFilter { active_at: Some(at(0)), limit: 1_000, ..SuppressionFilter::default() };
     assert_eq!(store.suppressions(&filter).await.unwrap().len(), 100);
 }

@@ -3,6 +3,8 @@
 //! [`Store`] is the contract every engine keeps; `contract.rs` holds the tests that say so, and
 //! [`sqlite::SqliteStore`] is the first engine.
 
+mod audit;
+mod quarantine;
 pub mod sqlite;
 mod types;
 
@@ -14,6 +16,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
+pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Suppression, SuppressionFilter,
@@ -92,24 +96,54 @@ pub trait Store: Send + Sync + 'static {
     /// How busy the writers are.
     fn pressure(&self) -> Pressure;
 
-    /// The entry that suppresses an address (in comparison form) at `now`, if one does.
+    /// The entries that suppress an address (in comparison form) at `now`, the weightiest first: those for every
+    /// stream and those of `stream`; with `None`, those of any.
+    fn standing(
+        &self,
+        address_key: &str,
+        stream: Option<i64>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
+
+    /// The weightiest of [`Self::standing`].
     fn suppression(
         &self,
         address_key: &str,
+        stream: Option<i64>,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Suppression>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Suppression>, StoreError>> + Send {
+        async move { Ok(self.standing(address_key, stream, now).await?.into_iter().next()) }
+    }
 
-    /// Entries in the order of their addresses.
+    /// Everything that is known about an address (in comparison form).
+    fn story(&self, address_key: &str) -> impl Future<Output = Result<Story, StoreError>> + Send;
+
+    /// Entries in the order of their addresses, then of their streams.
     fn suppressions(
         &self,
         filter: &SuppressionFilter,
     ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
 
+    /// How many entries [`Self::suppressions`] would list, page after page.
+    fn count(&self, filter: &SuppressionFilter) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Puts an address on the list by hand, in place of what is there.
     fn add(&self, entry: ManualEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes an address off the list and forgets what was counted against it. Says whether it was there.
-    fn remove(&self, address_key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn remove(&self, removal: Removal) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Takes every entry of a filter off the list, all in one transaction, and forgets what was counted against
+    /// their addresses. Returns how many; where the filter's page begins and ends does not matter.
+    fn undo(
+        &self,
+        filter: SuppressionFilter,
+        now: Timestamp,
+        actor: Option<String>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Notes that at most `limit` entries have run out by `now`; returns how many.
+    fn expire(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Messages with their events, the newest first.
     fn bounces(&self, filter: &BounceFilter) -> impl Future<Output = Result<Vec<Bounce>, StoreError>> + Send;
@@ -119,6 +153,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// The raw bytes of a message: `None` when there is no such message or its bytes were pruned.
     fn raw(&self, id: i64) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
+    /// Events that wait because nothing proves them, the oldest first.
+    fn quarantined(
+        &self,
+        filter: &QuarantineFilter,
+    ) -> impl Future<Output = Result<Vec<Quarantined>, StoreError>> + Send;
+
+    /// Approves or discards events that wait, in their order and in one transaction; what became of each. An
+    /// approved event does what it would have done when it was received: nothing that stands is shortened, and a
+    /// recipient whom another delivery of the same report has changed is left alone (contract 2).
+    fn settle(&self, settling: Settling) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
 
     /// Drops the raw bytes of at most `limit` messages received before `before`; returns how many.
     fn prune_raw(

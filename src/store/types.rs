@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::classify::Classification;
 use crate::policy::Reason;
@@ -29,6 +30,10 @@ pub struct NewMessage {
     pub peer: String,
     /// Its EHLO name.
     pub helo: String,
+    /// The protocol in the words of RFC 3848: `ESMTPS`; `None` where it came by none.
+    pub protocol: Option<&'static str>,
+    /// Version and cipher suite; `None` in the clear.
+    pub tls: Option<String>,
     /// MAIL FROM, empty for `<>`.
     pub reverse_path: String,
     /// RCPT TO, each.
@@ -72,7 +77,9 @@ pub struct NewMessage {
 /// What a report says about one recipient, on its way into the store.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// Unique over all time.
+    /// The group in the report that it is read from: content and place, unique over all time. An event that
+    /// changes the list is kept under this and its recipient ([`NewEvent::attributed_key`]), so that one report
+    /// changes nobody twice, in whatever order and to whichever addresses it comes.
     pub key: [u8; 32],
     /// How far the report is believed.
     pub trust: Trust,
@@ -106,6 +113,14 @@ pub struct NewEvent {
     pub classification: Classification,
 }
 
+impl NewEvent {
+    /// The key under which a group changes the list for a recipient, given in its comparison form.
+    #[must_use]
+    pub fn attributed_key(group: &[u8; 32], recipient_key: &str) -> [u8; 32] {
+        Sha256::new().chain_update(group).chain_update(recipient_key).finalize().into()
+    }
+}
+
 /// What became of a message in [`super::Store::record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -113,7 +128,8 @@ pub struct Recorded {
     pub id: i64,
     /// It had been there; nothing was changed.
     pub duplicate: bool,
-    /// What each event did, in the order of the events; empty for a duplicate.
+    /// What each event did, in the order of the events; empty for a duplicate. `None` for one that was known from
+    /// another delivery of the same report.
     pub changes: Vec<EventChange>,
 }
 
@@ -162,6 +178,10 @@ pub struct ManualEntry {
     pub address: String,
     /// Its comparison form.
     pub address_key: String,
+    /// The stream, [`super::ANY_STREAM`] for every one.
+    pub stream: i64,
+    /// Who makes it.
+    pub actor: Option<String>,
     /// When.
     pub now: Timestamp,
     /// Until when; `None` for ever.
@@ -180,6 +200,8 @@ pub struct Suppression {
     pub address_key: String,
     /// The stream, 0 for every one.
     pub stream: i64,
+    /// Its name in the configuration: filled in by whoever shows it.
+    pub stream_name: Option<String>,
     /// Why.
     #[serde(serialize_with = "reason_word")]
     pub reason: Reason,
@@ -189,6 +211,8 @@ pub struct Suppression {
     pub status: Option<String>,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// The host that said so.
+    pub remote_mta: Option<String>,
     /// The text that decided.
     pub evidence: Option<String>,
     /// A person's words.
@@ -199,6 +223,8 @@ pub struct Suppression {
     pub last_seen: Timestamp,
     /// How many events.
     pub count: i64,
+    /// When it was made or last changed.
+    pub changed_at: Timestamp,
     /// Until when; `None` for ever.
     pub expires_at: Option<Timestamp>,
     /// A recovered host may release it.
@@ -207,14 +233,16 @@ pub struct Suppression {
     pub origin: String,
     /// The message behind it, for `dsnd bounces show`.
     pub bounce: Option<i64>,
+    /// How far that message is believed.
+    pub trust: Option<String>,
 }
 
 fn reason_word<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(reason.as_str())
 }
 
-/// Which entries to list.
-#[derive(Debug, Clone)]
+/// Which entries to list, to count or to take back.
+#[derive(Debug, Clone, Default)]
 pub struct SuppressionFilter {
     /// Entries that suppress at this moment; `None` lists those that have run out too.
     pub active_at: Option<Timestamp>,
@@ -222,10 +250,37 @@ pub struct SuppressionFilter {
     pub domain: Option<String>,
     /// Only this reason.
     pub reason: Option<Reason>,
-    /// Only addresses (comparison form) after this one: the last of the page before.
-    pub after: Option<String>,
+    /// Only this stream; [`super::ANY_STREAM`] stands for entries that suppress in every one.
+    pub stream: Option<i64>,
+    /// Only entries that this rule decided.
+    pub rule: Option<String>,
+    /// Only entries that rest on the words of this host (as it is counted: lower case, without a dot at its end).
+    pub remote_mta: Option<String>,
+    /// Only entries made or changed since.
+    pub since: Option<Timestamp>,
+    /// Leaves out what may only be taken back when it is asked for by its reason: what persons put there, and
+    /// complaints.
+    pub spared: bool,
+    /// Only entries after this address (comparison form) and stream: the last of the page before.
+    pub after: Option<(String, i64)>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl SuppressionFilter {
+    /// What it asks for, in words; when it asks for anything.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let parts = [
+            self.since.map(|since| format!("since {since}")),
+            self.rule.as_ref().map(|rule| format!("rule {rule}")),
+            self.domain.as_ref().map(|domain| format!("domain {domain}")),
+            self.remote_mta.as_ref().map(|host| format!("remote host {host}")),
+            self.reason.map(|reason| format!("reason {}", reason.as_str())),
+            self.stream.map(|stream| format!("stream {stream}")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Which messages to list.
@@ -237,6 +292,8 @@ pub struct BounceFilter {
     pub class: Option<String>,
     /// Only this kind.
     pub kind: Option<String>,
+    /// Only those with an event believed this far.
+    pub trust: Option<Trust>,
     /// Only ids below this one: the last of the page before.
     pub before: Option<i64>,
     /// At most so many messages.
@@ -256,6 +313,10 @@ pub struct Bounce {
     pub peer: String,
     /// Its EHLO name.
     pub helo: String,
+    /// The protocol in the words of RFC 3848, such as `ESMTPS`; null where it came by none.
+    pub protocol: Option<String>,
+    /// TLS version and cipher suite; null in the clear.
+    pub tls: Option<String>,
     /// MAIL FROM, empty for `<>`.
     pub reverse_path: String,
     /// RCPT TO.
@@ -301,8 +362,10 @@ pub struct Bounce {
 pub struct BounceEvent {
     /// The event's number.
     pub event: i64,
-    /// The sending stream.
+    /// The sending stream, 0 where the return path names none.
     pub stream: i64,
+    /// Its name in the configuration: filled in by whoever shows it.
+    pub stream_name: Option<String>,
     /// How far the report is believed.
     pub trust: String,
     /// The address the sender used.
@@ -345,4 +408,8 @@ pub struct BounceEvent {
     pub facts: Option<serde_json::Value>,
     /// What it did to the list.
     pub change: String,
+    /// When a person settled what waited; `None` where nobody had to, or has.
+    pub settled_at: Option<Timestamp>,
+    /// Who.
+    pub settled_by: Option<String>,
 }

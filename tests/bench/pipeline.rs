@@ -16,7 +16,7 @@ use dsnd::classify::Classifier;
 use dsnd::ingest::{Ingest, IngestSettings, assess};
 use dsnd::policy::Policy;
 use dsnd::report::Report;
-use dsnd::returnpath::ReturnPaths;
+use dsnd::returnpath::{ReturnPaths, UnsignedTrust};
 use dsnd::smtp::data::DataDecoder;
 use dsnd::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer};
 use dsnd::store::sqlite::{Access, SqliteStore};
@@ -146,7 +146,7 @@ impl Receiver {
         let settings = IngestSettings {
             max_waiting: usize::MAX,
             return_paths: ReturnPaths::new(&["localhost".to_owned()], vec!["*".parse().unwrap()]),
-            trust_unsigned: true,
+            unsigned_trust: UnsignedTrust { generally: true, ..UnsignedTrust::default() },
             max_recipients: 1_000,
             mask_addresses: false,
         };
@@ -180,7 +180,8 @@ async fn open(folder: &Path) -> SqliteStore {
 
 fn envelope() -> Envelope {
     Envelope {
-        peer: Peer { connection: 1, address: ([127, 0, 0, 1], 25).into() },
+        peer: Peer { connection: 1, address: std::net::SocketAddr::from(([127, 0, 0, 1], 25)).into() },
+        tls: None,
         helo: "bench.example".to_owned(),
         reverse_path: ReversePath::Null,
         envelope_id: None,
@@ -189,6 +190,7 @@ fn envelope() -> Envelope {
             original_recipient: None,
         }],
         bare_newlines: false,
+        protocol: dsnd::smtp::Protocol::Esmtp,
     }
 }
 

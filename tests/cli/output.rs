@@ -27,11 +27,22 @@ fn output_in_a_pipe_is_plain_and_tabbed() {
     let lines: Vec<Vec<&str>> = text(&listed.stdout).lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(
         lines[0],
-        ["id", "received", "recipient", "class", "status", "decision", "change", "trust", "subject"]
+        [
+            "id",
+            "received",
+            "recipient",
+            "class",
+            "status",
+            "decision",
+            "change",
+            "trust",
+            "stream",
+            "subject"
+        ]
     );
     assert_eq!(
         lines[1][2..],
-        ["Dead@Example.net", "recipient_unknown", "5.1.1", "suppress", "suppressed", "unsigned", ""]
+        ["Dead@Example.net", "recipient_unknown", "5.1.1", "suppress", "suppressed", "unsigned", "", ""]
     );
     assert_eq!(lines.len(), 4, "a line a recipient");
 }

@@ -61,3 +61,22 @@ fn an_old_bounce_counts_from_its_own_day() {
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("cannot read nowhere"), "{nothing:?}");
 }
+
+#[test]
+fn files_count_when_the_operator_says_that_they_are_his() {
+    // This machine is trusted: that says nothing of who wrote a file.
+    let home = Home::new()
+        .without("RETURN_PATH_TRUST_UNSIGNED")
+        .with("RETURN_PATH_TRUST_UNSIGNED_NETWORKS", "127.0.0.1");
+    let file = home.file("one.eml", &bounce("one", "one@example.net"));
+    let suppressed = || home.run(&["suppressions", "check", "one@example.net"]).status.code();
+    assert_eq!(home.run(&["replay", file.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(suppressed(), Some(0), "nothing proves it");
+    for _ in 0..2 {
+        let mine = home.run(&["replay", "--trust-unsigned", file.to_str().unwrap()]);
+        assert_eq!(mine.status.code(), Some(0), "{mine:?}");
+        assert_eq!(suppressed(), Some(1));
+    }
+    let entry = home.json(&["suppressions", "list", "--json"]).remove(0);
+    assert_eq!(entry["count"], 1);
+}

@@ -4,6 +4,10 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
 use super::PATIENCE;
 
@@ -29,6 +33,14 @@ impl Reply {
     }
 }
 
+/// What a handshake agreed on.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) version: ProtocolVersion,
+    /// The server's own certificate.
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
 trait Stream: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Stream for T {}
@@ -46,6 +58,15 @@ impl Client {
         Self::greet(Box::new(stream))
     }
 
+    /// The same, with octets such as a PROXY header sent before anything else.
+    pub(crate) fn connect_with(address: SocketAddr, octets: &[u8]) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(octets)?;
+        Self::greet(Box::new(stream))
+    }
+
     /// The same over a Unix-domain socket.
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
@@ -60,6 +81,38 @@ impl Client {
         client.write(b"EHLO client.example\r\n")?;
         client.expect(250)?;
         Ok(client)
+    }
+
+    /// Says STARTTLS, and runs the handshake on a 220.
+    pub(crate) fn starttls(mut self, config: &Arc<ClientConfig>) -> io::Result<(Self, Agreed)> {
+        self.write(b"STARTTLS\r\n")?;
+        self.expect(220)?;
+        self.handshake(config)
+    }
+
+    /// The handshake. What was read and not looked at is lost.
+    pub(crate) fn handshake(self, config: &Arc<ClientConfig>) -> io::Result<(Self, Agreed)> {
+        let mut stream = self.0.into_inner();
+        let name = "localhost".try_into().map_err(io::Error::other)?;
+        let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        while tls.is_handshaking() {
+            if let (0, 0) = tls.complete_io(&mut stream)? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let agreed = Agreed {
+            version: tls.protocol_version().expect("a version"),
+            certificate: tls.peer_certificates().expect("a certificate")[0].clone().into_owned(),
+        };
+        Ok((Self(BufReader::new(Box::new(StreamOwned::new(tls, stream)))), agreed))
+    }
+
+    /// Everything that the server says until it closes.
+    pub(crate) fn rest(mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // Closed or reset: what was said counts.
+        let _ = self.0.read_to_end(&mut rest);
+        rest
     }
 
     /// Reads one reply.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -21,7 +22,8 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// A configuration for tests: any free port, a database here, log lines as JSON.
+    /// A configuration for tests: any free port, a database here, log lines as JSON. Unsigned reports count, since
+    /// most tests are not about whom to believe.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let home = Self { directory, settings: BTreeMap::new() };
@@ -29,6 +31,7 @@ impl Home {
         home.with("SMTP_LISTEN", "127.0.0.1:0")
             .with("SMTP_HOSTNAME", "mx.bounces.example.com")
             .with("RETURN_PATH_DOMAINS", OUR_DOMAIN)
+            .with("RETURN_PATH_TRUST_UNSIGNED", "true")
             .with("STORE_PATH", &database.display().to_string())
             .with("LOG_FORMAT", "json")
     }
@@ -68,6 +71,26 @@ impl Home {
     /// The program with arguments, ready to run here. Variables of whoever runs the tests do not reach it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.wrapped(&[DSND], arguments)
+    }
+
+    /// A program that runs dsnd with the settings of this home, for an MTA that starts it under another user with an
+    /// environment of its own.
+    pub(crate) fn script(&self, user: u32, group: u32) -> PathBuf {
+        let executable = |path: &Path, bits: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).expect("permissions");
+        };
+        let program = self.path().join("dsnd");
+        std::fs::copy(DSND, &program).expect("a copy that the user can reach");
+        executable(&program, 0o755);
+        let settings =
+            self.settings.iter().map(|(name, value)| format!("{name}='{value}' ")).collect::<String>();
+        let script = self.path().join("run-dsnd");
+        let text = format!("#!/bin/sh\n{settings}exec '{}' \"$@\"\n", program.display());
+        std::fs::write(&script, text).expect("a script");
+        executable(&script, 0o755);
+        executable(self.path(), 0o755);
+        chown(self.path(), Some(user), Some(group)).expect("the directory is the user's");
+        script
     }
 
     /// The same through another program, which ends by becoming dsnd.
@@ -129,7 +152,9 @@ impl Daemon {
                 if let Ok(entry) = serde_json::from_str::<Value>(&line)
                     && entry["message"] == "accepting SMTP connections"
                 {
-                    let _ = found.send(entry["address"].as_str().and_then(|text| text.parse().ok()));
+                    // The first TCP one: Unix sockets have paths.
+                    let address = entry["address"].as_str().and_then(|text| text.parse().ok());
+                    let _ = address.map(|address| found.send(address));
                 }
                 let mut log = written.lock().expect("the log");
                 log.push_str(&line);
@@ -138,7 +163,7 @@ impl Daemon {
         });
         let mut daemon = Self { child, address: SocketAddr::from(([0; 4], 0)), log, reader: Some(reader) };
         match address.recv_timeout(PATIENCE) {
-            Ok(address) => daemon.address = address.expect("an address in the log line"),
+            Ok(address) => daemon.address = address,
             Err(RecvTimeoutError::Disconnected) => panic!("it did not start: {}", daemon.log()),
             Err(RecvTimeoutError::Timeout) => panic!("it does not listen: {}", daemon.log()),
         }

@@ -5,10 +5,14 @@
 mod client;
 mod daemon;
 mod database;
+mod lmtp;
+mod tls;
 
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Agreed, Client, Reply};
 pub(crate) use daemon::{Daemon, Home, json_lines};
 pub(crate) use database::Database;
+pub(crate) use lmtp::LmtpServer;
+pub(crate) use tls::{Authority, Pair, client_config, put};
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -24,6 +28,22 @@ pub(crate) const OUR_ADDRESS: &str = "bounces@bounces.example.com";
 
 /// Only reached where something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The block of the README that begins so, where an MTA's configuration is shown.
+pub(crate) fn readme_block(beginning: &str) -> String {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let start =
+        readme.find(&format!("```text\n{beginning}")).unwrap_or_else(|| panic!("README shows {beginning}"));
+    let block = &readme[start + "```text\n".len()..];
+    block.split("```").next().expect("the end of the block").to_owned()
+}
+
+/// Lets other users look into a directory.
+pub(crate) fn open_to_all(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+}
 
 /// Says something past the test harness, which keeps what a test that passes prints to itself.
 pub(crate) fn say(message: &str) {

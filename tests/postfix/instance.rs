@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::common::{Client, OUR_ADDRESS, OUR_DOMAIN, say, wait_for};
+use crate::common::{Client, OUR_DOMAIN, say, wait_for};
+use crate::remote::FORWARDS;
 
 /// Where this machine keeps Postfix.
 pub(super) struct Installed {
@@ -68,8 +69,9 @@ pub(super) struct Postfix {
 }
 
 impl Postfix {
-    /// Lays out an instance that sends `example.net` to `remote` and our bounces to `dsnd`, and starts it.
-    pub(super) fn start(installed: &Installed, remote: SocketAddr, dsnd: SocketAddr) -> Self {
+    /// Lays out an instance that sends `example.net` to `remote` and our bounces by the transport `dsnd`, and starts
+    /// it. `service` goes into its `master.cf`.
+    pub(super) fn start(installed: &Installed, remote: SocketAddr, dsnd: &str, service: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         mode(root, 0o755);
@@ -77,12 +79,16 @@ impl Postfix {
         let data = root.join("data");
         std::fs::create_dir(&data).unwrap();
         give(&data, installed.postfix);
-        let (remote, dsnd) =
-            (format!("smtp:[127.0.0.1]:{}", remote.port()), format!("smtp:[127.0.0.1]:{}", dsnd.port()));
-        std::fs::write(root.join("transport"), format!("example.net {remote}\n{OUR_DOMAIN} {dsnd}\n"))
+        let remote = format!("smtp:[127.0.0.1]:{}", remote.port());
+        std::fs::write(
+            root.join("transport"),
+            format!("example.net {remote}\n{OUR_DOMAIN} {dsnd}\nsub.{OUR_DOMAIN} {dsnd}\n"),
+        )
+        .unwrap();
+        std::fs::write(root.join("forwards"), FORWARDS.map(|(from, to)| format!("{from} {to}\n")).concat())
             .unwrap();
         std::fs::write(root.join("main.cf"), main_cf(root)).unwrap();
-        std::fs::write(root.join("master.cf"), MASTER_CF).unwrap();
+        std::fs::write(root.join("master.cf"), format!("{MASTER_CF}{service}\n")).unwrap();
         // The shell waits for the end of its input, which is ours: nothing survives this process.
         let watch = "\"$@\" & master=$!; read -r _; kill \"$master\"; wait \"$master\"";
         let master = Command::new("sh")
@@ -109,14 +115,14 @@ impl Postfix {
         self.directory.path().join("queue/public/inlet")
     }
 
-    /// Gives it one message for recipients with their RCPT parameters.
-    pub(super) fn submit(&self, id: &str, recipients: &[(&str, &str)]) {
+    /// Gives it one message from a return path for recipients with their RCPT parameters.
+    pub(super) fn submit(&self, id: &str, return_path: &str, recipients: &[(&str, &str)]) {
         let mut client = Client::connect_unix(&self.inlet()).unwrap();
         let mut accepted = |line: &str, code: u16| {
             let reply = client.command(line).unwrap();
             assert_eq!(reply.code, code, "{line}: {reply:?}");
         };
-        accepted(&format!("MAIL FROM:<{OUR_ADDRESS}>"), 250);
+        accepted(&format!("MAIL FROM:<{return_path}>"), 250);
         for (recipient, parameters) in recipients {
             accepted(&format!("RCPT TO:<{recipient}>{parameters}"), 250);
         }
@@ -193,6 +199,8 @@ mydestination =
 local_recipient_maps =
 alias_maps =
 alias_database =
+virtual_alias_maps = texthash:{root}/forwards
+virtual_alias_domains =
 mynetworks = 127.0.0.0/8
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
@@ -201,7 +209,8 @@ smtpd_peername_lookup = no
 transport_maps = texthash:{root}/transport
 default_transport = error:this test sends nothing elsewhere
 disable_dns_lookups = yes
-smtp_tls_security_level = none
+dsnd_destination_recipient_limit = 1
+smtp_tls_security_level = may
 smtpd_tls_security_level = none
 notify_classes =
 fast_flush_domains =
@@ -223,9 +232,11 @@ bounce     unix  - - n -   0 bounce
 defer      unix  - - n -   0 bounce
 trace      unix  - - n -   0 bounce
 smtp       unix  - - n -   - smtp
+lmtp       unix  - - n -   - lmtp
 error      unix  - - n -   - error
 retry      unix  - - n -   - error
 anvil      unix  - - n -   1 anvil
 scache     unix  - - n -   1 scache
+tlsmgr     unix  - - n 1000? 1 tlsmgr
 postlog    unix-dgram n - n - 1 postlogd
 ";

@@ -3,8 +3,12 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-/// What the remote host says to each of the five.
-pub(super) const REPLIES: [(&str, &str); 5] = [
+/// Where Postfix sends what is for the first address of each.
+pub(super) const FORWARDS: [(&str, &str); 2] =
+    [("alias@example.net", "forward@example.net"), ("alias2@example.net", "forward2@example.net")];
+
+/// What the remote host says to each of them.
+pub(super) const REPLIES: [(&str, &str); 7] = [
     (
         "nobody@example.net",
         "550 5.1.1 <nobody@example.net>: Recipient address rejected: User unknown in virtual mailbox table",
@@ -19,6 +23,8 @@ pub(super) const REPLIES: [(&str, &str); 5] = [
         "550 5.7.1 Service unavailable; client host [192.0.2.7] blocked using zen.example.org; see https://zen.example.org/q/192.0.2.7",
     ),
     ("fine@example.net", "250 2.1.5 Ok"),
+    ("forward@example.net", "550 5.1.1 <forward@example.net>: Recipient address rejected: User unknown"),
+    ("forward2@example.net", "550 5.1.1 <forward2@example.net>: Recipient address rejected: User unknown"),
 ];
 
 /// The host that refuses most of its recipients. Its threads end with the test program.
@@ -50,7 +56,7 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
         match line.to_ascii_uppercase().split([' ', ':']).next().unwrap_or_default() {
             "EHLO" => say("250-mx.example.net\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING")?,
             "RCPT" => {
-                let said = REPLIES.iter().find(|(address, _)| line.contains(address));
+                let said = REPLIES.iter().find(|(address, _)| line.contains(&format!("<{address}>")));
                 say(said.map_or("550 5.7.0 nobody told me of this one", |(_, reply)| reply))?;
             }
             "DATA" => {

@@ -102,7 +102,7 @@ fn card<W: Write>(
     }
     let why = format!("{} ({:?} in {})", recipient.rule, recipient.evidence, recipient.evidence_field);
     paper.field(words.rule, Some(&why))?;
-    paper.field(word("trust", "Vertrauen"), recipient.trust)?;
+    paper.field(word("trust", "Vertrauen"), Some(recipient.trust))?;
     let facts = serde_json::to_value(&recipient.facts).unwrap_or_default();
     for (label, value) in output::facts(Some(&facts), recipient.remote_mta.as_deref()) {
         let label = if german { words::fact(&label) } else { label.as_str() };

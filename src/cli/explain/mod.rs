@@ -14,8 +14,9 @@ use super::return_path::{self, Arrival};
 use super::{FAILED, Language, output};
 use crate::classify::evidence::Evidence;
 use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
-use crate::ingest::{assess, attribute};
+use crate::ingest::{add_nameless, assess, attribute};
 use crate::report::{Action, RecipientFields, Report, mbox};
+use crate::returnpath::Trust;
 use crate::status::ReplyCode;
 
 /// Largest message that is read, in bytes.
@@ -72,9 +73,8 @@ struct OriginalPart {
 #[derive(Debug, Serialize)]
 struct RecipientPart {
     recipient: Option<String>,
-    /// Only where the return path is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trust: Option<&'static str>,
+    /// How far it would be believed; without a return path nothing proves it.
+    trust: &'static str,
     original_recipient: Option<String>,
     final_recipient: Option<String>,
     action: Option<&'static str>,
@@ -151,7 +151,10 @@ fn explain<'a>(
     message: &[u8],
     arrival: Option<&Arrival>,
 ) -> Explained<'a> {
-    let report = Report::parse(message);
+    let mut report = Report::parse(message);
+    if let Some(Arrival { path, .. }) = arrival {
+        add_nameless(&mut report, std::slice::from_ref(path));
+    }
     let mut recipients: Vec<_> =
         report.recipients.iter().map(|fields| recipient(classifier, &report, fields)).collect();
     if let Some(Arrival { keys, path }) = arrival {
@@ -159,7 +162,7 @@ fn explain<'a>(
         let attributions = attribute(keys, std::slice::from_ref(path), &report, named);
         for (part, attribution) in recipients.iter_mut().zip(attributions) {
             part.recipient = attribution.recipient;
-            part.trust = Some(attribution.trust.as_str());
+            part.trust = attribution.trust.as_str();
         }
     }
     Explained {
@@ -197,7 +200,7 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
     RecipientPart {
         context: context.map(|source| source.text),
         recipient: assessed.recipient,
-        trust: None,
+        trust: Trust::Unsigned.as_str(),
         original_recipient: fields.original_recipient.as_ref().map(|address| address.value.clone()),
         final_recipient: fields.final_recipient.as_ref().map(|address| address.value.clone()),
         action: fields.action.map(Action::as_str),

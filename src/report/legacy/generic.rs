@@ -26,10 +26,7 @@ impl Family for Generic {
             return None;
         }
         let subject = letter.subject();
-        if !letter.says(&FAILURE)
-            && !FAILURE.is_match(&letter.body.to_lowercase())
-            && !FAILURE.is_match(&subject)
-        {
+        if !letter.speaks_of_failure() && !FAILURE.is_match(&subject) {
             return None;
         }
         let own = Own::of(letter);

@@ -3,12 +3,13 @@
 use regex::{Regex, RegexBuilder};
 
 use super::super::header::Header;
-use super::super::{ReportHeader, ReturnedMessage, mime, returned};
+use super::super::{ReportHeader, ReturnedMessage, kind, mime, returned};
 use super::copy::before_original;
+use super::listed::FAILURE;
 use crate::address::Mailbox;
 
 /// Compiles a family's pattern, which matches in either case; they are literals, each run by a test.
-pub(super) fn pattern(text: &str) -> Regex {
+pub(in crate::report) fn pattern(text: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "a literal of this program, compiled by its tests")]
     RegexBuilder::new(text).case_insensitive(true).build().expect("the pattern is valid")
 }
@@ -76,12 +77,7 @@ impl<'a> Letter<'a> {
 
     /// Whether its From is one that only mail systems write from.
     pub(super) fn is_by_daemon(&self) -> bool {
-        let from = self.from();
-        let local = from.split('@').next().unwrap_or_default().replace(['-', '_', '.'], "");
-        from.is_empty()
-            || ["mailerdaemon", "maildaemon", "postmaster", "daemon", "maildelivery"]
-                .iter()
-                .any(|role| local.contains(role))
+        kind::is_daemon(&self.from())
     }
 
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
@@ -93,11 +89,7 @@ impl<'a> Letter<'a> {
     /// Whether the mail system itself sent it: a daemon's address, the null reverse-path, or the recipients in a field.
     /// Monitors and shops send automatic mail, too, and may speak of mail that failed.
     pub(in crate::report) fn is_by_mail_system(&self) -> bool {
-        let null = |name| self.header.first(name).is_some_and(|raw| raw.trim_ascii().ends_with(b"<>"));
-        self.is_by_daemon()
-            || null("Return-Path")
-            || null("From")
-            || !self.report.failed_recipients.is_empty()
+        kind::is_by_mail_system(self.header, self.report)
     }
 
     /// Whether it came through a list or is a newsletter: what it says may be anybody's bounce, or an example of one.
@@ -128,6 +120,11 @@ impl<'a> Letter<'a> {
     /// Whether the report's own words, in lower case, hold a match.
     pub(super) fn says(&self, pattern: &Regex) -> bool {
         pattern.is_match(&self.lower)
+    }
+
+    /// Whether the report's own words speak of mail that failed.
+    pub(in crate::report) fn speaks_of_failure(&self) -> bool {
+        self.says(&FAILURE) || FAILURE.is_match(&self.body.to_lowercase())
     }
 
     /// The whole address for a bare local part, where the returned message or X-Failed-Recipients has it.

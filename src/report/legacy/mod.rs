@@ -67,7 +67,8 @@ mod zoho;
 
 use std::sync::LazyLock;
 
-pub(super) use letter::Letter;
+pub(super) use letter::{Letter, pattern};
+pub(super) use listed::{FAILURE, WARNING};
 use regex::Regex;
 
 use super::feedback::Feedback;

@@ -7,7 +7,7 @@
 //! - It takes an empty local part (`<@example.com>`), and `<a@b:c>` or a bare `<a@IPv6:::1>` for a host: a mailbox counts
 //!   only with a host name or an address literal.
 //! - It takes `@a::` for a source route, and refuses `@a:` without a dot: source routes are ours.
-//! - It has SEND, SOML, SAML, TURN and LHLO, which are not offered: they are the table's in [`super::Command::parse`].
+//! - It has SEND, SOML, SAML and TURN, which are not offered, and LHLO: they are the table's in [`super::Command::parse`].
 
 use samotop_core::smtp::command::{SmtpCommand, SmtpHelo, SmtpMail, SmtpRcpt};
 use samotop_core::smtp::{Parser, SmtpContext, SmtpHost, SmtpPath};

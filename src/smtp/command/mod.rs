@@ -20,6 +20,7 @@ mod xtext;
 use crate::address::{ForwardPath, ReversePath};
 
 pub use parameters::{Body, MailParameters, Notify, RcptParameters, Return};
+pub use path::{forward_path, reverse_path};
 
 /// One command, its arguments read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum Command {
     Ehlo(String),
     /// `HELO name`.
     Helo(String),
+    /// `LHLO name` (RFC 2033 §4.1).
+    Lhlo(String),
     /// `MAIL FROM:<…> …` (RFC 5321 §4.1.1.2).
     Mail(ReversePath, MailParameters),
     /// `RCPT TO:<…> …` (RFC 5321 §4.1.1.3).
@@ -50,7 +53,7 @@ pub enum Command {
     StartTls,
     /// `BDAT size [LAST]` (RFC 3030 §2).
     Bdat {
-        /// Octets of the chunk that follows the line.
+        /// Octets of the chunk that follows the line; a number beyond `u64` counts as its largest value.
         size: u64,
         /// It is the message's last chunk.
         last: bool,
@@ -69,8 +72,8 @@ pub enum CommandError {
     /// The verb belongs to SMTP or an extension that is not offered.
     #[error("command not implemented")]
     NotImplemented,
-    /// EHLO or HELO without a name.
-    #[error("EHLO and HELO need a name")]
+    /// EHLO, HELO or LHLO without a name.
+    #[error("EHLO, HELO and LHLO need a name")]
     NoName,
     /// An argument is missing, malformed, or one too many; holds how the command is written.
     #[error("syntax: {0}")]
@@ -113,6 +116,7 @@ impl Command {
         match verb.to_ascii_uppercase().as_str() {
             "EHLO" => name(arguments).map(Self::Ehlo),
             "HELO" => name(arguments).map(Self::Helo),
+            "LHLO" => name(arguments).map(Self::Lhlo),
             "MAIL" => mail(arguments),
             "RCPT" => rcpt(arguments),
             "DATA" => without_arguments(Self::Data, "DATA"),
@@ -126,10 +130,20 @@ impl Command {
             "EXPN" => Ok(Self::Expn),
             "HELP" => Ok(Self::Help),
             "NOOP" => Ok(Self::Noop),
-            "AUTH" | "ETRN" | "LHLO" | "SAML" | "SEND" | "SOML" | "TURN" | "ATRN" | "BURL" | "XCLIENT"
+            "AUTH" | "ETRN" | "SAML" | "SEND" | "SOML" | "TURN" | "ATRN" | "BURL" | "XCLIENT"
             | "XFORWARD" => Err(CommandError::NotImplemented),
             _ => Err(CommandError::Unrecognized),
         }
+    }
+
+    /// Whether a server that requires TLS takes it before the handshake (RFC 3207 §4). A chunk, too: its octets
+    /// follow whatever the reply is.
+    #[must_use]
+    pub const fn is_before_tls(&self) -> bool {
+        matches!(
+            self,
+            Self::Ehlo(_) | Self::Lhlo(_) | Self::Noop | Self::Quit | Self::StartTls | Self::Bdat { .. }
+        )
     }
 
     /// The verb, for logs.
@@ -138,6 +152,7 @@ impl Command {
         match self {
             Self::Ehlo(_) => "EHLO",
             Self::Helo(_) => "HELO",
+            Self::Lhlo(_) => "LHLO",
             Self::Mail(..) => "MAIL",
             Self::Rcpt(..) => "RCPT",
             Self::Data => "DATA",
@@ -153,7 +168,7 @@ impl Command {
     }
 }
 
-/// The argument of EHLO or HELO: a name, an address literal, or what the field takes for one.
+/// The argument of EHLO, HELO or LHLO: a name, an address literal, or what the field takes for one.
 fn name(arguments: &str) -> Result<String, CommandError> {
     // RFC 5321 §4.1.4: a server does not refuse mail because the name is wrong
     if arguments.is_empty() { Err(CommandError::NoName) } else { Ok(arguments.to_owned()) }
@@ -179,7 +194,8 @@ fn bdat(arguments: &str) -> Result<Command, CommandError> {
     const SYNTAX: CommandError = CommandError::Syntax("BDAT size [LAST]");
     let mut words = arguments.split_ascii_whitespace();
     let size = words.next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit())).ok_or(SYNTAX)?;
-    let size = size.parse().map_err(|_| SYNTAX)?;
+    // Digits beyond `u64` are a number all the same, and too large like its largest. RFC 3030 §2
+    let size = size.parse().unwrap_or(u64::MAX);
     let last = match words.next() {
         None => false,
         Some(word) if word.eq_ignore_ascii_case("LAST") => true, // RFC 3030 §2

@@ -44,8 +44,9 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     (parameters.is_empty() || parameters.starts_with([' ', '\t'])).then_some((path, parameters))
 }
 
-/// The argument of `MAIL FROM`, as [`split`] gave it. In angle brackets anything is one; without them only a mailbox.
-pub(super) fn reverse_path(path: &str) -> Option<ReversePath> {
+/// The argument of `MAIL FROM` without its parameters. In angle brackets anything is one; without them only a mailbox.
+#[must_use]
+pub fn reverse_path(path: &str) -> Option<ReversePath> {
     match inner(path) {
         Some("") => Some(ReversePath::Null), // RFC 5321 §4.5.5
         Some(inner) => {
@@ -55,8 +56,9 @@ pub(super) fn reverse_path(path: &str) -> Option<ReversePath> {
     }
 }
 
-/// The argument of `RCPT TO`, as [`split`] gave it: a mailbox or `postmaster`.
-pub(super) fn forward_path(path: &str) -> Option<ForwardPath> {
+/// The argument of `RCPT TO` without its parameters, with or without angle brackets: a mailbox or `postmaster`.
+#[must_use]
+pub fn forward_path(path: &str) -> Option<ForwardPath> {
     let path = inner(path).unwrap_or(path);
     if path.eq_ignore_ascii_case("postmaster") {
         return Some(ForwardPath::Postmaster); // RFC 5321 §4.5.1

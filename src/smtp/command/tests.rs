@@ -46,6 +46,10 @@ fn commands_are_known_in_any_case_and_with_trailing_white_space() {
         ("starttls ", Command::StartTls),
         ("BDAT 86 LAST", Command::Bdat { size: 86, last: true }),
         ("bdat 0", Command::Bdat { size: 0, last: false }),
+        ("BDAT 007  last ", Command::Bdat { size: 7, last: true }),
+        ("BDAT 18446744073709551615", Command::Bdat { size: u64::MAX, last: false }),
+        ("BDAT 99999999999999999999999", Command::Bdat { size: u64::MAX, last: false }),
+        ("LHLO mta.example", Command::Lhlo("mta.example".to_owned())),
     ] {
         assert_eq!(parse(line), Ok(command), "{line}");
     }
@@ -219,7 +223,7 @@ fn what_is_wrong_is_named() {
         ("EHLO \u{1b}[2J", CommandError::ControlCharacter),
         ("AUTH PLAIN", CommandError::NotImplemented),
         ("TURN", CommandError::NotImplemented),
-        ("LHLO example.com", CommandError::NotImplemented),
+        ("LHLO", CommandError::NoName),
         ("SEND FROM:<a@b.example>", CommandError::NotImplemented),
         ("DATA now", CommandError::Syntax("DATA")),
         ("QUIT now", CommandError::Syntax("QUIT")),
@@ -250,7 +254,12 @@ fn what_is_wrong_is_named() {
         ("RCPT TO:<a@b.example> SIZE=1", CommandError::UnknownParameter),
         ("BDAT", CommandError::Syntax("BDAT size [LAST]")),
         ("BDAT -1", CommandError::Syntax("BDAT size [LAST]")),
+        ("BDAT +1", CommandError::Syntax("BDAT size [LAST]")),
+        ("BDAT 0x10", CommandError::Syntax("BDAT size [LAST]")),
+        ("BDAT 1,5", CommandError::Syntax("BDAT size [LAST]")),
+        ("BDAT LAST", CommandError::Syntax("BDAT size [LAST]")),
         ("BDAT 1 FIRST", CommandError::Syntax("BDAT size [LAST]")),
+        ("BDAT 1 LAST LAST", CommandError::Syntax("BDAT size [LAST]")),
     ] {
         assert_eq!(parse(line), Err(error), "{line:?}");
     }

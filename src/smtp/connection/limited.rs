@@ -9,7 +9,7 @@ use super::*;
 const UP_TO_DATA: &[u8] = b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n";
 
 fn stranger(counted: &Counted, limits: &Limits) -> Client {
-    counted.admit(IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)), limits).unwrap()
+    counted.admit(Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, 1))), limits).unwrap()
 }
 
 fn limited(change: impl FnOnce(&mut Limits)) -> Settings {

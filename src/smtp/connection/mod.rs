@@ -9,14 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use super::data::DataDecoder;
 use super::limits::{Client, Pace, Tarpit};
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
-use super::settings::Settings;
+use super::settings::{ListenerSettings, Settings};
+use super::tls::{MaybeTls, TlsAcceptor};
 use super::{Peer, Sink};
 
 /// The read buffer while commands are awaited: what an idle connection holds.
@@ -46,12 +47,33 @@ pub enum Ended {
     TooSlow,
     /// The service goes down.
     ShutDown,
+    /// The TLS handshake failed, or was interrupted: nothing can be said any more.
+    NoTls,
+}
+
+/// A message that comes in: until when all of it has to be there, and how fast.
+#[derive(Debug, Clone, Copy)]
+struct Receiving {
+    latest: Instant,
+    pace: Pace,
+}
+
+impl Receiving {
+    /// By when the next octets have to be there, `silent` at the latest, and what it is if they are not.
+    fn deadline(&self, silent: Instant) -> (Instant, Ended) {
+        let silent = silent.min(self.latest);
+        match self.pace.deadline().filter(|slow| *slow < silent) {
+            Some(slow) => (slow, Ended::TooSlow),
+            None => (silent, Ended::Idle),
+        }
+    }
 }
 
 /// One connection.
 #[derive(Debug)]
 pub struct Connection<T, K> {
-    stream: T,
+    stream: MaybeTls<T>,
+    tls: Option<Arc<TlsAcceptor>>,
     session: Session,
     lines: LineReader,
     settings: Arc<Settings>,
@@ -62,6 +84,8 @@ pub struct Connection<T, K> {
     unread: std::ops::Range<usize>,
     output: Vec<u8>,
     messages: u64,
+    /// The message that is coming in chunks.
+    receiving: Option<Receiving>,
     tarpit: Tarpit,
 }
 
@@ -79,7 +103,8 @@ where
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            stream,
+            stream: MaybeTls::Plain(stream),
+            tls: None,
             session: Session::new(Arc::clone(&settings), peer),
             lines: LineReader::new(),
             settings,
@@ -89,6 +114,7 @@ where
             unread: 0..0,
             output: Vec::new(),
             messages: 0,
+            receiving: None,
             tarpit: Tarpit::default(),
         }
     }
@@ -97,6 +123,14 @@ where
     #[must_use]
     pub fn of(self, client: Client) -> Self {
         Self { session: self.session.of(client), ..self }
+    }
+
+    /// The same on a listener with settings of its own, with STARTTLS where there is a certificate.
+    #[must_use]
+    pub fn on(mut self, listener: &ListenerSettings, tls: Option<Arc<TlsAcceptor>>) -> Self {
+        self.session = self.session.on(listener).offering_tls(tls.is_some());
+        self.tls = tls;
+        self
     }
 
     /// Runs the dialogue from the greeting to the end.
@@ -111,6 +145,7 @@ where
             Ended::TooSlow => self.say(&replies::too_slow()),
             Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
+            Ended::NoTls => return linger(&mut self.stream).await.map(|()| ended),
             Ended::Closed => {}
         }
         self.flush().await?;
@@ -126,17 +161,28 @@ where
             };
             let sink = &self.sink;
             let step = self.session.line(line, |forward_path| sink.check_recipient(forward_path));
-            for reply in &step.replies {
-                self.say_politely(reply).await?;
-            }
+            self.say_politely(&step.replies).await?;
             match step.next {
                 Next::Command => {}
+                Next::StartTls => {
+                    if let Err(ended) = self.start_tls().await? {
+                        return Ok(ended);
+                    }
+                }
                 Next::Close => return Ok(Ended::Closed),
                 Next::Data => {
                     if let Err(ended) = self.message().await? {
                         return Ok(ended);
                     }
                 }
+                Next::Chunk(size) => {
+                    if let Err(ended) = self.chunk(size).await? {
+                        return Ok(ended);
+                    }
+                }
+            }
+            if !self.session.is_receiving() {
+                self.receiving = None;
             }
             if self.output.len() > MAX_UNSENT {
                 self.flush().await?;
@@ -156,15 +202,55 @@ where
             }
             self.flush().await?;
             // One deadline for the whole line: octets that drip do not extend it.
-            let deadline = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
+            let silent = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
+            // A message in chunks has its time and its pace as a whole.
+            let (deadline, late) =
+                self.receiving.map_or((silent, Ended::Idle), |receiving| receiving.deadline(silent));
             let shutdown = self.shutdown.clone();
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Ok(Err(Ended::ShutDown)),
+                // A message that has begun may go on to its last chunk.
+                () = shutdown.cancelled(), if self.receiving.is_none() => return Ok(Err(Ended::ShutDown)),
                 filled = timeout_at(deadline, self.fill(COMMAND_BUFFER)) => match filled {
                     Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
-                    Err(_) => return Ok(Err(Ended::Idle)),
+                    Err(_) => return Ok(Err(late)),
                 },
+            }
+        }
+    }
+
+    /// Says that it is ready, and runs the handshake. Nothing that came in the clear lives on.
+    async fn start_tls(&mut self) -> io::Result<Result<(), Ended>> {
+        self.flush().await?;
+        // Commands behind STARTTLS were said by whoever was in between (CVE-2011-0411, RFC 3207 §4.2).
+        if !self.unread.is_empty() {
+            info!(octets = self.unread.len(), "dropped what was sent in the clear behind STARTTLS");
+        }
+        self.unread = 0..0;
+        self.input = Box::default();
+        self.lines = LineReader::new();
+        let (Some(tls), Some(plain)) = (self.tls.clone(), self.stream.take_plain()) else {
+            return Ok(Err(Ended::NoTls));
+        };
+        let shutdown = self.shutdown.clone();
+        let started = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(Err(Ended::NoTls)),
+            // Boxed, so that idle connections do not hold the room that a handshake needs.
+            started = Box::pin(tls.accept(plain, self.settings.idle_timeout)) => started,
+        };
+        match started {
+            Ok((stream, info)) => {
+                Span::current().record("tls", field::display(&info));
+                debug!("TLS handshake done");
+                self.stream = MaybeTls::Tls(Box::new(stream));
+                self.session.tls_started(info);
+                Ok(Ok(()))
+            }
+            Err((error, plain)) => {
+                info!(%error, "TLS handshake failed");
+                self.stream = plain.map_or(MaybeTls::Gone, MaybeTls::Plain);
+                Ok(Err(Ended::NoTls))
             }
         }
     }
@@ -173,46 +259,88 @@ where
     /// interrupt it.
     async fn message(&mut self) -> io::Result<Result<(), Ended>> {
         let mut decoder = DataDecoder::within(self.settings.max_message_size, self.session.body());
-        let latest = after(self.settings.message_timeout);
-        let least = if self.session.client().is_exempt() { 0 } else { self.settings.limits.min_rate };
-        let mut pace = Pace::new(least);
+        let mut receiving = self.begin_receiving();
         loop {
             if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
                 self.unread.start += taken;
                 break;
             }
             self.unread = 0..0;
-            self.flush().await?;
-            let silent = latest.min(after(self.settings.idle_timeout));
-            let slow = pace.deadline().filter(|slow| *slow < silent);
-            match timeout_at(slow.unwrap_or(silent), self.fill(DATA_BUFFER)).await {
-                Ok(filled) => {
-                    if !filled? {
-                        return Ok(Err(Ended::ClientLeft));
-                    }
-                    pace.came(self.unread.len());
-                }
-                Err(_) => return Ok(Err(if slow.is_some() { Ended::TooSlow } else { Ended::Idle })),
+            if let Err(ended) = self.more(&receiving).await? {
+                return Ok(Err(ended));
+            }
+            receiving.pace.came(self.unread.len());
+        }
+        let (message, reservation) = decoder.finish_with();
+        let received = self.session.message(message, reservation);
+        self.received(received).await
+    }
+
+    /// Reads the `size` octets after a BDAT line (RFC 3030 §2), and says what became of them. A shutdown does not
+    /// interrupt it.
+    async fn chunk(&mut self, size: u64) -> io::Result<Result<(), Ended>> {
+        let mut receiving = self.receiving.take().unwrap_or_else(|| self.begin_receiving());
+        let mut left = size;
+        loop {
+            let there = usize::try_from(left).map_or(self.unread.len(), |left| left.min(self.unread.len()));
+            let end = self.unread.start + there;
+            self.session.octets(&self.input[self.unread.start..end]);
+            self.unread.start = end;
+            receiving.pace.came(there);
+            left -= there as u64;
+            if left == 0 {
+                break;
+            }
+            if let Err(ended) = self.more(&receiving).await? {
+                return Ok(Err(ended));
             }
         }
-        self.messages += 1;
-        // Held until the message is stored, or dropped.
-        let (message, _reservation) = decoder.finish_with();
-        let reply = match self.session.message(message) {
-            Received::Refused(reply) => reply,
-            Received::Deliver(envelope, octets) => {
+        self.receiving = Some(receiving);
+        let received = self.session.chunk();
+        self.received(received).await
+    }
+
+    fn begin_receiving(&self) -> Receiving {
+        let exempt = self.session.client().is_exempt();
+        Receiving {
+            latest: after(self.settings.message_timeout),
+            pace: Pace::new(if exempt { 0 } else { self.settings.limits.min_rate }),
+        }
+    }
+
+    /// Reads more of a message, all that was there being taken.
+    async fn more(&mut self, receiving: &Receiving) -> io::Result<Result<(), Ended>> {
+        self.flush().await?;
+        let (deadline, ended) = receiving.deadline(after(self.settings.idle_timeout));
+        match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
+            Ok(filled) => Ok(if filled? { Ok(()) } else { Err(Ended::ClientLeft) }),
+            Err(_) => Ok(Err(ended)),
+        }
+    }
+
+    /// Has a message delivered where that is to be done, and says what became of it.
+    async fn received(&mut self, received: Received) -> io::Result<Result<(), Ended>> {
+        let (replies, next) = match received {
+            Received::Answered(step) => (step.replies, step.next),
+            // What it holds of the memory is held until it is stored, or dropped.
+            Received::Deliver(envelope, octets, _reservation) => {
+                self.messages += 1;
                 self.flush().await?;
                 if self.unread.is_empty() {
                     self.input = Box::default(); // nothing is read for as long as the store takes
                     self.unread = 0..0;
                 }
                 let span = info_span!("message", number = self.messages, octets = octets.len());
-                replies::delivered(self.sink.deliver(envelope, octets).instrument(span).await)
+                let recipients = envelope.recipients.len();
+                let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
+                (self.session.delivered(recipients, delivery), Next::Command)
             }
         };
-        debug!(%reply, "message");
-        self.say_politely(&reply).await?;
-        Ok(Ok(()))
+        if let Some(reply) = replies.first() {
+            debug!(%reply, "message");
+        }
+        self.say_politely(&replies).await?;
+        Ok(if next == Next::Close { Err(Ended::Closed) } else { Ok(()) })
     }
 
     /// Reads once into a buffer of `size`; false at the end of the stream. Only called when nothing is unread.
@@ -230,16 +358,19 @@ where
         reply.write_to(&mut self.output);
     }
 
-    /// Says it after a while, where the client has made many mistakes. A shutdown ends the while.
-    async fn say_politely(&mut self, reply: &Reply) -> io::Result<()> {
-        if reply.is_permanent() && !self.session.client().is_exempt() {
+    /// Says it, after a while where the client has made many mistakes: one while, however many replies the mistake has.
+    /// A shutdown ends it.
+    async fn say_politely(&mut self, replies: &[Reply]) -> io::Result<()> {
+        if replies.iter().any(Reply::is_permanent) && !self.session.client().is_exempt() {
             let held_back = self.tarpit.error(self.settings.limits.tarpit);
             if !held_back.is_zero() {
                 self.flush().await?;
                 let _ = timeout(held_back, self.shutdown.cancelled()).await;
             }
         }
-        self.say(reply);
+        for reply in replies {
+            self.say(reply);
+        }
         Ok(())
     }
 

@@ -31,7 +31,7 @@ pub(super) fn connection<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)) };
+    let peer = Peer { connection: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)).into() };
     Connection::new(stream, peer, Arc::new(Anything), Arc::new(settings), shutdown.clone())
 }
 
@@ -170,6 +170,52 @@ async fn replies_to_pipelined_commands_go_out_in_one_write() {
     assert_eq!(writes.load(Ordering::Relaxed), 2);
 }
 
+/// A client that keeps a message open with chunks has no more time than one that drips into DATA.
+#[tokio::test(start_paused = true)]
+async fn chunks_do_not_keep_a_message_alive_for_ever() {
+    let (server, mut client) = duplex(1024);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(connection(server, settings(), &shutdown).run());
+    let started = Instant::now();
+    client.write_all(b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n").await.unwrap();
+    let mut unread = [0; 1024];
+    while client.write_all(b"BDAT 1\r\nx").await.is_ok() && started.elapsed() < Duration::from_secs(10_000) {
+        let _ = client.read(&mut unread).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(200)).await;
+    }
+    assert_eq!(run.await.unwrap().unwrap(), Ended::Idle);
+    let lasted = started.elapsed();
+    assert!((3_600..3_900).contains(&lasted.as_secs()), "{lasted:?}");
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_a_message_in_chunks_come_to_its_end() {
+    let (server, mut client) = duplex(1024);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(connection(server, settings(), &shutdown).run());
+    client.write_all(b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nBDAT 3\r\none").await.unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"3 octets received\r\n") {
+        assert!(client.read_buf(&mut said).await.unwrap() > 0);
+    }
+    shutdown.cancel();
+    client.write_all(b"BDAT 3 LAST\r\ntwo").await.unwrap();
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("250 2.6.0 Stored as 6\r\n421 4.3.2 "), "{said}");
+    assert_eq!(run.await.unwrap().unwrap(), Ended::ShutDown);
+}
+
+#[tokio::test]
+async fn a_chunk_of_50_mb_that_nobody_asked_for_is_counted_off() {
+    let mut input = b"EHLO a\r\nBDAT 50000000 LAST\r\n".to_vec();
+    input.extend_from_slice(&b"QUIT\r\n".repeat(50_000_000 / 6 + 1)[..50_000_000]);
+    input.extend_from_slice(b"QUIT\r\n");
+    let said = talk(&input, settings()).await;
+    assert!(said.contains("503 5.5.1 ") && said.ends_with("\r\n221 2.0.0 Bye\r\n"), "{said}");
+    assert_eq!(said.matches("503 ").count(), 1);
+}
+
 proptest! {
     /// Whatever comes: the server answers in whole lines that start with a reply code, and it ends when the client does.
     #[test]
@@ -178,7 +224,7 @@ proptest! {
             prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..40),
                 prop::sample::select(vec![
-                    "EHLO a\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<a@b.example>\r\n", "DATA\r\n", ".\r\n", "\r\n.\r\n", "\n", "\r", "RSET\r\n", "QUIT\r\n",
+                    "EHLO a\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<a@b.example>\r\n", "DATA\r\n", ".\r\n", "BDAT 3\r\n", "BDAT 5 LAST\r\n", "BDAT -1\r\n", "\r\n.\r\n", "\n", "\r", "RSET\r\n", "QUIT\r\n",
                 ]).prop_map(|text| text.as_bytes().to_vec()),
             ],
             0..30,

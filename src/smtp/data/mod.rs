@@ -4,17 +4,19 @@
 //! `CR.CR`, `LF.CRLF`, `CRLF.LF`, `CRLF.CR` …) is data: a server that takes one of these for the end can be made
 //! to run the rest of a message as commands (SMTP smuggling, CVE-2023-51764).
 
-use super::limits::memory::Reservation;
+mod body;
 
-/// The smallest buffer a message gets when its first octet arrives.
-const FIRST_ALLOCATION: usize = 8 * 1024;
+pub(super) use body::{Body, Dropped};
+
+use super::limits::memory::Reservation;
 
 /// A message as it came out of the decoder.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
     /// All of it.
     Complete {
-        /// The octets between DATA's 354 and the final dot, dot-decoded, line ends as they came.
+        /// The octets between DATA's 354 and the final dot, dot-decoded, or those of all chunks; line ends as they
+        /// came.
         octets: Vec<u8>,
         /// A CR or an LF outside a CRLF is among them.
         bare_newlines: bool,
@@ -43,19 +45,9 @@ enum State {
 /// Decodes one message, in any chunking, within `2 * max_size` octets of memory.
 #[derive(Debug)]
 pub struct DataDecoder {
-    octets: Vec<u8>,
-    max_size: usize,
+    body: Body,
     state: State,
     bare_newlines: bool,
-    dropped: Option<Dropped>,
-    reservation: Reservation,
-}
-
-/// Why nothing more of a message is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dropped {
-    TooBig,
-    NoRoom,
 }
 
 impl DataDecoder {
@@ -69,14 +61,7 @@ impl DataDecoder {
     /// dropped: [`Message::NoRoom`].
     #[must_use]
     pub const fn within(max_size: usize, reservation: Reservation) -> Self {
-        Self {
-            octets: Vec::new(),
-            max_size,
-            state: State::LineStart,
-            bare_newlines: false,
-            dropped: None,
-            reservation,
-        }
+        Self { body: Body::new(max_size, reservation), state: State::LineStart, bare_newlines: false }
     }
 
     /// Takes bytes from the front of `input`. `Some(n)`: the message ended after `n` of them, what follows are
@@ -97,12 +82,12 @@ impl DataDecoder {
                     continue;
                 }
                 (State::Cr, b'\n') => {
-                    self.push(b"\r\n");
+                    self.body.push(b"\r\n");
                     self.state = State::LineStart;
                 }
                 (State::Cr, _) => {
                     self.bare_newlines = true; // RFC 5321 §2.3.8: a CR without its LF is data
-                    self.push(b"\r");
+                    self.body.push(b"\r");
                     self.state = State::Inside;
                     continue;
                 }
@@ -113,7 +98,7 @@ impl DataDecoder {
                     let length = rest.iter().position(|&byte| byte == b'\r').unwrap_or(rest.len());
                     // RFC 5321 §2.3.8: an LF without its CR is data
                     self.bare_newlines = self.bare_newlines || rest[..length].contains(&b'\n');
-                    self.push(&rest[..length]);
+                    self.body.push(&rest[..length]);
                     self.state = State::Inside;
                     at += length;
                     continue;
@@ -133,36 +118,7 @@ impl DataDecoder {
     /// The message, and what it holds of the memory: to be kept as long as the message is.
     #[must_use]
     pub fn finish_with(self) -> (Message, Reservation) {
-        let message = match self.dropped {
-            Some(Dropped::TooBig) => Message::TooBig,
-            Some(Dropped::NoRoom) => Message::NoRoom,
-            None => Message::Complete { octets: self.octets, bare_newlines: self.bare_newlines },
-        };
-        (message, self.reservation)
-    }
-
-    fn drop_it(&mut self, why: Dropped) {
-        self.dropped = Some(why);
-        self.octets = Vec::new();
-        self.reservation.clear();
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let needed = self.octets.len() + bytes.len();
-        match self.dropped {
-            None if needed > self.max_size => return self.drop_it(Dropped::TooBig),
-            None => {}
-            Some(_) => return,
-        }
-        if needed > self.octets.capacity() {
-            // Doubling as `Vec` does, but never beyond the cap.
-            let wanted = needed.max(self.octets.capacity() * 2).max(FIRST_ALLOCATION).min(self.max_size);
-            if !self.reservation.grow_to(wanted) {
-                return self.drop_it(Dropped::NoRoom);
-            }
-            self.octets.reserve_exact(wanted - self.octets.len());
-        }
-        self.octets.extend_from_slice(bytes);
+        self.body.finish(self.bare_newlines)
     }
 }
 

@@ -93,15 +93,14 @@ impl Counted {
         self.memory.held()
     }
 
-    /// A connection from `address` begins. Called at the start of its session, when the address is known.
+    /// A connection from `address` begins. Called at the start of its session, when the address is known; a program on
+    /// the same machine has none, and is exempt.
     ///
     /// # Errors
     /// [`Refusal`] when the client has too many.
-    pub fn admit(&self, address: IpAddr, limits: &Limits) -> Result<Client, Refusal> {
-        let guest = match limits.exempts(address) {
-            true => None,
-            false => Some(self.clients.admit(address, limits)?),
-        };
+    pub fn admit(&self, address: Option<IpAddr>, limits: &Limits) -> Result<Client, Refusal> {
+        let counted = address.filter(|address| !limits.exempts(*address));
+        let guest = counted.map(|address| self.clients.admit(address, limits)).transpose()?;
         Ok(Client { guest, memory: Arc::clone(&self.memory) })
     }
 }

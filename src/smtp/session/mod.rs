@@ -1,20 +1,22 @@
-//! The state machine of one SMTP session (RFC 5321 §3, §4.1.4), without I/O: a line goes in, replies come out, and
-//! what is to be done next.
+//! The state machine of one SMTP or LMTP session (RFC 5321 §3, §4.1.4), without I/O: a line goes in, replies come
+//! out, and what is to be done next.
 
+mod bdat;
 pub(super) mod replies;
 
 use std::sync::Arc;
 
 use tracing::debug;
 
+use super::chunks::ChunkedMessage;
 use super::command::{Command, CommandError, MailParameters, RcptParameters};
 use super::data::Message;
 use super::limits::Client;
 use super::limits::memory::Reservation;
 use super::line::Line;
 use super::reply::Reply;
-use super::settings::{BareNewline, Settings};
-use super::{Envelope, EnvelopeRecipient, Peer, RecipientVerdict};
+use super::settings::{BareNewline, ListenerProtocol, ListenerSettings, Settings};
+use super::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol, RecipientVerdict, TlsInfo};
 use crate::address::{ForwardPath, ReversePath};
 
 /// What the connection does after the replies are written.
@@ -24,6 +26,10 @@ pub enum Next {
     Command,
     /// Read a message up to its final dot, and give it to [`Session::message`].
     Data,
+    /// Forget what else the client has sent, run a TLS handshake, and say so to [`Session::tls_started`].
+    StartTls,
+    /// Read so many octets, give them to [`Session::octets`], and then call [`Session::chunk`].
+    Chunk(u64),
     /// Close the connection.
     Close,
 }
@@ -31,7 +37,8 @@ pub enum Next {
 /// The session's answer to one line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The reply; a second one where the server says unasked why it closes (RFC 5321 §3.8).
+    /// The reply; a second one where the server says unasked why it closes (RFC 5321 §3.8); none before
+    /// [`Next::Chunk`], which is answered when its octets are read.
     pub replies: Vec<Reply>,
     /// What comes next.
     pub next: Next,
@@ -40,10 +47,11 @@ pub struct Step {
 /// The session's answer to a message.
 #[derive(Debug)]
 pub enum Received {
-    /// It goes to the sink, and the sink's answer decides about the reply.
-    Deliver(Envelope, Vec<u8>),
-    /// It is not taken; nothing of it is kept.
-    Refused(Reply),
+    /// It goes to the sink, and [`Session::delivered`] has the replies to what the sink says. Its memory is held until
+    /// then.
+    Deliver(Envelope, Vec<u8>, Reservation),
+    /// It is not taken and nothing of it is kept, or it was a chunk and there are more to come.
+    Answered(Step),
 }
 
 #[derive(Debug)]
@@ -53,16 +61,34 @@ struct Transaction {
     recipients: Vec<EnvelopeRecipient>,
     /// At least one RCPT was refused.
     refused: bool,
+    /// What came by BDAT so far.
+    chunks: Option<ChunkedMessage>,
 }
 
-/// One session. Holds the transaction's envelope, and nothing of any message.
+/// How far the session is with TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tls {
+    NotOffered,
+    Offered,
+    Active(TlsInfo),
+}
+
+/// One session. Holds the transaction's envelope, and of a message only what came by BDAT.
 #[derive(Debug)]
 pub struct Session {
     settings: Arc<Settings>,
+    speaks: ListenerProtocol,
     peer: Peer,
     client: Client,
+    require_tls: bool,
+    tls: Tls,
+    protocol: Protocol,
     helo: Option<String>,
     transaction: Option<Transaction>,
+    /// The chunk that is being read.
+    chunk: Option<bdat::Chunk>,
+    /// Transactions since the connection was opened.
+    transactions: u32,
     /// The last MAIL was refused: what a pipelining client sent after it is out of sequence without its fault.
     mail_refused: bool,
     bad_commands: u32,
@@ -72,11 +98,24 @@ impl Session {
     /// A session at its start, of a client that nothing is counted for.
     #[must_use]
     pub fn new(settings: Arc<Settings>, peer: Peer) -> Self {
-        let client = Client::default();
-        Self { settings, peer, client, helo: None, transaction: None, mail_refused: false, bad_commands: 0 }
+        Self {
+            settings,
+            speaks: ListenerProtocol::Smtp,
+            peer,
+            client: Client::default(),
+            require_tls: false,
+            tls: Tls::NotOffered,
+            protocol: Protocol::Smtp,
+            helo: None,
+            transaction: None,
+            chunk: None,
+            transactions: 0,
+            mail_refused: false,
+            bad_commands: 0,
+        }
     }
 
-    /// The same for a client that is.
+    /// The same for a client that is counted.
     #[must_use]
     pub fn of(self, client: Client) -> Self {
         Self { client, ..self }
@@ -88,16 +127,42 @@ impl Session {
         &self.client
     }
 
-    /// An account for the message that DATA announced.
+    /// An account for the message that comes next.
     #[must_use]
     pub fn body(&self) -> Reservation {
         self.client.body(&self.settings.limits, self.settings.max_message_size)
     }
 
+    /// The same on a listener with settings of its own.
+    #[must_use]
+    pub const fn on(mut self, listener: &ListenerSettings) -> Self {
+        self.speaks = listener.protocol;
+        self.require_tls = listener.require_tls;
+        self
+    }
+
+    /// The same with STARTTLS, where there is a certificate for it.
+    #[must_use]
+    pub fn offering_tls(mut self, offered: bool) -> Self {
+        self.tls = if offered { Tls::Offered } else { Tls::NotOffered };
+        self
+    }
+
+    /// The handshake that STARTTLS announced has succeeded: what the client said before is forgotten.
+    pub fn tls_started(&mut self, info: TlsInfo) {
+        self.reset(); // RFC 3207 §4.2
+        self.helo = None;
+        self.tls = Tls::Active(info);
+    }
+
     /// What the server says first (RFC 5321 §3.1).
     #[must_use]
     pub fn greeting(&self) -> Reply {
-        Reply::plain(220, format!("{} ESMTP dsnd", self.settings.hostname))
+        let protocol = match self.speaks {
+            ListenerProtocol::Smtp => "ESMTP",
+            ListenerProtocol::Lmtp => "LMTP",
+        };
+        Reply::plain(220, format!("{} {protocol} dsnd", self.settings.hostname))
     }
 
     /// Takes one line. `check_recipient` is asked about every forward-path.
@@ -105,16 +170,35 @@ impl Session {
         let (verb, outcome) = match line {
             Line::Complete(line) => match Command::parse(&line) {
                 Ok(command) => (command.verb(), self.command(command, check_recipient)),
-                Err(error) => ("", Outcome::Bad(replies::not_a_command(error))),
+                Err(error) if bdat::begins(&line) => ("BDAT", Outcome::Lost(replies::not_a_command(error))),
+                Err(error) => ("", self.no_command(replies::not_a_command(error))),
             },
-            Line::TooLong => ("", Outcome::Bad(Reply::new(500, 5, 2, "Line too long"))),
+            Line::TooLong => ("", self.no_command(Reply::new(500, 5, 2, "Line too long"))),
             Line::BareNewline => {
-                ("", Outcome::Bad(Reply::new(500, 5, 2, "A command line ends in CR LF, not in a bare LF")))
+                let reply = Reply::new(500, 5, 2, "A command line ends in CR LF, not in a bare LF");
+                ("", self.no_command(reply))
             }
         };
+        self.step(verb, outcome)
+    }
+
+    /// A line that is no command. Between two chunks it means that the client counts otherwise than we do, and that
+    /// what follows may be text of its message.
+    fn no_command(&self, reply: Reply) -> Outcome {
+        if self.is_receiving() { Outcome::Lost(reply) } else { Outcome::Bad(reply) }
+    }
+
+    /// What is said and done about a command.
+    fn step(&mut self, verb: &str, outcome: Outcome) -> Step {
         let (reply, next, bad) = match outcome {
             Outcome::Done(reply, next) => (reply, next, false),
             Outcome::Bad(reply) => (reply, Next::Command, true),
+            Outcome::Chunk(size) => return Step { replies: Vec::new(), next: Next::Chunk(size) },
+            Outcome::Lost(reply) => {
+                debug!(command = verb, %reply, "command");
+                let parting = Reply::new(421, 5, 0, "Cannot tell where the chunk ends, closing connection");
+                return Step { replies: vec![reply, parting], next: Next::Close };
+            }
         };
         debug!(command = verb, %reply, "command");
         let mut step = Step { replies: vec![reply], next };
@@ -128,33 +212,57 @@ impl Session {
         step
     }
 
-    /// Takes the message that DATA announced, and ends the transaction.
+    /// Takes the message that DATA announced, with what it holds of the memory, and ends the transaction.
     ///
     /// # Panics
     /// When no [`Next::Data`] came before.
     #[must_use]
-    pub fn message(&mut self, message: Message) -> Received {
+    pub fn message(&mut self, message: Message, reservation: Reservation) -> Received {
         let transaction =
             self.transaction.take().expect("a message comes only after DATA was answered with 354");
+        let refused = |reply| {
+            let replies = self.for_each_recipient(transaction.recipients.len(), reply);
+            Received::Answered(Step { replies, next: Next::Command })
+        };
         match message {
-            Message::TooBig => Received::Refused(replies::too_big()),
-            Message::NoRoom => Received::Refused(replies::no_room()),
+            Message::TooBig => refused(replies::too_big()),
+            Message::NoRoom => refused(replies::no_room()),
             Message::Complete { bare_newlines: true, .. }
                 if self.settings.bare_newline == BareNewline::Reject =>
             {
-                Received::Refused(Reply::new(550, 6, 0, "Message has line ends other than CR LF"))
+                refused(Reply::new(550, 6, 0, "Message has line ends other than CR LF"))
             }
             Message::Complete { octets, bare_newlines } => {
                 let envelope = Envelope {
                     peer: self.peer.clone(),
+                    protocol: self.protocol,
+                    tls: match &self.tls {
+                        Tls::Active(info) => Some(info.clone()),
+                        Tls::NotOffered | Tls::Offered => None,
+                    },
                     helo: self.helo.clone().unwrap_or_default(),
                     reverse_path: transaction.reverse_path,
                     envelope_id: transaction.envelope_id,
                     recipients: transaction.recipients,
                     bare_newlines,
                 };
-                Received::Deliver(envelope, octets)
+                Received::Deliver(envelope, octets, reservation)
             }
+        }
+    }
+
+    /// The replies to what the sink made of a message for so many recipients.
+    #[must_use]
+    pub fn delivered(&self, recipients: usize, delivery: Delivery) -> Vec<Reply> {
+        self.for_each_recipient(recipients, replies::delivered(delivery))
+    }
+
+    /// RFC 2033 §4.2: after the message LMTP has one reply for each accepted RCPT, in their order. They share one
+    /// outcome, since a message is recorded for all of them or for none.
+    fn for_each_recipient(&self, recipients: usize, reply: Reply) -> Vec<Reply> {
+        match self.speaks {
+            ListenerProtocol::Smtp => vec![reply],
+            ListenerProtocol::Lmtp => vec![reply; recipients],
         }
     }
 
@@ -163,18 +271,34 @@ impl Session {
         command: Command,
         check_recipient: impl Fn(&ForwardPath) -> RecipientVerdict,
     ) -> Outcome {
+        if self.require_tls && !matches!(self.tls, Tls::Active(_)) && !command.is_before_tls() {
+            self.mail_refused = true;
+            return ok(Reply::new(530, 7, 0, "Must issue a STARTTLS command first")); // RFC 3207 §4
+        }
         match command {
+            // RFC 2033 §4.1: LHLO in place of EHLO and HELO, and nowhere else
+            Command::Ehlo(_) | Command::Helo(_) if self.speaks == ListenerProtocol::Lmtp => {
+                Outcome::Bad(Reply::new(500, 5, 1, "This is LMTP, send LHLO"))
+            }
+            Command::Lhlo(_) if self.speaks == ListenerProtocol::Smtp => {
+                Outcome::Bad(replies::not_a_command(CommandError::NotImplemented))
+            }
             Command::Ehlo(name) => {
-                self.hello(name);
-                Outcome::Done(replies::extensions(&self.settings), Next::Command)
+                self.hello(Protocol::Esmtp, name);
+                ok(self.extensions())
+            }
+            Command::Lhlo(name) => {
+                self.hello(Protocol::Lmtp, name);
+                ok(self.extensions())
             }
             Command::Helo(name) => {
-                self.hello(name);
+                self.hello(Protocol::Smtp, name);
                 ok(Reply::plain(250, self.settings.hostname.clone()))
             }
             Command::Mail(reverse_path, parameters) => self.mail(reverse_path, parameters),
             Command::Rcpt(forward_path, parameters) => self.rcpt(forward_path, parameters, check_recipient),
             Command::Data => self.data(),
+            Command::Bdat { size, last } => self.bdat(size, last),
             Command::Rset => {
                 self.reset(); // RFC 5321 §4.1.1.5
                 ok(Reply::new(250, 0, 0, "OK"))
@@ -182,20 +306,33 @@ impl Session {
             Command::Noop => ok(Reply::new(250, 0, 0, "OK")),
             // RFC 5321 §3.5.3: neither confirmed nor denied
             Command::Vrfy => ok(Reply::new(252, 0, 0, "Not verified, send some mail")),
-            Command::Help => ok(Reply::new(214, 0, 0, "This server takes returned mail")
-                .line("EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")),
-            Command::Quit => Outcome::Done(Reply::new(221, 0, 0, "Bye"), Next::Close),
-            // BDAT, too: the octets of a chunk would follow, but a client that was not offered CHUNKING
-            // sends none (RFC 3030 §2), and one that does runs into the limit of bad commands.
-            Command::Expn | Command::StartTls | Command::Bdat { .. } => {
-                Outcome::Bad(replies::not_a_command(CommandError::NotImplemented))
+            Command::Help => {
+                ok(Reply::new(214, 0, 0, "This server takes returned mail").line(match self.speaks {
+                    ListenerProtocol::Smtp => "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+                    ListenerProtocol::Lmtp => "LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+                }))
             }
+            Command::StartTls => match self.tls {
+                Tls::NotOffered => Outcome::Bad(replies::not_a_command(CommandError::NotImplemented)),
+                Tls::Offered => Outcome::Done(Reply::new(220, 0, 0, "Ready to start TLS"), Next::StartTls),
+                Tls::Active(_) => Outcome::Bad(Reply::new(503, 5, 1, "TLS is active already")),
+            },
+            Command::Quit => Outcome::Done(Reply::new(221, 0, 0, "Bye"), Next::Close),
+            Command::Expn => Outcome::Bad(replies::not_a_command(CommandError::NotImplemented)),
         }
     }
 
+    /// What EHLO and LHLO are answered.
+    fn extensions(&self) -> Reply {
+        let offered = replies::extensions(&self.settings);
+        // RFC 3207 §4.2: not offered again under TLS
+        if self.tls == Tls::Offered { offered.line("STARTTLS") } else { offered }
+    }
+
     /// RFC 5321 §4.1.4: EHLO and HELO clear the transaction.
-    fn hello(&mut self, name: String) {
+    fn hello(&mut self, protocol: Protocol, name: String) {
         self.reset();
+        self.protocol = protocol;
         self.helo = Some(name);
     }
 
@@ -207,10 +344,18 @@ impl Session {
     fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Outcome {
         if self.helo.is_none() {
             self.mail_refused = true;
-            return Outcome::Bad(Reply::new(503, 5, 1, "Send EHLO first"));
+            return Outcome::Bad(match self.speaks {
+                ListenerProtocol::Smtp => Reply::new(503, 5, 1, "Send EHLO first"),
+                ListenerProtocol::Lmtp => Reply::new(503, 5, 1, "Send LHLO first"),
+            });
         }
         if self.transaction.is_some() {
             return Outcome::Bad(Reply::new(503, 5, 1, "Sender already given")); // RFC 5321 §4.1.4
+        }
+        if self.transactions >= self.settings.max_messages {
+            // RFC 9422 §4.1: what LIMITS announced as MAILMAX
+            let parting = "Too many messages on one connection, open another one";
+            return Outcome::Done(Reply::new(421, 7, 0, parting), Next::Close);
         }
         let cap = u64::try_from(self.settings.max_message_size).unwrap_or(u64::MAX);
         if parameters.size.is_some_and(|size| size > cap) {
@@ -227,11 +372,13 @@ impl Session {
             return ok(replies::too_many_messages());
         }
         self.mail_refused = false;
+        self.transactions += 1;
         self.transaction = Some(Transaction {
             reverse_path,
             envelope_id: parameters.envelope_id,
             recipients: Vec::new(),
             refused: false,
+            chunks: None,
         });
         ok(Reply::new(250, 1, 0, "Sender OK"))
     }
@@ -243,40 +390,44 @@ impl Session {
         check_recipient: impl Fn(&ForwardPath) -> RecipientVerdict,
     ) -> Outcome {
         let Some(transaction) = &mut self.transaction else { return self.no_transaction() };
+        if transaction.chunks.is_some() {
+            return Outcome::Bad(Reply::new(503, 5, 1, "The message has begun already"));
+        }
         if transaction.recipients.len() >= self.settings.max_recipients {
             transaction.refused = true;
             return ok(Reply::new(452, 5, 3, "Too many recipients")); // RFC 5321 §4.5.3.1.10
         }
-        match check_recipient(&forward_path) {
-            RecipientVerdict::Accept => {
-                let original_recipient = parameters.original_recipient;
-                transaction.recipients.push(EnvelopeRecipient { forward_path, original_recipient });
-                ok(Reply::new(250, 1, 5, "Recipient OK"))
-            }
-            RecipientVerdict::NoSuchMailbox => {
-                transaction.refused = true;
-                ok(Reply::new(550, 1, 1, "No such mailbox here"))
-            }
-            RecipientVerdict::NotOurs => {
-                transaction.refused = true;
-                ok(Reply::new(550, 7, 1, "Relaying denied"))
-            }
-            RecipientVerdict::Refuse(text) => {
-                transaction.refused = true;
-                ok(Reply::new(550, 7, 1, text)) // RFC 3463 §3.8: delivery not authorized
-            }
+        let verdict = check_recipient(&forward_path);
+        if verdict == RecipientVerdict::Accept {
+            let original_recipient = parameters.original_recipient;
+            transaction.recipients.push(EnvelopeRecipient { forward_path, original_recipient });
+        } else {
+            transaction.refused = true;
         }
+        ok(verdict.reply())
     }
 
     fn data(&mut self) -> Outcome {
         match &self.transaction {
             None => self.no_transaction(),
+            // RFC 3030 §2: DATA and BDAT cannot be used in one transaction
+            Some(Transaction { chunks: Some(_), .. }) => {
+                Outcome::Bad(Reply::new(503, 5, 1, "The message comes by BDAT already"))
+            }
             Some(transaction) if !transaction.recipients.is_empty() => {
                 Outcome::Done(Reply::plain(354, "End data with <CR><LF>.<CR><LF>"), Next::Data)
             }
-            // RFC 2920 §3.1: a pipelining client sends DATA before it knows that all were refused
-            Some(transaction) if transaction.refused => ok(Reply::new(554, 5, 1, "No valid recipients")),
-            Some(_) => Outcome::Bad(Reply::new(503, 5, 1, "Send RCPT first")),
+            Some(transaction) => self.no_recipients(transaction.refused),
+        }
+    }
+
+    /// DATA or BDAT where no RCPT was accepted; `refused`: at least one was refused.
+    fn no_recipients(&self, refused: bool) -> Outcome {
+        // RFC 2920 §3.1: a pipelining client sends DATA before it knows that all were refused
+        match self.speaks {
+            ListenerProtocol::Smtp if refused => ok(Reply::new(554, 5, 1, "No valid recipients")),
+            ListenerProtocol::Lmtp if refused => ok(Reply::new(503, 5, 1, "No valid recipients")), // RFC 2033 §4.2
+            _ => Outcome::Bad(Reply::new(503, 5, 1, "Send RCPT first")),
         }
     }
 
@@ -287,9 +438,15 @@ impl Session {
 }
 
 /// What became of a line: an answer, or an answer that counts against the limit of bad commands.
+#[derive(Debug)]
 enum Outcome {
     Done(Reply, Next),
     Bad(Reply),
+    /// A chunk of so many octets has to be read first.
+    Chunk(u64),
+    /// A chunk follows and nobody can tell where it ends, or it is longer than anybody reads: the connection cannot
+    /// go on.
+    Lost(Reply),
 }
 
 const fn ok(reply: Reply) -> Outcome {

@@ -1,12 +1,12 @@
 //! The replies that need no more than what they are about.
 
-use crate::smtp::Delivery;
 use crate::smtp::command::CommandError;
 use crate::smtp::limits::Refusal;
 use crate::smtp::reply::Reply;
 use crate::smtp::settings::Settings;
+use crate::smtp::{Delivery, RecipientVerdict};
 
-/// The reply to EHLO, with everything that is offered (RFC 5321 §4.1.1.1).
+/// The reply to EHLO or LHLO, with everything that is offered (RFC 5321 §4.1.1.1).
 pub(super) fn extensions(settings: &Settings) -> Reply {
     Reply::plain(250, settings.hostname.clone())
         .line("PIPELINING") // RFC 2920 §3
@@ -14,6 +14,9 @@ pub(super) fn extensions(settings: &Settings) -> Reply {
         .line("8BITMIME") // RFC 6152 §2
         .line("SMTPUTF8") // RFC 6531 §3.1
         .line("ENHANCEDSTATUSCODES") // RFC 2034 §3
+        .line("CHUNKING") // RFC 3030 §2
+        // RFC 9422 §4: only what is enforced
+        .line(format!("LIMITS RCPTMAX={} MAILMAX={}", settings.max_recipients, settings.max_messages))
         .line("DSN") // RFC 3461 §4
 }
 
@@ -31,6 +34,19 @@ pub(super) fn not_a_command(error: CommandError) -> Reply {
         // RFC 5321 §4.1.1.11
         CommandError::UnknownParameter => Reply::new(555, 5, 4, "Parameter not recognized"),
         CommandError::BadParameter(name) => Reply::new(501, 5, 4, format!("Bad value for {name}")),
+    }
+}
+
+impl RecipientVerdict {
+    /// The reply to RCPT.
+    #[must_use]
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::Accept => Reply::new(250, 1, 5, "Recipient OK"),
+            Self::NoSuchMailbox => Reply::new(550, 1, 1, "No such mailbox here"),
+            Self::NotOurs => Reply::new(550, 7, 1, "Relaying denied"),
+            Self::Refuse(text) => Reply::new(550, 7, 1, text), // RFC 3463 §3.8: delivery not authorized
+        }
     }
 }
 

@@ -8,7 +8,7 @@ fn session(change: impl FnOnce(&mut Settings)) -> Session {
     let mut settings = Settings { hostname: "mx.example".to_owned(), ..Settings::default() };
     change(&mut settings);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 25));
-    Session::new(Arc::new(settings), Peer { connection: 1, address })
+    Session::new(Arc::new(settings), Peer { connection: 1, address: address.into() })
 }
 
 /// `ours.example` is ours, and has one user.
@@ -57,7 +57,9 @@ fn a_transaction_collects_its_envelope() {
     );
     assert_eq!(step(&mut session, "DATA").next, Next::Data);
     let message = Message::Complete { octets: b"x".to_vec(), bare_newlines: true };
-    let Received::Deliver(envelope, octets) = session.message(message) else { panic!("refused") };
+    let Received::Deliver(envelope, octets, _) = session.message(message, Reservation::default()) else {
+        panic!("refused")
+    };
     assert_eq!((envelope.helo.as_str(), &octets[..]), ("client.example", &b"x"[..]));
     assert_eq!(envelope.reverse_path, ReversePath::Null);
     assert_eq!(envelope.envelope_id.as_deref(), Some("a+b"));
@@ -127,6 +129,35 @@ fn a_pipelining_client_whose_mail_was_refused_is_not_punished_for_the_rest() {
 }
 
 #[test]
+fn a_connection_has_only_so_many_messages() {
+    let mut session = session(|settings| settings.max_messages = 2);
+    let transaction = [("MAIL FROM:<>", "250 2.1.0"), ("RSET", "250 2.0.0")];
+    dialogue(
+        &mut session,
+        &[("EHLO a", "250"), transaction[0], transaction[1], transaction[0], transaction[1]],
+    );
+    let last = step(&mut session, "MAIL FROM:<>");
+    assert_eq!((last.next, last.replies[0].code().get()), (Next::Close, 421));
+}
+
+#[test]
+fn a_chunk_that_cannot_be_counted_off_ends_the_session_and_runs_nothing() {
+    for line in
+        ["BDAT -1", "BDAT 0x10 LAST", "BDAT 1073741825", "BDAT 99999999999999999999", "bdat", "BDAT\t\0"]
+    {
+        let mut session = session(|_| ());
+        for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>"] {
+            say(&mut session, line);
+        }
+        let last = step(&mut session, line);
+        assert_eq!((last.next, last.replies[1].code().get()), (Next::Close, 421), "{line}");
+    }
+    let mut session = session(|_| ());
+    assert_eq!(step(&mut session, "BDATX 5").next, Next::Command, "no BDAT");
+    assert_eq!(step(&mut session, "BDAT 1073741824").next, Next::Chunk(1 << 30), "1 GiB is counted off");
+}
+
+#[test]
 fn messages_that_are_too_big_or_badly_lined_are_refused() {
     for (message, reply) in [
         (Message::TooBig, "552 5.3.4 Message too big"),
@@ -139,9 +170,75 @@ fn messages_that_are_too_big_or_badly_lined_are_refused() {
         for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>", "DATA"] {
             say(&mut session, line);
         }
-        let Received::Refused(refused) = session.message(message) else { panic!("taken") };
-        assert_eq!(refused.to_string(), reply);
+        let Received::Answered(refused) = session.message(message, Reservation::default()) else {
+            panic!("taken")
+        };
+        assert_eq!((refused.replies.len(), refused.replies[0].to_string().as_str()), (1, reply));
     }
+}
+
+fn tls() -> TlsInfo {
+    TlsInfo { version: "TLSv1.3", cipher_suite: "TLS_AES_128_GCM_SHA256".to_owned() }
+}
+
+#[test]
+fn starttls_is_offered_once_and_only_where_there_is_a_certificate() {
+    let offered = |session: &mut Session| {
+        let mut said = Vec::new();
+        step(session, "EHLO a").replies[0].write_to(&mut said);
+        String::from_utf8(said).unwrap().contains("STARTTLS")
+    };
+    let mut without = session(|_| ());
+    assert!(!offered(&mut without));
+    assert_eq!(say(&mut without, "STARTTLS"), "502 5.5.1");
+
+    let mut with = session(|_| ()).offering_tls(true);
+    assert!(offered(&mut with));
+    assert_eq!(say(&mut with, "STARTTLS now"), "501 5.5.4"); // RFC 3207 §4
+    let ready = step(&mut with, "starttls");
+    assert_eq!(ready.replies[0].to_string(), "220 2.0.0 Ready to start TLS");
+    assert_eq!(ready.next, Next::StartTls);
+    with.tls_started(tls());
+    assert!(!offered(&mut with));
+    assert_eq!(say(&mut with, "STARTTLS"), "503 5.5.1");
+}
+
+#[test]
+fn a_handshake_forgets_the_name_and_the_transaction() {
+    let mut session = session(|_| ()).offering_tls(true);
+    for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>"] {
+        assert!(say(&mut session, line).starts_with("250"), "{line}");
+    }
+    assert_eq!(say(&mut session, "STARTTLS"), "220 2.0.0");
+    session.tls_started(tls());
+    dialogue(&mut session, &[("DATA", "503 5.5.1"), ("MAIL FROM:<>", "503 5.5.1"), ("HELO b", "250")]);
+    for line in ["MAIL FROM:<>", "RCPT TO:<user@ours.example>", "DATA"] {
+        say(&mut session, line);
+    }
+    let message = Message::Complete { octets: vec![], bare_newlines: false };
+    let Received::Deliver(envelope, ..) = session.message(message, Reservation::default()) else {
+        panic!("refused")
+    };
+    assert_eq!((envelope.helo.as_str(), envelope.tls), ("b", Some(tls())));
+}
+
+#[test]
+fn where_tls_is_required_a_pipelining_client_is_told_so_and_not_punished() {
+    let listener = ListenerSettings { require_tls: true, ..ListenerSettings::default() };
+    let mut session = session(|settings| settings.max_bad_commands = 1).on(&listener).offering_tls(true);
+    dialogue(
+        &mut session,
+        &[
+            ("EHLO a", "250"),
+            ("MAIL FROM:<>", "530 5.7.0"),
+            ("RCPT TO:<user@ours.example>", "530 5.7.0"),
+            ("DATA", "530 5.7.0"),
+            ("NOOP", "250 2.0.0"),
+            ("STARTTLS", "220 2.0.0"),
+        ],
+    );
+    session.tls_started(tls());
+    dialogue(&mut session, &[("EHLO a", "250"), ("MAIL FROM:<>", "250 2.1.0")]);
 }
 
 proptest! {
@@ -153,30 +250,39 @@ proptest! {
                 proptest::collection::vec(any::<u8>(), 0..80),
                 prop::sample::select(vec![
                     "EHLO a", "HELO a", "EHLO", "MAIL FROM:<>", "MAIL FROM:<> SIZE=99999999", "RCPT TO:<user@ours.example>",
-                    "RCPT TO:<x@y.example>", "DATA", "RSET", "NOOP", "VRFY a", "EXPN a", "HELP", "STARTTLS", "BDAT 1", "QUIT",
+                    "RCPT TO:<x@y.example>", "DATA", "RSET", "NOOP", "VRFY a", "EXPN a", "HELP", "STARTTLS", "BDAT 1", "BDAT 0 LAST",
+                    "BDAT 5000000000", "BDAT -1", "LHLO a", "QUIT",
                 ]).prop_map(|line| line.as_bytes().to_vec()),
             ],
             0..40,
         ),
     ) {
-        let mut session = session(|settings| settings.max_recipients = 3);
+        let mut session = session(|settings| settings.max_recipients = 3).offering_tls(true);
         for line in lines {
             let hello = line.get(..4).is_some_and(|verb| {
                 verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"HELO")
             });
             let step = session.line(Line::Complete(line), check);
-            prop_assert!(!step.replies.is_empty());
+            prop_assert_eq!(step.replies.is_empty(), matches!(step.next, Next::Chunk(_)));
             for reply in &step.replies {
                 prop_assert!(reply.status().is_some() || hello || reply.code().get() == 354, "{}", reply);
             }
             match step.next {
                 Next::Command => {}
                 Next::Close => break,
+                Next::StartTls => session.tls_started(tls()),
                 Next::Data => {
                     let message = Message::Complete { octets: vec![], bare_newlines: false };
-                    match session.message(message) {
-                        Received::Deliver(envelope, _) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
-                        Received::Refused(reply) => prop_assert!(false, "{}", reply),
+                    match session.message(message, Reservation::default()) {
+                        Received::Deliver(envelope, ..) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
+                        Received::Answered(step) => prop_assert!(false, "{:?}", step),
+                    }
+                }
+                Next::Chunk(size) => {
+                    session.octets(&b"x".repeat(usize::try_from(size).unwrap()));
+                    match session.chunk() {
+                        Received::Deliver(envelope, ..) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
+                        Received::Answered(step) => prop_assert!(!step.replies.is_empty()),
                     }
                 }
             }

@@ -40,7 +40,11 @@ ALTER TABLE suppressions ADD COLUMN remote_mta TEXT;                 -- the host
 ALTER TABLE suppressions ADD COLUMN ended INTEGER NOT NULL DEFAULT 0; -- its time is over, and audit says so
 UPDATE suppressions SET domain = replace(address_key, rtrim(address_key, replace(address_key, '@', '')), '')
     WHERE address_key LIKE '%@%';
-UPDATE suppressions SET remote_mta = (SELECT remote_mta FROM events WHERE events.id = suppressions.event);
+ALTER TABLE suppressions ADD COLUMN changed_at TEXT NOT NULL DEFAULT ''; -- made or changed; being seen is neither
+UPDATE suppressions SET
+    remote_mta = (SELECT nullif(lower(rtrim(substr(remote_mta, 1, instr(remote_mta || ' ', ' ') - 1), '.')), '')
+                  FROM events WHERE events.id = suppressions.event),
+    changed_at = coalesce((SELECT received_at FROM events WHERE events.id = suppressions.event), first_seen);
 CREATE INDEX suppressions_expires_at ON suppressions (expires_at) WHERE expires_at IS NOT NULL AND ended = 0;
 
 -- Every change of the list, for ever; rows are only added.

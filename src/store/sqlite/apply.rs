@@ -5,11 +5,14 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::super::{ANY_STREAM, EventChange, NewEvent};
+use super::super::{ANY_STREAM, EventChange, NewEvent, host_name};
+use super::audit::{self, Cause, Noted};
 use super::written;
 use crate::address::domain_of;
 use crate::classify::{Class, Decision};
-use crate::policy::{Change, CounterKind, Entry, History, Policy, Reason, Standing, counter_of, day_of};
+use crate::policy::{
+    Change, CounterKind, Entry, History, Policy, Reason, Scope, Standing, counter_of, day_of,
+};
 
 /// What of an event matters to the list.
 #[derive(Debug, Clone)]
@@ -55,6 +58,25 @@ impl Subject {
     pub(super) fn domain(&self) -> &str {
         domain_of(&self.recipient_key).unwrap_or_default()
     }
+
+    /// What decided, in words.
+    fn why(&self) -> String {
+        let status = self.effective_status.as_ref().map(|status| format!(" {status}")).unwrap_or_default();
+        format!("{}{status}: {} (rule {})", self.class.as_str(), self.evidence, self.rule)
+    }
+
+    /// The stream of an entry that reaches so far.
+    const fn stream_of(&self, scope: Scope) -> i64 {
+        match scope {
+            Scope::Global => ANY_STREAM,
+            Scope::Stream => self.stream,
+        }
+    }
+
+    /// The stream of the counters that reach so far; `None` is all of them.
+    fn counters_of(&self, scope: Scope) -> Option<i64> {
+        (scope == Scope::Stream).then_some(self.stream)
+    }
 }
 
 /// The word for what a change does.
@@ -63,8 +85,8 @@ pub(super) const fn said(change: &Change) -> EventChange {
         Change::None => EventChange::None,
         Change::Count(_) => EventChange::Counted,
         Change::Suppress(_) => EventChange::Suppressed,
-        Change::Seen => EventChange::Seen,
-        Change::Clear => EventChange::Cleared,
+        Change::Seen(_) => EventChange::Seen,
+        Change::Clear(_) => EventChange::Cleared,
     }
 }
 
@@ -77,13 +99,18 @@ pub(super) async fn decide(
 ) -> Result<Change, sqlx::Error> {
     let kind = counter_of(subject.class);
     let oldest = day_of(now) - i64::from(policy.window_days(kind));
+    let scope = policy.scope(subject.decision);
+    let own = subject.stream_of(scope);
+    let standing = standing(connection, &subject.recipient_key, own).await?;
     let history = History {
-        standing: standing(connection, &subject.recipient_key).await?,
+        standing: standing.own,
+        everywhere: standing.everywhere,
         counted_days: sqlx::query_scalar(
-            "SELECT day FROM counters WHERE scope = 'address' AND name = ?1 AND stream = ?2 AND kind = ?3 AND day >= ?4",
+            "SELECT day FROM counters WHERE scope = 'address' AND name = ?1 AND (?2 IS NULL OR stream = ?2) AND kind = ?3
+                 AND day >= ?4",
         )
         .bind(&subject.recipient_key)
-        .bind(subject.stream)
+        .bind(subject.counters_of(scope))
         .bind(kind.as_str())
         .bind(oldest)
         .fetch_all(&mut *connection)
@@ -92,68 +119,102 @@ pub(super) async fn decide(
     Ok(policy.apply(subject.class, subject.decision, &history, now))
 }
 
+/// The entries that an event is weighed against.
+#[derive(Default)]
+struct Found {
+    /// The one that its own would take the place of.
+    own: Option<Standing>,
+    /// The one for every stream, where that is another.
+    everywhere: Option<Standing>,
+}
+
 async fn standing(
     connection: &mut SqliteConnection,
     address_key: &str,
-) -> Result<Option<Standing>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT reason, expires_at, recheckable, soft_term_days FROM suppressions WHERE address_key = ?1 AND stream = ?2",
+    own: i64,
+) -> Result<Found, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT stream, reason, expires_at, recheckable, soft_term_days FROM suppressions
+         WHERE address_key = ?1 AND stream IN (?2, ?3)",
     )
     .bind(address_key)
+    .bind(own)
     .bind(ANY_STREAM)
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    row.map(|row: SqliteRow| {
-        let reason: String = row.try_get("reason")?;
-        let expires_at: Option<String> = row.try_get("expires_at")?;
-        Ok(Standing {
-            reason: Reason::from_name(&reason).ok_or_else(|| corrupt("reason", &reason))?,
-            expires_at: expires_at
-                .map(|at| at.parse().map_err(|_| corrupt("expires_at", &at)))
-                .transpose()?,
-            recheckable: row.try_get("recheckable")?,
-            soft_term_days: row.try_get("soft_term_days")?,
-        })
-    })
-    .transpose()
+    let mut found = Found::default();
+    for row in &rows {
+        let standing = Some(to_standing(row)?);
+        if row.try_get::<i64, _>("stream")? == own {
+            found.own = standing;
+        } else {
+            found.everywhere = standing;
+        }
+    }
+    Ok(found)
 }
 
-fn corrupt(column: &str, value: &str) -> sqlx::Error {
+fn to_standing(row: &SqliteRow) -> Result<Standing, sqlx::Error> {
+    let reason: String = row.try_get("reason")?;
+    let expires_at: Option<String> = row.try_get("expires_at")?;
+    Ok(Standing {
+        reason: Reason::from_name(&reason).ok_or_else(|| corrupt("reason", &reason))?,
+        expires_at: expires_at.map(|at| at.parse().map_err(|_| corrupt("expires_at", &at))).transpose()?,
+        recheckable: row.try_get("recheckable")?,
+        soft_term_days: row.try_get("soft_term_days")?,
+    })
+}
+
+pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: format!("{value:?} was not written by dsnd").into(),
     }
 }
 
-/// Writes a change, and counts against domain and host.
+/// Writes a change as of `now`, the time of the event, and counts against domain and host. The cause says who let
+/// it come to that, for the history of the list.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     subject: &Subject,
     event: i64,
     now: Timestamp,
     change: &Change,
+    cause: &Cause,
 ) -> Result<(), sqlx::Error> {
+    let key = &subject.recipient_key;
     match change {
         Change::None => {}
         Change::Count(kind) => {
-            count(connection, "address", &subject.recipient_key, subject.stream, kind.as_str(), now, false)
-                .await?
+            count(connection, "address", key, subject.stream, kind.as_str(), now, false).await?
         }
-        Change::Seen => {
-            sqlx::query("UPDATE suppressions SET last_seen = ?3, count = count + 1 WHERE address_key = ?1 AND stream = ?2")
-                .bind(&subject.recipient_key)
-                .bind(ANY_STREAM)
-                .bind(written(now))
-                .execute(&mut *connection)
-                .await?;
+        Change::Seen(scope) => {
+            sqlx::query(
+                "UPDATE suppressions SET last_seen = max(last_seen, ?3), count = count + 1
+                 WHERE address_key = ?1 AND stream = ?2",
+            )
+            .bind(key)
+            .bind(subject.stream_of(*scope))
+            .bind(written(now))
+            .execute(&mut *connection)
+            .await?;
         }
         Change::Suppress(entry) => {
-            upsert(connection, subject, event, now, entry).await?;
+            let stream = subject.stream_of(entry.scope);
+            let before = audit::before(connection, key, stream, now).await?;
+            upsert(connection, subject, event, now, entry, cause.at.unwrap_or(now)).await?;
+            let why = subject.why();
+            let noted =
+                Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
+            audit::written_now(connection, noted, &subject.recipient, cause).await?;
             if let Some(kind) = entry.consumes {
-                clear_counter(connection, &subject.recipient_key, Some(kind)).await?;
+                let streams = subject.counters_of(entry.scope);
+                clear_counter(connection, key, streams, Some(kind), Some(now)).await?;
             }
         }
-        Change::Clear => clear_counter(connection, &subject.recipient_key, None).await?,
+        Change::Clear(scope) => {
+            clear_counter(connection, key, subject.counters_of(*scope), None, Some(now)).await?;
+        }
     }
     let class = subject.class;
     if class.counts_host() {
@@ -168,35 +229,31 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// A host's name as it is counted: without what stands behind it, without a dot at its end, in lower case.
-fn host_name(mta: &str) -> Option<String> {
-    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
-    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
-}
-
 async fn upsert(
     connection: &mut SqliteConnection,
     subject: &Subject,
     event: i64,
     now: Timestamp,
     entry: &Entry,
+    changed_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO suppressions (address_key, stream, address, reason, class, status, rule, evidence, first_seen,
                                    last_seen, count, expires_at, recheckable, soft_term_days, origin, event, domain,
-                                   remote_mta)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15)
+                                   remote_mta, changed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15, ?16)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
-             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = excluded.last_seen,
-             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen ELSE first_seen END,
+             rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
+             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen
+                               ELSE min(first_seen, excluded.first_seen) END,
              count = CASE WHEN expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
              expires_at = excluded.expires_at, recheckable = excluded.recheckable,
              soft_term_days = excluded.soft_term_days, origin = excluded.origin, event = excluded.event,
-             domain = excluded.domain, remote_mta = excluded.remote_mta, ended = 0",
+             domain = excluded.domain, remote_mta = excluded.remote_mta, changed_at = excluded.changed_at, ended = 0",
     )
     .bind(&subject.recipient_key)
-    .bind(ANY_STREAM)
+    .bind(subject.stream_of(entry.scope))
     .bind(&subject.recipient)
     .bind(entry.reason.as_str())
     .bind(subject.class.as_str())
@@ -210,6 +267,7 @@ async fn upsert(
     .bind(event)
     .bind(subject.domain())
     .bind(&subject.remote_mta)
+    .bind(written(changed_at))
     .execute(connection)
     .await?;
     Ok(())
@@ -240,16 +298,24 @@ async fn count(
     Ok(())
 }
 
-/// Forgets what was counted against an address.
+/// Forgets what was counted against an address: in one stream or in all, of one kind or of each, up to a day or
+/// altogether. An event that waited says nothing of what came later.
 pub(super) async fn clear_counter(
     connection: &mut SqliteConnection,
     address_key: &str,
+    stream: Option<i64>,
     kind: Option<CounterKind>,
+    until: Option<Timestamp>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM counters WHERE scope = 'address' AND name = ?1 AND (?2 IS NULL OR kind = ?2)")
-        .bind(address_key)
-        .bind(kind.map(CounterKind::as_str))
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "DELETE FROM counters WHERE scope = 'address' AND name = ?1 AND (?2 IS NULL OR stream = ?2)
+             AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR day <= ?4)",
+    )
+    .bind(address_key)
+    .bind(stream)
+    .bind(kind.map(CounterKind::as_str))
+    .bind(until.map(day_of))
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
 mod apply;
+mod audit;
+mod entries;
 mod gauge;
 mod open;
 mod people;
 mod place;
+mod quarantine;
 mod read;
 mod record;
 mod writer;
@@ -15,8 +18,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, ManualEntry, NewMessage, Pressure, Recorded, Store, StoreError, Suppression,
-    SuppressionFilter,
+    Bounce, BounceFilter, ManualEntry, NewMessage, Outcome, Pressure, QuarantineFilter, Quarantined,
+    Recorded, Removal, Settling, Store, StoreError, Story, Suppression, SuppressionFilter,
 };
 use crate::policy::Policy;
 pub use open::{Access, SCHEMA};
@@ -79,24 +82,46 @@ impl Store for SqliteStore {
         self.writer.as_ref().map_or_else(Pressure::default, Writer::pressure)
     }
 
-    async fn suppression(
+    async fn standing(
         &self,
         address_key: &str,
+        stream: Option<i64>,
         now: Timestamp,
-    ) -> Result<Option<Suppression>, StoreError> {
-        read::suppression(&self.readers, address_key, now).await
+    ) -> Result<Vec<Suppression>, StoreError> {
+        entries::standing(&self.readers, address_key, stream, now).await
+    }
+
+    async fn story(&self, address_key: &str) -> Result<Story, StoreError> {
+        entries::story(&self.readers, address_key).await
     }
 
     async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
-        read::suppressions(&self.readers, filter).await
+        entries::list(&self.readers, filter).await
+    }
+
+    async fn count(&self, filter: &SuppressionFilter) -> Result<u64, StoreError> {
+        entries::count(&self.readers, filter).await
     }
 
     async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
         self.writer()?.add(entry).await
     }
 
-    async fn remove(&self, address_key: &str) -> Result<bool, StoreError> {
-        self.writer()?.remove(address_key.to_owned()).await
+    async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
+        self.writer()?.remove(removal).await
+    }
+
+    async fn undo(
+        &self,
+        filter: SuppressionFilter,
+        now: Timestamp,
+        actor: Option<String>,
+    ) -> Result<u64, StoreError> {
+        self.writer()?.undo(filter, now, actor).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.writer()?.expire(now, limit).await
     }
 
     async fn bounces(&self, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
@@ -109,6 +134,14 @@ impl Store for SqliteStore {
 
     async fn raw(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
         read::raw(&self.readers, id).await
+    }
+
+    async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::quarantined(&self.readers, filter).await
+    }
+
+    async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
+        self.writer()?.settle(settling).await
     }
 
     async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

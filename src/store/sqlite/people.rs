@@ -1,46 +1,112 @@
 //! What people do to the list, inside the writer's transaction.
 
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::super::{ANY_STREAM, ManualEntry};
+use super::super::{AuditOrigin, ManualEntry, Removal, SuppressionFilter};
 use super::apply::clear_counter;
+use super::audit::{self, Cause, Noted, removed};
+use super::entries::{bind, filter};
 use super::written;
 use crate::address::domain_of;
 
 /// Puts an address on the list by hand.
 pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -> Result<(), sqlx::Error> {
+    let before = audit::before(connection, &entry.address_key, entry.stream, entry.now).await?;
     sqlx::query(
         "INSERT INTO suppressions (address_key, stream, address, reason, note, first_seen, last_seen, count,
-                                   expires_at, origin, domain)
-         VALUES (?1, ?2, ?3, 'manual', ?4, ?5, ?5, 1, ?6, 'cli', ?7)
+                                   expires_at, origin, domain, changed_at)
+         VALUES (?1, ?2, ?3, 'manual', ?4, ?5, ?5, 1, ?6, 'cli', ?7, ?5)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = NULL, status = NULL, rule = NULL,
              evidence = NULL, note = excluded.note, last_seen = excluded.last_seen, expires_at = excluded.expires_at,
              recheckable = 0, origin = excluded.origin, event = NULL, domain = excluded.domain,
-             remote_mta = NULL, ended = 0",
+             remote_mta = NULL, changed_at = excluded.changed_at, ended = 0",
     )
     .bind(&entry.address_key)
-    .bind(ANY_STREAM)
+    .bind(entry.stream)
     .bind(&entry.address)
     .bind(&entry.note)
     .bind(written(entry.now))
     .bind(entry.expires_at.map(written))
     .bind(domain_of(&entry.address_key).unwrap_or_default())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    let noted = Noted {
+        address_key: &entry.address_key,
+        stream: entry.stream,
+        at: entry.now,
+        before,
+        why: entry.note.as_deref(),
+        event: None,
+    };
+    let cause = Cause { origin: AuditOrigin::Cli, actor: entry.actor, at: None, why: None };
+    audit::written_now(connection, noted, &entry.address, &cause).await
 }
 
 /// Takes an address off the list; what was counted against it is forgotten, so that it starts anew.
-pub(super) async fn remove(
-    connection: &mut SqliteConnection,
-    address_key: String,
-) -> Result<bool, sqlx::Error> {
-    let removed = sqlx::query("DELETE FROM suppressions WHERE address_key = ?1 AND stream = ?2")
+pub(super) async fn remove(connection: &mut SqliteConnection, removal: Removal) -> Result<bool, sqlx::Error> {
+    macro_rules! its_entries {
+        () => {
+            "address_key = ?1 AND (?2 IS NULL OR stream = ?2)"
+        };
+    }
+    let Removal { address_key, stream, now, actor } = removal;
+    let streams: Vec<i64> =
+        sqlx::query_scalar(concat!("SELECT stream FROM suppressions WHERE ", its_entries!()))
+            .bind(&address_key)
+            .bind(stream)
+            .fetch_all(&mut *connection)
+            .await?;
+    for stream in streams {
+        audit::before(connection, &address_key, stream, now).await?; // notes that it had run out, if so
+    }
+    sqlx::query(removed!(its_entries!(), "?3", "?4", "?5", "?6"))
         .bind(&address_key)
-        .bind(ANY_STREAM)
+        .bind(stream)
+        .bind(written(now))
+        .bind(AuditOrigin::Cli.as_str())
+        .bind(&actor)
+        .bind(None::<String>)
         .execute(&mut *connection)
         .await?;
-    clear_counter(connection, &address_key, None).await?;
+    let removed = sqlx::query(concat!("DELETE FROM suppressions WHERE ", its_entries!()))
+        .bind(&address_key)
+        .bind(stream)
+        .execute(&mut *connection)
+        .await?;
+    clear_counter(connection, &address_key, stream, None, None).await?;
     Ok(removed.rows_affected() > 0)
+}
+
+/// Takes back every entry that stands and matches a filter. SQLite moves the rows; none of them is held here.
+pub(super) async fn undo(
+    connection: &mut SqliteConnection,
+    filter: SuppressionFilter,
+    now: Timestamp,
+    actor: Option<String>,
+) -> Result<u64, sqlx::Error> {
+    let why = match filter.in_words() {
+        words if words.is_empty() => "taken back by filter: every entry".to_owned(),
+        words => format!("taken back by filter: {words}"),
+    };
+    // What has run out is history and stays.
+    let filter = SuppressionFilter { active_at: Some(now), ..filter };
+    bind(sqlx::query(removed!(filter!(), "?9", "?10", "?11", "?12")), &filter)
+        .bind(written(now))
+        .bind(AuditOrigin::Undo.as_str())
+        .bind(actor)
+        .bind(why)
+        .execute(&mut *connection)
+        .await?;
+    let forget = concat!(
+        "DELETE FROM counters WHERE scope = 'address' AND EXISTS (
+             SELECT 1 FROM suppressions
+             WHERE suppressions.address_key = counters.name AND suppressions.stream IN (0, counters.stream) AND ",
+        filter!(),
+        ")"
+    );
+    bind(sqlx::query(forget), &filter).execute(&mut *connection).await?;
+    let taken = concat!("DELETE FROM suppressions WHERE ", filter!());
+    Ok(bind(sqlx::query(taken), &filter).execute(&mut *connection).await?.rows_affected())
 }

@@ -6,12 +6,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::super::{
-    ANY_STREAM, Bounce, BounceEvent, BounceFilter, StoreError, Suppression, SuppressionFilter,
-};
+use super::super::{Bounce, BounceEvent, BounceFilter, StoreError};
 use super::writer::unavailable;
-use super::written;
-use crate::policy::Reason;
+use crate::returnpath::Trust;
 
 /// Largest message that is unpacked again, in bytes; the receiver takes none as large.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -19,54 +16,11 @@ const MAX_UNPACKED: u64 = 1 << 30;
 /// Every column of a message but its raw bytes.
 macro_rules! message_columns {
     () => {
-        "SELECT id, received_at, copies, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id, sender, subject,
+        "SELECT id, received_at, copies, peer, helo, protocol, tls, reverse_path, recipients, original_recipients, envelope_id, kind, message_id, sender, subject,
                 reporting_mta, original_envelope_id, arrival_date, original_message_id, original_from, original_to,
                 original_subject, defects, size, raw IS NOT NULL AS raw_kept
          FROM messages "
     };
-}
-
-/// The entry that suppresses an address now.
-pub(super) async fn suppression(
-    pool: &SqlitePool,
-    address_key: &str,
-    now: Timestamp,
-) -> Result<Option<Suppression>, StoreError> {
-    let row = sqlx::query(
-        "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
-         WHERE address_key = ?1 AND suppressions.stream = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
-    )
-    .bind(address_key)
-    .bind(ANY_STREAM)
-    .bind(written(now))
-    .fetch_optional(pool)
-    .await
-    .map_err(failed)?;
-    row.as_ref().map(to_suppression).transpose()
-}
-
-/// Entries by address.
-pub(super) async fn suppressions(
-    pool: &SqlitePool,
-    filter: &SuppressionFilter,
-) -> Result<Vec<Suppression>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT suppressions.*, events.message AS bounce FROM suppressions LEFT JOIN events ON events.id = suppressions.event
-         WHERE (?1 IS NULL OR expires_at IS NULL OR expires_at > ?1)
-           AND (?2 IS NULL OR (address_key LIKE '%@%' AND substr(address_key, -length(?2) - 1) = '@' || ?2))
-           AND (?3 IS NULL OR reason = ?3)
-           AND (?4 IS NULL OR address_key > ?4)
-         ORDER BY address_key LIMIT ?5",
-    )
-    .bind(filter.active_at.map(written))
-    .bind(&filter.domain)
-    .bind(filter.reason.map(Reason::as_str))
-    .bind(&filter.after)
-    .bind(filter.limit)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    rows.iter().map(to_suppression).collect()
 }
 
 /// Messages with their events, the newest first.
@@ -77,6 +31,7 @@ pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<
                AND (?2 IS NULL OR id IN (SELECT message FROM events WHERE class = ?2))
                AND (?3 IS NULL OR kind = ?3)
                AND (?4 IS NULL OR id < ?4)
+               AND (?6 IS NULL OR id IN (SELECT message FROM events WHERE trust = ?6))
              ORDER BY id DESC LIMIT ?5"
     ))
     .bind(&filter.recipient_key)
@@ -84,6 +39,7 @@ pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<
     .bind(&filter.kind)
     .bind(filter.before)
     .bind(filter.limit)
+    .bind(filter.trust.map(Trust::as_str))
     .fetch_all(pool)
     .await
     .map_err(failed)?;
@@ -126,34 +82,11 @@ pub(super) async fn raw(pool: &SqlitePool, id: i64) -> Result<Option<Vec<u8>>, S
     Ok(Some(bytes))
 }
 
-fn failed(error: sqlx::Error) -> StoreError {
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
     match unavailable(&error) {
         Some(cause) => StoreError::Unavailable(cause),
         None => StoreError::Sql(error),
     }
-}
-
-fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {
-    let reason: String = row.try_get("reason")?;
-    Ok(Suppression {
-        address: row.try_get("address")?,
-        address_key: row.try_get("address_key")?,
-        stream: row.try_get("stream")?,
-        reason: Reason::from_name(&reason)
-            .ok_or_else(|| StoreError::Corrupt { what: format!("reason {reason:?} of a suppression") })?,
-        class: row.try_get("class")?,
-        status: row.try_get("status")?,
-        rule: row.try_get("rule")?,
-        evidence: row.try_get("evidence")?,
-        note: row.try_get("note")?,
-        first_seen: time(row, "first_seen")?,
-        last_seen: time(row, "last_seen")?,
-        count: row.try_get("count")?,
-        expires_at: maybe_time(row, "expires_at")?,
-        recheckable: row.try_get("recheckable")?,
-        origin: row.try_get("origin")?,
-        bounce: row.try_get("bounce")?,
-    })
 }
 
 async fn with_events(pool: &SqlitePool, row: &SqliteRow) -> Result<Bounce, StoreError> {
@@ -169,6 +102,8 @@ async fn with_events(pool: &SqlitePool, row: &SqliteRow) -> Result<Bounce, Store
         copies: row.try_get("copies")?,
         peer: row.try_get("peer")?,
         helo: row.try_get("helo")?,
+        protocol: row.try_get("protocol")?,
+        tls: row.try_get("tls")?,
         reverse_path: row.try_get("reverse_path")?,
         return_paths: list(row, "recipients")?,
         envelope_original_recipients: list(row, "original_recipients")?,
@@ -191,10 +126,11 @@ async fn with_events(pool: &SqlitePool, row: &SqliteRow) -> Result<Bounce, Store
     })
 }
 
-fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
+pub(super) fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
     Ok(BounceEvent {
         event: row.try_get("id")?,
         stream: row.try_get("stream")?,
+        stream_name: None,
         trust: row.try_get("trust")?,
         recipient: row.try_get("recipient")?,
         original_recipient: row.try_get("original_recipient")?,
@@ -222,14 +158,16 @@ fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
             })
             .transpose()?,
         change: row.try_get("change")?,
+        settled_at: maybe_time(row, "settled_at")?,
+        settled_by: row.try_get("settled_by")?,
     })
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
     maybe_time(row, column)?.ok_or_else(|| StoreError::Corrupt { what: format!("{column} is empty") })
 }
 
-fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| {
         text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::{EventChange, NewEvent, NewMessage, Recorded};
 use super::apply::{Subject, apply, decide, said};
+use super::audit::Cause;
 use super::written;
 use crate::address::domain_of;
 use crate::policy::Policy;
@@ -27,12 +28,16 @@ pub(super) async fn record(
     let mut changes = Vec::with_capacity(message.events.len());
     for event in &message.events {
         let now = message.received_at;
+        if is_known(connection, event).await? {
+            changes.push(EventChange::None);
+            continue;
+        }
         let waits = if event.quarantined { EventChange::Quarantined } else { EventChange::None };
         let change = if event.applies && !event.quarantined {
             let subject = Subject::of(event);
             let change = decide(connection, policy, &subject, now).await?;
             let event_id = insert_event(connection, id, now, event, said(&change)).await?;
-            apply(connection, &subject, event_id, now, &change).await?;
+            apply(connection, &subject, event_id, now, &change, &Cause::BOUNCE).await?;
             said(&change)
         } else {
             insert_event(connection, id, now, event, waits).await?; // an event that does not apply names nobody
@@ -41,6 +46,29 @@ pub(super) async fn record(
         changes.push(change);
     }
     Ok(Recorded { id, duplicate: false, changes })
+}
+
+/// The key that an event stands under: with its recipient when it changes the list for him.
+fn key_of(event: &NewEvent) -> [u8; 32] {
+    let attributed = event.applies && !event.quarantined;
+    if attributed { NewEvent::attributed_key(&event.key, &event.recipient_key) } else { event.key }
+}
+
+/// Whether another delivery of the same report brought it (contract 2). One that waited there in vain, or that a
+/// person discarded, does not stand in the way of one that is proven.
+async fn is_known(connection: &mut SqliteConnection, event: &NewEvent) -> Result<bool, sqlx::Error> {
+    let waits = event.quarantined || !event.applies;
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM events WHERE event_key = ?1)
+             OR EXISTS (SELECT 1 FROM events WHERE event_key = ?2
+                        AND (?3 OR (recipient_key = ?4 AND change NOT IN ('quarantined', 'discarded'))))",
+    )
+    .bind(&NewEvent::attributed_key(&event.key, &event.recipient_key)[..])
+    .bind(&event.key[..])
+    .bind(waits)
+    .bind(&event.recipient_key)
+    .fetch_one(connection)
+    .await
 }
 
 /// Drops raw bytes older than a time, a bounded number at once.
@@ -64,8 +92,9 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     sqlx::query_scalar(
         "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
-                               original_from, original_to, original_subject, defects, size, raw)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+                               original_from, original_to, original_subject, defects, size, raw, protocol, tls)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+                 ?23, ?24)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -90,6 +119,8 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(json_list(&message.defects))
     .bind(i64::try_from(message.size).unwrap_or(i64::MAX))
     .bind(&message.raw)
+    .bind(message.protocol)
+    .bind(&message.tls)
     .fetch_one(connection)
     .await
 }
@@ -111,7 +142,7 @@ async fn insert_event(
                  ?23, ?24, ?25, ?26, ?27)
          RETURNING id",
     )
-    .bind(&event.key[..])
+    .bind(&key_of(event)[..])
     .bind(message)
     .bind(written(received_at))
     .bind(event.stream)

@@ -7,6 +7,9 @@ use std::time::Duration;
 use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
+mod audit;
+mod migration;
+
 use super::*;
 use crate::classify::{Class, Severity};
 use crate::store::contract;
@@ -21,6 +24,8 @@ fn entry(address: &str) -> ManualEntry {
     ManualEntry {
         address: address.to_owned(),
         address_key: address.to_owned(),
+        stream: crate::store::ANY_STREAM,
+        actor: None,
         now: Timestamp::UNIX_EPOCH,
         expires_at: None,
         note: None,
@@ -56,7 +61,7 @@ async fn a_new_file_is_for_its_owner_alone_and_stays_after_closing() {
     }
     store.close().await;
     let reader = open(&path, Access::Read).await.unwrap();
-    assert!(reader.suppression("a@example.org", Timestamp::now()).await.unwrap().is_some());
+    assert!(reader.suppression("a@example.org", None, Timestamp::now()).await.unwrap().is_some());
     assert!(matches!(reader.add(entry("b@example.org")).await, Err(StoreError::Unavailable(_))));
 }
 
@@ -86,6 +91,33 @@ async fn files_that_are_not_ours_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_database_from_before_tls_is_brought_up_to_date() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let store = open(&path, Access::Serve).await.unwrap();
+    let id = store.record(contract::message(1, 0, contract::hard("a@example.org"))).await.unwrap().id;
+    assert_eq!(store.bounce(id).await.unwrap().unwrap().protocol.as_deref(), Some("ESMTPS"));
+    store.close().await;
+    let mut connection = raw_connection(&path).await;
+    for step in [
+        "ALTER TABLE messages DROP COLUMN protocol",
+        "ALTER TABLE messages DROP COLUMN tls",
+        "DELETE FROM _sqlx_migrations WHERE version >= 3",
+        "PRAGMA user_version = 2",
+    ] {
+        connection.execute(step).await.unwrap();
+    }
+    sqlx::Connection::close(connection).await.unwrap();
+    let refused = open(&path, Access::Read).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Older { found: 2, known: SCHEMA, .. }), "{refused}");
+    let store = open(&path, Access::Serve).await.unwrap();
+    let bounce = store.bounce(id).await.unwrap().unwrap();
+    assert_eq!((bounce.protocol, bounce.tls), (None, None));
+    store.record(contract::message(2, 0, contract::hard("b@example.org"))).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_lock_held_elsewhere_is_reported_and_passes() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");
@@ -94,12 +126,12 @@ async fn a_lock_held_elsewhere_is_reported_and_passes() {
     holder.execute("BEGIN IMMEDIATE").await.unwrap();
     assert!(matches!(store.add(entry("a@example.org")).await, Err(StoreError::Unavailable(_))));
     assert!(
-        store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_none(),
+        store.suppression("a@example.org", None, Timestamp::now()).await.unwrap().is_none(),
         "readers do not wait"
     );
     holder.execute("ROLLBACK").await.unwrap();
     store.add(entry("a@example.org")).await.unwrap();
-    assert!(store.suppression("a@example.org", Timestamp::now()).await.unwrap().is_some());
+    assert!(store.suppression("a@example.org", None, Timestamp::now()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -108,9 +140,12 @@ async fn a_message_that_cannot_be_written_undoes_itself_alone() {
     let path = dir.path().join("dsnd.db");
     let store = std::sync::Arc::new(open(&path, Access::Serve).await.unwrap());
     store.record(contract::message(1, 0, contract::hard("a@example.org"))).await.unwrap();
-    // Another message with an event of the same key: the database refuses the second.
-    let mut twin = contract::message(2, 0, contract::hard("b@example.org"));
-    twin.events[0].key[0] = 1;
+    // One that the database refuses.
+    let mut refusing = raw_connection(&path).await;
+    let trigger = "CREATE TRIGGER refusing BEFORE INSERT ON events WHEN NEW.recipient_key = 'b@example.org'
+                   BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    refusing.execute(trigger).await.unwrap();
+    let bad = contract::message(2, 0, contract::hard("b@example.org"));
     let good = contract::message(3, 0, contract::hard("c@example.org"));
     // A lock holds both back, so that they come into one group.
     let mut holder = raw_connection(&path).await;
@@ -119,18 +154,18 @@ async fn a_message_that_cannot_be_written_undoes_itself_alone() {
         let store = store.clone();
         async move { store.add(entry("x@example.org")).await }
     });
-    let (twin, good) = tokio::join!(store.record(twin), async {
+    let (refused, good) = tokio::join!(store.record(bad), async {
         holder.execute("ROLLBACK").await.unwrap();
         store.record(good).await
     });
     let _ = blocked.await.unwrap();
-    assert!(matches!(twin, Err(StoreError::Sql(_))), "{twin:?}");
+    assert!(matches!(refused, Err(StoreError::Sql(_))), "{refused:?}");
     assert!(!good.unwrap().duplicate);
     let filter = BounceFilter { limit: 10, ..BounceFilter::default() };
     let kept: Vec<_> =
         store.bounces(&filter).await.unwrap().into_iter().map(|bounce| bounce.message_id).collect();
     assert_eq!(kept, [Some("3@example.org".to_owned()), Some("1@example.org".to_owned())]);
-    assert!(store.suppression("b@example.org", contract::at(0)).await.unwrap().is_none());
+    assert!(store.suppression("b@example.org", None, contract::at(0)).await.unwrap().is_none());
 }
 
 #[tokio::test]

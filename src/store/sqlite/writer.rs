@@ -11,10 +11,12 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::super::{ManualEntry, NewMessage, Pressure, Recorded, StoreError};
+use super::super::{
+    ManualEntry, NewMessage, Outcome, Pressure, Recorded, Removal, Settling, StoreError, SuppressionFilter,
+};
 use super::gauge::Gauge;
 use super::place::Place;
-use super::{open, people, record};
+use super::{audit, open, people, quarantine, record};
 use crate::policy::Policy;
 
 /// Jobs that may wait before those who bring more have to.
@@ -149,8 +151,34 @@ impl Writer {
         self.send(1, Box::new(move |connection, _| Box::pin(people::add(connection, entry)))).await
     }
 
-    pub(super) async fn remove(&self, address_key: String) -> Result<bool, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, address_key)))).await
+    pub(super) async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
+        self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, removal)))).await
+    }
+
+    pub(super) async fn undo(
+        &self,
+        filter: SuppressionFilter,
+        now: Timestamp,
+        actor: Option<String>,
+    ) -> Result<u64, StoreError> {
+        let operation: Operation<u64> =
+            Box::new(move |connection, _| Box::pin(people::undo(connection, filter, now, actor)));
+        self.send(GROUP_EVENTS, operation).await
+    }
+
+    pub(super) async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let events = usize::try_from(limit).unwrap_or(GROUP_EVENTS);
+        self.send(events, Box::new(move |connection, _| Box::pin(audit::expire(connection, now, limit))))
+            .await
+    }
+
+    pub(super) async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
+        let events = settling.events.len();
+        self.send(
+            events,
+            Box::new(move |connection, policy| Box::pin(quarantine::settle(connection, policy, settling))),
+        )
+        .await
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

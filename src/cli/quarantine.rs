@@ -1,0 +1,400 @@
+//! `dsnd quarantine list|approve|discard`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::person::person;
+use super::{block_on, bounces, open_store, output, streams, when};
+use crate::address::{comparison_form, domain_key};
+use crate::config::{Config, Streams};
+use crate::returnpath::{Trust, network};
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::{Outcome, QuarantineFilter, Quarantined, Settling, Store, Verdict};
+
+/// Events read at once while listing.
+const PAGE: u32 = 500;
+
+/// Events settled in one transaction, so that bounces that come in meanwhile need not wait long.
+const BATCH: usize = 500;
+
+/// The most, where that keeps the events about one address together: what one does depends on those before.
+const LARGEST_BATCH: usize = 4_000;
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum QuarantineVerb {
+    /// List what waits, the oldest first, a line a recipient.
+    List(List),
+    /// Let what waits do what it would have done when it came in.
+    ///
+    /// Terms and thresholds count from the day it was received; nothing that stands is shortened. Exit status 0: done.
+    /// 1: something that was named by its number did not wait, or names no valid address.
+    Approve(Settle),
+    /// Say that what waits shall never do anything. It stays recorded.
+    ///
+    /// Exit status 0: done. 1: something that was named by its number did not wait.
+    Discard(Settle),
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: u32,
+    /// One JSON object an event.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `approve` and `discard`.
+#[derive(Debug, Args)]
+pub(super) struct Settle {
+    /// Events by their numbers, as `dsnd quarantine list` shows them.
+    #[arg(value_name = "EVENT", conflicts_with_all = ["bounce", "domain", "recipient", "class", "remote_mta", "peer", "trust", "since", "before", "all"])]
+    events: Vec<i64>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Everything that waits.
+    #[arg(long)]
+    all: bool,
+    /// Say what would happen, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object an event.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which events; all conditions must hold.
+#[derive(Debug, Args)]
+struct Filter {
+    /// Only those of this message, by the number that `dsnd bounces list` shows.
+    #[arg(long, value_name = "ID")]
+    bounce: Option<i64>,
+    /// Only recipients at this domain.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Only those about this address.
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<String>,
+    /// Only this class, such as recipient_unknown.
+    #[arg(long, value_name = "CLASS", value_parser = bounces::class)]
+    class: Option<String>,
+    /// Only what this host said (Remote-MTA).
+    #[arg(long, value_name = "HOST")]
+    remote_mta: Option<String>,
+    /// Only what clients in this network brought, such as 192.0.2.0/24, or this one.
+    #[arg(long, value_name = "NETWORK|IP", value_parser = network)]
+    peer: Option<IpNet>,
+    /// Only those believed this far.
+    #[arg(long, value_name = "TRUST", value_parser = ["token_only", "unsigned"])]
+    trust: Option<String>,
+    /// Only those received at this time or later: 2026-11-21, or 2026-11-21T20:00:00Z. Days begin at midnight UTC.
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    since: Option<Timestamp>,
+    /// Only those received before this time.
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    before: Option<Timestamp>,
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        let Self { bounce, domain, recipient, class, remote_mta, peer, trust, since, before } = self;
+        let texts = [domain, recipient, class, remote_mta, trust];
+        bounce.is_none()
+            && peer.is_none()
+            && since.or(*before).is_none()
+            && texts.iter().all(|text| text.is_none())
+    }
+
+    fn in_store(&self) -> QuarantineFilter {
+        QuarantineFilter {
+            bounce: self.bounce,
+            domain: self.domain.as_deref().map(domain_key),
+            recipient_key: self.recipient.as_deref().map(comparison_form),
+            class: self.class.clone(),
+            remote_mta: self.remote_mta.clone(),
+            peer: self.peer,
+            trust: self.trust.as_deref().and_then(Trust::from_name),
+            since: self.since,
+            before: self.before,
+            after: None,
+            limit: PAGE,
+        }
+    }
+}
+
+/// What became of an event, as JSON.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    event: i64,
+    bounce: Option<i64>,
+    recipient: Option<&'a str>,
+    /// What it did, or in a dry run would do; null where it was not settled.
+    change: Option<&'static str>,
+    /// Why it was not settled.
+    problem: Option<String>,
+    dry_run: bool,
+}
+
+/// An event to settle; the rest is known where it was found by a filter.
+struct Chosen {
+    event: i64,
+    bounce: Option<i64>,
+    recipient: Option<String>,
+    recipient_key: String,
+}
+
+/// Runs a verb.
+pub(super) fn run(config: Option<&Path>, verb: &QuarantineVerb) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        match verb {
+            QuarantineVerb::List(arguments) => list(config, arguments).await,
+            QuarantineVerb::Approve(arguments) => settle(config, arguments, Verdict::Approve).await,
+            QuarantineVerb::Discard(arguments) => settle(config, arguments, Verdict::Discard).await,
+        }
+    })
+}
+
+async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let store = open_store(&config, Access::Read).await?;
+    let mut filter = arguments.filter.in_store();
+    let mut out = output::stdout();
+    let mut left = arguments.limit;
+    let mut first = true;
+    while left > 0 {
+        filter.limit = PAGE.min(left);
+        let mut page = store.quarantined(&filter).await?;
+        page.iter_mut().for_each(|event| streams::name_waiting(&config.streams, event));
+        if arguments.json {
+            for event in &page {
+                output::json_line(&mut out, event)?;
+            }
+        } else if first || !page.is_empty() {
+            let headings = [
+                "event",
+                "bounce",
+                "received",
+                "recipient",
+                "class",
+                "decision",
+                "trust",
+                "stream",
+                "client",
+            ];
+            output::rows(
+                &mut out,
+                &headings,
+                page.iter().map(|event| cells(&config.streams, event)).collect(),
+                first,
+            )?;
+        }
+        first = false;
+        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
+        match page.last() {
+            Some(last) if page.len() as u32 == filter.limit => filter.after = Some(last.event),
+            _ => break,
+        }
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cells(streams: &Streams, event: &Quarantined) -> Vec<String> {
+    vec![
+        event.event.to_string(),
+        event.bounce.to_string(),
+        event.received_at.to_string(),
+        event.recipient.clone(),
+        event.class.clone(),
+        event.decision.clone(),
+        event.trust.clone(),
+        streams::label(streams, event.stream),
+        event.peer.clone(),
+    ]
+}
+
+async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> anyhow::Result<ExitCode> {
+    let by_number = !arguments.events.is_empty();
+    if !by_number && arguments.filter.is_empty() && !arguments.all {
+        anyhow::bail!(
+            "say which: numbers that `dsnd quarantine list` shows, a filter such as --domain, or --all"
+        );
+    }
+    let config = Config::load(config)?;
+    let store = open_store(&config, Access::Write).await?;
+    let chosen = if by_number {
+        named(&arguments.events)
+    } else {
+        matching(&store, arguments.filter.in_store()).await?
+    };
+    let by = person();
+    let mut out = output::stdout();
+    let mut changes: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut left_alone = 0;
+    if chosen.is_empty() && !arguments.json {
+        writeln!(out, "nothing in quarantine is like that; `dsnd quarantine list` shows what there is")?;
+    }
+    for batch in batches(&chosen) {
+        let settling = Settling {
+            events: batch.iter().map(|chosen| chosen.event).collect(),
+            verdict,
+            by: by.clone(),
+            at: Timestamp::now(),
+            dry_run: arguments.dry_run,
+        };
+        let outcomes = store.settle(settling).await?;
+        for (chosen, outcome) in batch.iter().zip(outcomes) {
+            match &outcome {
+                Outcome::Settled(change) => *changes.entry(change.as_str()).or_default() += 1,
+                _ => left_alone += 1,
+            }
+            tell(&mut out, chosen, &outcome, arguments)?;
+        }
+    }
+    if !arguments.json && !chosen.is_empty() {
+        writeln!(out, "{}", summary(verdict, arguments.dry_run, &changes, left_alone))?;
+    }
+    out.flush()?;
+    store.close().await;
+    let missed = by_number && left_alone > 0;
+    Ok(ExitCode::from(u8::from(missed)))
+}
+
+/// Events that were named by their numbers, each once.
+fn named(numbers: &[i64]) -> Vec<Chosen> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let chosen = |event| Chosen { event, bounce: None, recipient: None, recipient_key: String::new() };
+    numbers.into_iter().map(chosen).collect()
+}
+
+/// What a filter finds: address by address, each in the order in which it came in.
+async fn matching(store: &SqliteStore, mut filter: QuarantineFilter) -> anyhow::Result<Vec<Chosen>> {
+    let mut found = Vec::new();
+    loop {
+        let page = store.quarantined(&filter).await?;
+        filter.after = page.last().map(|last| last.event);
+        let full = page.len() as u32 == filter.limit;
+        found.extend(page.into_iter().map(|event| {
+            let recipient = Some(event.recipient).filter(|recipient| !recipient.is_empty());
+            let chosen = Chosen {
+                event: event.event,
+                bounce: Some(event.bounce),
+                recipient,
+                recipient_key: event.recipient_key,
+            };
+            (event.received_at, chosen)
+        }));
+        if !full {
+            break;
+        }
+    }
+    found.sort_by(|(left_at, left), (right_at, right)| {
+        (&left.recipient_key, left_at, left.event).cmp(&(&right.recipient_key, right_at, right.event))
+    });
+    Ok(found.into_iter().map(|(_, chosen)| chosen).collect())
+}
+
+/// Cuts into transactions, between addresses where it can be done: a dry run, which takes each back, then counts as
+/// the run itself does.
+fn batches(mut chosen: &[Chosen]) -> Vec<&[Chosen]> {
+    let mut batches = Vec::new();
+    while !chosen.is_empty() {
+        let mut end = BATCH.min(chosen.len());
+        while end < chosen.len()
+            && end < LARGEST_BATCH
+            && !chosen[end].recipient_key.is_empty()
+            && chosen[end].recipient_key == chosen[end - 1].recipient_key
+        {
+            end += 1;
+        }
+        let (batch, rest) = chosen.split_at(end);
+        batches.push(batch);
+        chosen = rest;
+    }
+    batches
+}
+
+fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Settle) -> anyhow::Result<()> {
+    let (change, problem) = match outcome {
+        Outcome::Settled(change) => (Some(change.as_str()), None),
+        Outcome::NoAddress => (None, Some("names no valid address, so it cannot be approved".to_owned())),
+        Outcome::NotWaiting { change, at, by } => (None, Some(settled_before(change, *at, by.as_deref()))),
+        Outcome::Missing => (None, Some("there is no such event".to_owned())),
+    };
+    let Chosen { event, bounce, recipient, .. } = chosen;
+    if arguments.json {
+        let recipient = recipient.as_deref();
+        let told =
+            Told { event: *event, bounce: *bounce, recipient, change, problem, dry_run: arguments.dry_run };
+        return output::json_line(out, &told);
+    }
+    let about = recipient.as_ref().map(|recipient| format!(" {recipient}")).unwrap_or_default();
+    let said = change.map_or_else(|| problem.unwrap_or_default(), str::to_owned);
+    writeln!(out, "{event}{}: {}", output::clean(&about), output::clean(&said))?;
+    Ok(())
+}
+
+fn settled_before(change: &str, at: Option<Timestamp>, by: Option<&str>) -> String {
+    match (at, by) {
+        (Some(at), Some(by)) => format!("does not wait: {change} since {at}, by {by}"),
+        _ => format!("does not wait: {change}"),
+    }
+}
+
+/// `approved 3: 2 suppressed, 1 counted; 1 left alone`.
+fn summary(
+    verdict: Verdict,
+    dry_run: bool,
+    changes: &BTreeMap<&'static str, usize>,
+    left_alone: usize,
+) -> String {
+    let verb = match (verdict, dry_run) {
+        (Verdict::Approve, false) => "approved",
+        (Verdict::Approve, true) => "would approve",
+        (Verdict::Discard, false) => "discarded",
+        (Verdict::Discard, true) => "would discard",
+    };
+    let mut said = format!("{verb} {}", changes.values().sum::<usize>());
+    if verdict == Verdict::Approve && !changes.is_empty() {
+        let each: Vec<_> = changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
+        said.push_str(&format!(": {}", each.join(", ")));
+    }
+    if left_alone > 0 {
+        said.push_str(&format!("; {left_alone} left alone"));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_events_about_one_address_stay_in_one_transaction() {
+        let chosen =
+            |event, key: &str| Chosen { event, bounce: None, recipient: None, recipient_key: key.to_owned() };
+        let mut all: Vec<_> = (0..499).map(|event| chosen(event, "")).collect();
+        all.extend((499..600).map(|event| chosen(event, "a@x.example")));
+        all.extend((600..700).map(|event| chosen(event, "b@x.example")));
+        let sizes: Vec<_> = batches(&all).iter().map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [600, 100]);
+        let flood: Vec<_> = (0..5_000).map(|event| chosen(event, "a@x.example")).collect();
+        assert_eq!(batches(&flood)[0].len(), LARGEST_BATCH, "and no transaction is without bounds");
+        assert!(batches(&[]).is_empty());
+    }
+}

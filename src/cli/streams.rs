@@ -1,0 +1,66 @@
+//! Streams by their names: what a person writes becomes a number, and what is shown gets its name.
+
+use crate::config::Streams;
+use crate::store::{ANY_STREAM, Bounce, Quarantined, Story, Suppression};
+
+/// The number of a stream, given by name or in digits.
+pub(super) fn number(streams: &Streams, named: &str) -> anyhow::Result<i64> {
+    match streams.number(named) {
+        Some(number) => Ok(number.into()),
+        None => {
+            let all: Vec<String> = streams.all().map(|(name, number)| format!("{name} ({number})")).collect();
+            if all.is_empty() {
+                anyhow::bail!(
+                    "{named:?} is no stream; [streams] names none, so give a number up to 16777215"
+                );
+            }
+            anyhow::bail!("{named:?} is no stream; the streams are {}", all.join(", "));
+        }
+    }
+}
+
+/// How far an entry reaches: `all`, or the name or number of its stream.
+pub(super) fn reach(streams: &Streams, stream: i64) -> String {
+    if stream == ANY_STREAM { "all".to_owned() } else { label(streams, stream) }
+}
+
+/// The name or number of the stream of an event; empty where it has none.
+pub(super) fn label(streams: &Streams, stream: i64) -> String {
+    match streams.name(stream) {
+        Some(name) => name.to_owned(),
+        None if stream == ANY_STREAM => String::new(),
+        None => stream.to_string(),
+    }
+}
+
+fn name(streams: &Streams, stream: i64) -> Option<String> {
+    streams.name(stream).map(str::to_owned)
+}
+
+/// Gives an entry the name of its stream.
+pub(super) fn name_entry(streams: &Streams, entry: &mut Suppression) {
+    entry.stream_name = name(streams, entry.stream);
+}
+
+/// Gives every event of a message the name of its stream.
+pub(super) fn name_bounce(streams: &Streams, bounce: &mut Bounce) {
+    for event in &mut bounce.recipients {
+        event.stream_name = name(streams, event.stream);
+    }
+}
+
+/// Gives an event that waits the name of its stream.
+pub(super) fn name_waiting(streams: &Streams, event: &mut Quarantined) {
+    event.stream_name = name(streams, event.stream);
+}
+
+/// Gives everything in a story the name of its stream.
+pub(super) fn name_story(streams: &Streams, story: &mut Story) {
+    story.entries.iter_mut().for_each(|entry| name_entry(streams, entry));
+    for change in &mut story.changes {
+        change.stream_name = name(streams, change.stream);
+    }
+    for told in &mut story.events {
+        told.event.stream_name = name(streams, told.event.stream);
+    }
+}

@@ -1,0 +1,88 @@
+//! `dsnd suppressions list`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{Filter, open_store, output, streams};
+use crate::config::{Config, Streams};
+use crate::store::sqlite::Access;
+use crate::store::{Store, Suppression, SuppressionFilter};
+
+/// Entries read at once while listing.
+const PAGE: u32 = 500;
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// Also entries whose time is over.
+    #[arg(long)]
+    all: bool,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// One JSON object an entry.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
+    let mut left = arguments.limit.unwrap_or(u32::MAX);
+    let mut filter = SuppressionFilter {
+        active_at: (!arguments.all).then(Timestamp::now),
+        ..arguments.filter.resolve(&config.streams)?
+    };
+    let store = open_store(config, Access::Read).await?;
+    let mut out = output::stdout();
+    let mut first = true;
+    while left > 0 {
+        filter.limit = PAGE.min(left);
+        let mut page = store.suppressions(&filter).await?;
+        page.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
+        if arguments.json {
+            for entry in &page {
+                output::json_line(&mut out, entry)?;
+            }
+        } else if first || !page.is_empty() {
+            table(&mut out, &config.streams, &page, first)?;
+        }
+        first = false;
+        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
+        match page.last() {
+            Some(last) if page.len() as u32 == filter.limit => {
+                filter.after = Some((last.address_key.clone(), last.stream));
+            }
+            _ => break,
+        }
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Entries, a line each; the first page has the headings.
+pub(super) fn table(
+    out: &mut impl Write,
+    streams: &Streams,
+    entries: &[Suppression],
+    first: bool,
+) -> anyhow::Result<()> {
+    let cells = |entry: &Suppression| {
+        vec![
+            entry.address.clone(),
+            entry.reason.as_str().to_owned(),
+            entry.class.clone().unwrap_or_default(),
+            entry.status.clone().unwrap_or_default(),
+            entry.count.to_string(),
+            entry.last_seen.to_string(),
+            entry.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            streams::reach(streams, entry.stream),
+        ]
+    };
+    let headings = ["address", "reason", "class", "status", "count", "last seen", "expires", "stream"];
+    output::rows(out, &headings, entries.iter().map(cells).collect(), first)
+}

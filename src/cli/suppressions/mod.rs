@@ -1,0 +1,153 @@
+//! `dsnd suppressions check|show|list|add|remove`.
+
+mod change;
+mod check;
+mod list;
+mod show;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use super::{block_on, open_store, output, person, streams, when};
+use crate::address::domain_key;
+use crate::config::{Config, Streams};
+use crate::policy::Reason;
+use crate::store::{Suppression, SuppressionFilter};
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Suppressions {
+    /// Ask whether addresses are suppressed, and why.
+    ///
+    /// Exit status 0: none is. 1: at least one is. 2: it could not be told.
+    Check(check::Check),
+    /// Tell the whole story of an address: its entries, every change of them, every report about it.
+    ///
+    /// Exit status 0, or 1 when the address was never heard of.
+    Show(show::Show),
+    /// List the entries, by address.
+    List(list::List),
+    /// Put addresses on the list by hand.
+    Add(change::Add),
+    /// Take addresses off the list, and forget what was counted against them; or take back whatever a filter matches.
+    ///
+    /// With addresses, exit status 0: all were on the list; 1: at least one was not.
+    ///
+    /// With a filter (one option or several, all of which must hold), every entry that stands and matches goes, in one
+    /// transaction; exit status 0, also when there was none. What persons put on the list is spared unless --reason
+    /// manual asks for it, complaints unless --reason complaint does. --dry-run says how many there are and shows some.
+    /// On a terminal it asks before it removes.
+    Remove(change::Remove),
+}
+
+/// Options that say which entries are meant; all that are given must hold.
+#[derive(Debug, Args)]
+struct Filter {
+    /// Only addresses at this domain.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Only entries for this reason.
+    #[arg(long, value_enum)]
+    reason: Option<ReasonWord>,
+    /// Only entries that this rule decided, such as iana.5.1.1.
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
+    /// Only entries that rest on the words of this host.
+    #[arg(long, value_name = "HOST")]
+    remote_mta: Option<String>,
+    /// Only entries made or changed since: a time, a date, or how long ago (90m, 2h, 3d).
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    since: Option<Timestamp>,
+    /// Only entries for this stream, by name or number; 0: those for every stream.
+    #[arg(long, value_name = "STREAM")]
+    stream: Option<String>,
+}
+
+impl Filter {
+    /// Whether any option but the stream was given.
+    const fn asks(&self) -> bool {
+        self.domain.is_some()
+            || self.reason.is_some()
+            || self.rule.is_some()
+            || self.remote_mta.is_some()
+            || self.since.is_some()
+    }
+
+    /// The filter of the store.
+    fn resolve(&self, streams: &Streams) -> anyhow::Result<SuppressionFilter> {
+        Ok(SuppressionFilter {
+            domain: self.domain.as_deref().map(domain_key),
+            reason: self.reason.map(Reason::from),
+            rule: self.rule.clone(),
+            remote_mta: self.remote_mta.as_ref().map(|host| host.trim_end_matches('.').to_lowercase()),
+            since: self.since,
+            stream: stream_of(streams, self.stream.as_deref())?,
+            ..SuppressionFilter::default()
+        })
+    }
+}
+
+/// A reason, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReasonWord {
+    Soft,
+    Hard,
+    Manual,
+    Complaint,
+}
+
+impl From<ReasonWord> for Reason {
+    fn from(word: ReasonWord) -> Self {
+        match word {
+            ReasonWord::Soft => Self::Soft,
+            ReasonWord::Hard => Self::Hard,
+            ReasonWord::Manual => Self::Manual,
+            ReasonWord::Complaint => Self::Complaint,
+        }
+    }
+}
+
+/// Runs a verb.
+pub(super) fn run(config: Option<&Path>, verb: Suppressions) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    block_on(async {
+        match verb {
+            Suppressions::Check(arguments) => check::run(&config, &arguments).await,
+            Suppressions::Show(arguments) => show::run(&config, &arguments).await,
+            Suppressions::List(arguments) => list::run(&config, &arguments).await,
+            Suppressions::Add(arguments) => change::add(&config, arguments).await,
+            Suppressions::Remove(arguments) => change::remove(&config, &arguments).await,
+        }
+    })
+}
+
+/// The number of a stream that was named, if one was.
+fn stream_of(streams: &Streams, named: Option<&str>) -> anyhow::Result<Option<i64>> {
+    named.map(|named| streams::number(streams, named)).transpose()
+}
+
+fn reason(entry: &Suppression) -> String {
+    let mut text = entry.reason.as_str().to_owned();
+    for more in [&entry.class, &entry.status].into_iter().flatten() {
+        text.push(' ');
+        text.push_str(more);
+    }
+    text
+}
+
+/// An entry in one line.
+fn brief(streams: &Streams, entry: &Suppression) -> String {
+    let term = if entry.expires_at.is_some() { "until " } else { "" };
+    format!("{}, stream {}, {term}{}", reason(entry), streams::reach(streams, entry.stream), until(entry))
+}
+
+fn until(entry: &Suppression) -> String {
+    match entry.expires_at {
+        Some(at) if entry.recheckable => format!("{at}, or until its host is found back"),
+        Some(at) => at.to_string(),
+        None => "for ever".to_owned(),
+    }
+}

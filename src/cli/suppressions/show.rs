@@ -1,0 +1,144 @@
+//! `dsnd suppressions show`: the whole story of an address.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{brief, open_store, output, streams};
+use crate::address::Mailbox;
+use crate::config::{Config, Streams};
+use crate::store::sqlite::Access;
+use crate::store::{AuditRow, Store, Story, Suppression, ToldEvent};
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// The address.
+    address: String,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    address: &'a str,
+    suppressed: bool,
+    entries: &'a [Suppression],
+    changes: &'a [AuditRow],
+    events: &'a [ToldEvent],
+    /// There are older changes or events.
+    cut: bool,
+}
+
+/// Tells the story.
+pub(super) async fn run(config: &Config, arguments: &Show) -> anyhow::Result<ExitCode> {
+    let mailbox = Mailbox::parse(&arguments.address)
+        .with_context(|| format!("{:?} is no address", arguments.address))?;
+    let store = open_store(config, Access::Read).await?;
+    let mut story = store.story(&mailbox.comparison_form()).await?;
+    store.close().await;
+    streams::name_story(&config.streams, &mut story);
+    let address = mailbox.to_string();
+    let now = Timestamp::now();
+    let mut out = output::stdout();
+    if arguments.json {
+        let shown = Shown {
+            address: &address,
+            suppressed: story.entries.iter().any(|entry| stands(entry, now)),
+            entries: &story.entries,
+            changes: &story.changes,
+            events: &story.events,
+            cut: story.cut,
+        };
+        output::json_line(&mut out, &shown)?;
+    } else if story.is_empty() {
+        writeln!(out, "{}: never heard of", output::clean(&address))?;
+    } else {
+        print(&mut out, &config.streams, &address, &story, now)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::from(u8::from(story.is_empty())))
+}
+
+fn stands(entry: &Suppression, now: Timestamp) -> bool {
+    entry.expires_at.is_none_or(|end| end > now)
+}
+
+fn print(
+    out: &mut impl Write,
+    streams: &Streams,
+    address: &str,
+    story: &Story,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let word = if story.entries.iter().any(|entry| stands(entry, now)) { "suppressed" } else { "ok" };
+    let style = output::style_of(word);
+    writeln!(out, "{}: {style}{word}{style:#}", output::clean(address))?;
+    for entry in &story.entries {
+        let label = if stands(entry, now) { "entry" } else { "was suppressed" };
+        output::field(out, label, Some(&brief(streams, entry)))?;
+    }
+    if story.cut {
+        output::field(out, "left out", Some("what is older"))?;
+    }
+    writeln!(out)?;
+    let mut lines: Vec<(Timestamp, Vec<String>)> = Vec::new();
+    lines.extend(story.events.iter().map(|told| (told.received_at, event_line(streams, told))));
+    lines.extend(story.changes.iter().map(|change| (change.at, change_line(streams, change))));
+    lines.sort_by_key(|line| line.0); // stable: a report stands before what it changed
+    let headings = ["time", "what", "details", "by", "why", "stream"];
+    output::rows(out, &headings, lines.into_iter().map(|line| line.1).collect(), true)
+}
+
+fn event_line(streams: &Streams, told: &ToldEvent) -> Vec<String> {
+    let event = &told.event;
+    let status = event.effective_status.as_ref().map(|status| format!(" {status}")).unwrap_or_default();
+    vec![
+        told.received_at.to_string(),
+        "report".to_owned(),
+        format!("{}{status}: {} ({})", event.class, event.decision, event.change),
+        format!("bounce {}, {}", told.bounce, event.trust),
+        event.evidence.clone(),
+        streams::label(streams, event.stream),
+    ]
+}
+
+fn change_line(streams: &Streams, change: &AuditRow) -> Vec<String> {
+    let details = match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("{} -> {}", told(before), told(after)),
+        (Some(entry), None) | (None, Some(entry)) => told(entry),
+        (None, None) => String::new(),
+    };
+    let by = match (&change.actor, change.bounce) {
+        (Some(actor), Some(bounce)) => format!("{actor} ({}), bounce {bounce}", change.origin),
+        (Some(actor), None) => format!("{actor} ({})", change.origin),
+        (None, Some(bounce)) => format!("bounce {bounce}"),
+        (None, None) => change.origin.clone(),
+    };
+    vec![
+        change.at.to_string(),
+        change.action.clone(),
+        details,
+        by,
+        change.why.clone().unwrap_or_default(),
+        streams::reach(streams, change.stream),
+    ]
+}
+
+/// An entry of the history in few words.
+fn told(entry: &Value) -> String {
+    let text = |key: &str| entry[key].as_str();
+    let reason = text("reason").unwrap_or_default();
+    let class = text("class").map(|class| format!(" {class}")).unwrap_or_default();
+    match text("expires_at") {
+        Some(end) => format!("{reason}{class} until {end}"),
+        None => format!("{reason}{class} for ever"),
+    }
+}

@@ -1,0 +1,254 @@
+//! What makes a delivery count, and that no way of delivering one report makes it count twice.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::address::ReversePath;
+use crate::policy::Policy;
+use crate::returnpath::{Keys, Prefix, Token};
+use crate::smtp::{EnvelopeRecipient, Peer, Protocol};
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::{BounceFilter, QuarantineFilter, Settling, Verdict};
+
+const NOBODY: &str =
+    "From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nThere is no such user here.\n";
+
+struct World {
+    store: Arc<SqliteStore>,
+    believing: Ingest<SqliteStore>,
+    doubting: Ingest<SqliteStore>,
+    keys: Keys,
+    _folder: TempDir,
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("dsnd.db");
+        let store =
+            SqliteStore::open(&path, Access::Serve, Policy::default(), Duration::from_secs(5)).await.unwrap();
+        let store = Arc::new(store);
+        let classifier = Arc::new(Classifier::embedded().unwrap());
+        let keys = Keys::parse("1 000102030405060708090a0b0c0d0e0f").unwrap();
+        let ingest = |generally| {
+            let settings = IngestSettings {
+                return_paths: ReturnPaths::new(&["b.example".to_owned()], vec!["bounces+*".parse().unwrap()])
+                    .with_tokens(keys.clone(), Prefix::default(), 14),
+                unsigned_trust: UnsignedTrust { generally, ..UnsignedTrust::default() },
+                max_recipients: 100,
+                mask_addresses: false,
+                max_waiting: 500,
+            };
+            Ingest::new(Arc::clone(&store), Arc::clone(&classifier), settings)
+        };
+        Self { believing: ingest(true), doubting: ingest(false), store, keys, _folder: folder }
+    }
+
+    fn token(&self, recipient: &str, stream: u32, days_ago: i64, readable: bool) -> String {
+        let at = now() - jiff::SignedDuration::from_hours(24 * days_ago);
+        let mailbox = Mailbox::parse(recipient).unwrap();
+        let token = Token::mint(self.keys.newest().unwrap(), recipient, stream, at).unwrap();
+        let prefix = Prefix::default();
+        if readable { prefix.readable(&token, &mailbox) } else { prefix.blind(&token) }
+    }
+
+    async fn take(&self, ingest: &Ingest<SqliteStore>, to: &[String], message: &str) -> Delivery {
+        let recipient = |local: &String| EnvelopeRecipient {
+            forward_path: ForwardPath::Mailbox(Mailbox::new(local, "b.example").unwrap()),
+            original_recipient: None,
+        };
+        let envelope = Envelope {
+            peer: Peer { connection: 1, address: SocketAddr::from(([192, 0, 2, 1], 25)).into() },
+            protocol: Protocol::Esmtp,
+            tls: None,
+            helo: "mx.example".to_owned(),
+            reverse_path: ReversePath::Null,
+            envelope_id: None,
+            recipients: to.iter().map(recipient).collect(),
+            bare_newlines: false,
+        };
+        ingest.take_at(envelope, message.as_bytes().to_vec(), now()).await.unwrap()
+    }
+
+    /// (recipient, trust, change) of every event, in the order in which they came.
+    async fn events(&self) -> Vec<(String, String, String)> {
+        let filter = BounceFilter { limit: 1_000, ..BounceFilter::default() };
+        let mut bounces = self.store.bounces(&filter).await.unwrap();
+        bounces.reverse();
+        let events = bounces.into_iter().flat_map(|bounce| bounce.recipients);
+        events.map(|event| (event.recipient, event.trust, event.change)).collect()
+    }
+
+    async fn approve_all(&self) {
+        let filter = QuarantineFilter { limit: 1_000, ..QuarantineFilter::default() };
+        let events = self.store.quarantined(&filter).await.unwrap();
+        let settling = Settling {
+            events: events.iter().map(|event| event.event).collect(),
+            verdict: Verdict::Approve,
+            by: "anna".to_owned(),
+            at: now(),
+            dry_run: false,
+        };
+        self.store.settle(settling).await.unwrap();
+    }
+}
+
+fn event(recipient: &str, trust: &str, change: &str) -> (String, String, String) {
+    (recipient.to_owned(), trust.to_owned(), change.to_owned())
+}
+
+fn names(recipients: &[&str]) -> String {
+    let group =
+        |recipient| format!("Final-Recipient: rfc822; {recipient}\nAction: failed\nStatus: 5.1.1\n\n");
+    let groups: String = recipients.iter().map(group).collect();
+    format!(
+        "From: MAILER-DAEMON@mx.example\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nMIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\
+         Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n{groups}--b--\n"
+    )
+}
+
+#[tokio::test]
+async fn a_report_that_waited_counts_when_it_comes_to_its_token() {
+    let world = World::new().await;
+    let (report, doubting) = (names(&["a@x.example"]), &world.doubting);
+    world.take(doubting, &["bounces+1".to_owned()], &report).await;
+    world.take(doubting, &[world.token("a@x.example", 7, 0, false)], &report).await;
+    // Another token of the same recipient says nothing new; one of another stream changes nothing.
+    let again = world.take(doubting, &[world.token("a@x.example", 7, 3, true)], &report).await;
+    assert!(matches!(again, Delivery::Committed { id: 2, duplicate: true }), "{again:?}");
+    world.take(doubting, &[world.token("a@x.example", 8, 0, false)], &report).await;
+    world.take(&world.believing, &["bounces+1".to_owned()], &report).await;
+    let changes =
+        [event("a@x.example", "unsigned", "quarantined"), event("a@x.example", "proven", "suppressed")];
+    assert_eq!(world.events().await, changes);
+}
+
+#[tokio::test]
+async fn two_reports_in_the_same_vague_words_are_two_when_they_come_to_two_recipients() {
+    let world = World::new().await;
+    for recipient in ["a@x.example", "b@x.example", "a@x.example"] {
+        world.take(&world.doubting, &[world.token(recipient, 7, 0, true)], NOBODY).await;
+    }
+    let changes =
+        [event("a@x.example", "token_only", "suppressed"), event("b@x.example", "token_only", "suppressed")];
+    assert_eq!(world.events().await, changes);
+}
+
+#[tokio::test]
+async fn a_report_that_names_nobody_is_about_whom_its_token_was_minted_for() {
+    let returned = "This is a copy of the message, including all the headers.\n\n------ This is a copy of the message ------\n\nFrom: us@b.example\nTo: a@x.example, c@x.example\nMessage-ID: <1@b.example>\nSubject: news\n\nHello\n";
+    let broken = "From: MAILER-DAEMON@mx.example\nMIME-Version: 1.0\nContent-Type: multipart/report; \
+        report-type=delivery-status; boundary=b\n\n--b\nContent-Type: text/plain\n\n550 5.1.1 user unknown\n--b\n\
+        Content-Type: message/delivery-status\n\nXX\n\n--b\nContent-Type: text/rfc822-headers\n\n\
+        From: us@b.example\nTo: a@x.example, c@x.example\nMessage-ID: <1@b.example>\n\n--b--\n";
+    let complaint = "From: fbl@provider.example\nMIME-Version: 1.0\nContent-Type: multipart/report; \
+        report-type=feedback-report; boundary=b\n\n--b\nContent-Type: text/plain\n\nA complaint.\n--b\n\
+        Content-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\n\
+        Original-Rcpt-To: redacted@x.example\n\n--b\nContent-Type: message/rfc822\n\n\
+        From: us@b.example\nTo: redacted@x.example\nMessage-ID: <1@b.example>\n\nHello\n\n--b--\n";
+    let daemon =
+        "From: daemon@mx.example\nSubject: Mail problem\n\nYour mail could not be delivered: user unknown.\n";
+    let delay = "From: MAILER-DAEMON@mx.example\nSubject: Delayed mail\n\nUser unknown for now. We will continue to try.\n";
+    let greeting = "From: daemon@mx.example\nSubject: Hello\n\nWelcome, new user.\n";
+    let letter = "From: Bob <bob@x.example>\nSubject: Hello\n\nThe mail to my friend failed: user unknown.\n";
+    let talk =
+        "From: Bob <bob@x.example>\nSubject: Your message was not delivered\n\nUser unknown, he says.\n";
+    let away = "From: bob@x.example\nSubject: Out of office\nAuto-Submitted: auto-replied\n\nUser unknown. Back soon.\n";
+    for (what, message, readable, wanted) in [
+        ("words", NOBODY, false, vec![event("", "token_only", "quarantined")]),
+        ("words", NOBODY, true, vec![event("a@x.example", "token_only", "suppressed")]),
+        ("a daemon's words", daemon, true, vec![event("a@x.example", "token_only", "suppressed")]),
+        ("a delay", delay, true, vec![event("a@x.example", "token_only", "none")]),
+        ("a daemon's greeting", greeting, true, vec![]),
+        ("broken fields", broken, false, vec![event("a@x.example", "proven", "suppressed")]),
+        ("a hidden complainer", complaint, true, vec![event("a@x.example", "token_only", "suppressed")]),
+        ("an automatic reply", away, true, vec![event("a@x.example", "token_only", "none")]),
+    ] {
+        let world = World::new().await;
+        world.take(&world.doubting, &[world.token("a@x.example", 7, 0, readable)], message).await;
+        assert_eq!(world.events().await, wanted, "{what}, readable: {readable}");
+    }
+    let world = World::new().await;
+    let words = format!("{NOBODY}\n{returned}");
+    world.take(&world.doubting, &[world.token("a@x.example", 7, 0, false)], &words).await;
+    assert_eq!(world.events().await, [event("a@x.example", "proven", "suppressed")], "words and a copy");
+    for ordinary in [letter, talk] {
+        // People write from addresses of their own: a reverse-path that is not null.
+        let world = World::new().await;
+        let to = world.token("a@x.example", 7, 0, true);
+        let mut report = Report::parse(format!("Return-Path: <bob@x.example>\r\n{ordinary}").as_bytes());
+        let to = ForwardPath::Mailbox(Mailbox::new(&to, "b.example").unwrap());
+        add_nameless(&mut report, &[world.doubting.settings.return_paths.accepted(&to)]);
+        assert!(report.recipients.is_empty(), "{ordinary}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #[test]
+    fn one_report_changes_nobody_twice_in_any_mixture_of_deliveries(
+        report in 0..3_usize,
+        deliveries in prop::collection::vec((prop::collection::btree_set(0..6_usize, 1..4), any::<bool>(), any::<bool>()), 1..8),
+    ) {
+        let all = ["a@x.example", "b@x.example", "c@x.example"];
+        let report = [names(&all), names(&["forward@y.example"]), NOBODY.to_owned()][report].clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (events, counts, reached) = runtime.block_on(async {
+            let world = World::new().await;
+            let mut reached: BTreeMap<&str, bool> = BTreeMap::new();
+            for (to, believing, approve) in &deliveries {
+                let address = |number: &usize| match *number {
+                    number @ 0..=2 => world.token(all[number], 7, number as i64, number != 1),
+                    3 => world.token("a@x.example", 9, 0, false),
+                    4 => "bounces+b=x.example".to_owned(),
+                    _ => "bounces+1".to_owned(),
+                };
+                let to_addresses: Vec<_> = to.iter().map(address).collect();
+                let ingest = if *believing { &world.believing } else { &world.doubting };
+                world.take(ingest, &to_addresses, &report).await;
+                for (number, recipient) in all.iter().enumerate() {
+                    if to.contains(&number) && report.contains(recipient) {
+                        reached.insert(recipient, true);
+                    }
+                }
+                if *approve {
+                    world.approve_all().await;
+                }
+            }
+            let mut counts = Vec::new();
+            for recipient in all.iter().chain(&["forward@y.example"]) {
+                let entry = world.store.suppression(recipient, None, now()).await.unwrap();
+                counts.push((*recipient, entry.map_or(0, |entry| entry.count)));
+            }
+            (world.events().await, counts, reached)
+        });
+        for (recipient, count) in counts {
+            let changing = |change: &str| !matches!(change, "quarantined" | "none" | "discarded");
+            let changed = events.iter().filter(|(to, _, change)| to == recipient && changing(change)).count();
+            prop_assert!(changed <= 1 && count <= 1, "{recipient}: {count} {events:?}");
+            prop_assert!(!reached.contains_key(recipient) || count == 1, "{recipient} is proven: {events:?}");
+        }
+    }
+}
+
+#[test]
+fn an_address_in_the_log_steers_no_terminal_and_ends_no_line() {
+    assert_eq!(in_log("dead.ü@example.com"), "dead.ü@example.com");
+    assert_eq!(in_log("\"a\x1b[2J\n\u{9b}\"@x"), "\"a\\u{1b}[2J\\n\\u{9b}\"@x");
+}
+
+#[test]
+fn masking_leaves_the_domain_and_one_character() {
+    assert_eq!(masked("dead.user@example.com"), "d***@example.com");
+    assert_eq!(masked("x400 thing"), "***");
+}

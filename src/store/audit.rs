@@ -1,0 +1,115 @@
+//! The history of the list: what was changed, by whom, and why.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{BounceEvent, Suppression};
+
+/// What a change of the list came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuditOrigin {
+    /// A bounce or a complaint, when it came in.
+    Bounce,
+    /// A person, for one address.
+    Cli,
+    /// A person, by importing a list.
+    Import,
+    /// Nobody: its time was over.
+    Expiry,
+    /// A person, who took entries back by what they have in common.
+    Undo,
+    /// A person, who approved an unproven report.
+    Quarantine,
+    /// A person, who released a hold.
+    Hold,
+}
+
+impl AuditOrigin {
+    /// The word used in output and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounce => "bounce",
+            Self::Cli => "cli",
+            Self::Import => "import",
+            Self::Expiry => "expiry",
+            Self::Undo => "undo",
+            Self::Quarantine => "quarantine",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// One change of one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditRow {
+    /// When.
+    pub at: Timestamp,
+    /// The stream of the entry, 0 for every one.
+    pub stream: i64,
+    /// Its name in the configuration: filled in by whoever shows it.
+    pub stream_name: Option<String>,
+    /// `added`, `changed`, `removed` or `expired`.
+    pub action: String,
+    /// What it came from: an [`AuditOrigin`].
+    pub origin: String,
+    /// The person, where there was one.
+    pub actor: Option<String>,
+    /// The entry before: an object; `None` where none stood.
+    pub before: Option<Value>,
+    /// The entry after: an object; `None` where none stands.
+    pub after: Option<Value>,
+    /// Why, in words.
+    pub why: Option<String>,
+    /// The event behind it.
+    pub event: Option<i64>,
+    /// The message of that event, for `dsnd bounces show`.
+    pub bounce: Option<i64>,
+}
+
+/// Takes one address off the list.
+#[derive(Debug, Clone)]
+pub struct Removal {
+    /// Its comparison form.
+    pub address_key: String,
+    /// Only from this stream; `None` for every entry that it has.
+    pub stream: Option<i64>,
+    /// When.
+    pub now: Timestamp,
+    /// Who does it.
+    pub actor: Option<String>,
+}
+
+/// An event, with what is needed to find its message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ToldEvent {
+    /// The message, for `dsnd bounces show`.
+    pub bounce: i64,
+    /// When it was taken.
+    pub received_at: Timestamp,
+    /// The event itself.
+    #[serde(flatten)]
+    pub event: BounceEvent,
+}
+
+/// Everything that is known about one address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Story {
+    /// Its entries, by stream, also those whose time is over.
+    pub entries: Vec<Suppression>,
+    /// What was changed, in the order in which it was.
+    pub changes: Vec<AuditRow>,
+    /// Reports about it, in the order in which they came.
+    pub events: Vec<ToldEvent>,
+    /// There are older changes or events than these.
+    pub cut: bool,
+}
+
+impl Story {
+    /// Whether the address was never heard of.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.changes.is_empty() && self.events.is_empty()
+    }
+}

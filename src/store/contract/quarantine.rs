@@ -1,0 +1,175 @@
+//! What waits for a person, and one report that comes in many ways.
+
+use super::*;
+
+/// The events of a report that nothing proves.
+fn waiting(mut events: Vec<NewEvent>) -> Vec<NewEvent> {
+    for event in &mut events {
+        (event.quarantined, event.applies, event.trust) = (true, false, Trust::Unsigned);
+    }
+    events
+}
+
+fn settling(events: &[i64], verdict: Verdict) -> Settling {
+    Settling { events: events.to_vec(), verdict, by: "anna".to_owned(), at: at(400), dry_run: false }
+}
+
+async fn approve(store: &impl Store, events: &[i64]) -> Vec<Outcome> {
+    store.settle(settling(events, Verdict::Approve)).await.unwrap()
+}
+
+async fn found(store: &impl Store, filter: QuarantineFilter) -> Vec<i64> {
+    let limit = if filter.limit == 0 { 100 } else { filter.limit };
+    let events = store.quarantined(&QuarantineFilter { limit, ..filter }).await.unwrap();
+    events.into_iter().map(|event| event.event).collect()
+}
+
+/// The newest event's number.
+async fn put(store: &impl Store, number: u8, day: i64, events: Vec<NewEvent>) -> i64 {
+    let recorded = store.record(message(number, day, waiting(events))).await.unwrap();
+    assert!(recorded.changes.iter().all(|change| *change == EventChange::Quarantined));
+    store.bounce(recorded.id).await.unwrap().unwrap().recipients.last().unwrap().event
+}
+
+pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
+    let dead = put(store, 1, 0, hard("Dead@one.example")).await;
+    let mut full = vec![event("full@two.example", Class::MailboxFull, Severity::Transient)];
+    full[0].remote_mta = Some("MX.two.example. (192.0.2.9)".to_owned());
+    let mut message = message(2, 5, waiting(full));
+    message.peer = "[2001:db8::7]:4025".to_owned();
+    message.events[0].trust = Trust::TokenOnly;
+    let bounce = store.record(message).await.unwrap().id;
+    store.record(super::message(3, 5, hard("proven@one.example"))).await.unwrap();
+    let full = dead + 1;
+    let none = QuarantineFilter::default;
+    for (filter, wanted) in [
+        (none(), vec![dead, full]),
+        (QuarantineFilter { limit: 1, ..none() }, vec![dead]),
+        (QuarantineFilter { after: Some(dead), ..none() }, vec![full]),
+        (QuarantineFilter { bounce: Some(bounce), ..none() }, vec![full]),
+        (QuarantineFilter { domain: Some("one.example".to_owned()), ..none() }, vec![dead]),
+        (QuarantineFilter { recipient_key: Some("dead@one.example".to_owned()), ..none() }, vec![dead]),
+        (QuarantineFilter { class: Some("mailbox_full".to_owned()), ..none() }, vec![full]),
+        (QuarantineFilter { remote_mta: Some("mx.TWO.example".to_owned()), ..none() }, vec![full]),
+        (QuarantineFilter { peer: "2001:db8::/32".parse().ok(), ..none() }, vec![full]),
+        (QuarantineFilter { trust: Some(Trust::TokenOnly), ..none() }, vec![full]),
+        (QuarantineFilter { trust: Some(Trust::Proven), ..none() }, vec![]),
+        (QuarantineFilter { since: Some(at(5)), ..none() }, vec![full]),
+        (QuarantineFilter { before: Some(at(5)), ..none() }, vec![dead]),
+    ] {
+        assert_eq!(found(store, filter.clone()).await, wanted, "{filter:?}");
+    }
+    let by_trust = BounceFilter { trust: Some(Trust::TokenOnly), limit: 9, ..BounceFilter::default() };
+    assert_eq!(store.bounces(&by_trust).await.unwrap().len(), 1);
+}
+
+pub(super) async fn what_is_approved_does_what_it_would_have_done(store: &impl Store) {
+    let mut events = hard("dead@example.org");
+    events.extend(soft("soft@example.org"));
+    events.push(event("x400 thing", Class::RecipientUnknown, Severity::Permanent));
+    let last = put(store, 1, 0, events).await;
+    let (dead, slow) = (last - 2, last - 1);
+    let mut dry = settling(&[dead, slow, last, 999], Verdict::Approve);
+    dry.dry_run = true;
+    let outcomes = [
+        Outcome::Settled(EventChange::Suppressed),
+        Outcome::Settled(EventChange::Counted),
+        Outcome::NoAddress,
+        Outcome::Missing,
+    ];
+    for _ in 0..2 {
+        assert_eq!(store.settle(dry.clone()).await.unwrap(), outcomes, "a dry run, which changes nothing");
+        assert!(store.suppression("dead@example.org", None, at(1)).await.unwrap().is_none());
+    }
+    assert_eq!(approve(store, &[dead, slow, last, 999]).await, outcomes);
+    let entry = store.suppression("dead@example.org", None, at(1)).await.unwrap().expect("suppressed");
+    assert_eq!((entry.expires_at, entry.last_seen), (Some(at(180)), at(0)), "from the day it was received");
+    assert_eq!(found(store, QuarantineFilter::default()).await, [last], "what names nobody goes on waiting");
+    let again = Outcome::NotWaiting {
+        change: "suppressed".to_owned(),
+        at: Some(at(400)),
+        by: Some("anna".to_owned()),
+    };
+    assert_eq!(approve(store, &[dead]).await, [again]);
+    let discarded = store.settle(settling(&[last], Verdict::Discard)).await.unwrap();
+    assert_eq!(discarded, [Outcome::Settled(EventChange::Discarded)]);
+    assert!(found(store, QuarantineFilter::default()).await.is_empty());
+}
+
+pub(super) async fn what_is_approved_late_takes_nothing_back(store: &impl Store) {
+    let old = put(store, 1, 0, hard("a@example.org")).await;
+    store.record(message(2, 100, hard("a@example.org"))).await.unwrap();
+    assert_eq!(approve(store, &[old]).await, [Outcome::Settled(EventChange::Seen)]);
+    let entry = store.suppression("a@example.org", None, at(101)).await.unwrap().unwrap();
+    assert_eq!((entry.expires_at, entry.last_seen, entry.count), (Some(at(280)), at(100), 2));
+
+    let complaint = vec![event("b@example.org", Class::Complaint, Severity::Transient)];
+    let old = put(store, 3, 0, complaint).await;
+    store.record(message(4, 100, hard("b@example.org"))).await.unwrap();
+    assert_eq!(approve(store, &[old]).await, [Outcome::Settled(EventChange::Suppressed)], "weightier");
+    let entry = store.suppression("b@example.org", None, at(9_000)).await.unwrap().expect("for ever");
+    assert_eq!((entry.last_seen, entry.first_seen), (at(100), at(0)));
+
+    // A delivery that waited says nothing of the soft bounces after it.
+    let delivered =
+        put(store, 5, 0, vec![event("c@example.org", Class::Delivered, Severity::Transient)]).await;
+    for day in 1..3 {
+        store.record(message(5 + day, day.into(), soft("c@example.org"))).await.unwrap();
+    }
+    assert_eq!(approve(store, &[delivered]).await, [Outcome::Settled(EventChange::Cleared)]);
+    let third = store.record(message(9, 3, soft("c@example.org"))).await.unwrap();
+    assert_eq!(third.changes, [EventChange::Suppressed]);
+}
+
+pub(super) async fn soft_bounces_that_waited_reach_the_threshold_together(store: &impl Store) {
+    let mut events = Vec::new();
+    for day in 0..3 {
+        events.push(put(store, day, day.into(), soft("a@example.org")).await);
+    }
+    let changes = [EventChange::Counted, EventChange::Counted, EventChange::Suppressed];
+    let outcomes = changes.map(Outcome::Settled);
+    let mut dry = settling(&events, Verdict::Approve);
+    dry.dry_run = true;
+    assert_eq!(store.settle(dry).await.unwrap(), outcomes);
+    assert_eq!(approve(store, &events).await, outcomes);
+}
+
+/// The same report once more: the content and so the keys of message 1, in another envelope.
+fn once_more(envelope: u8, events: Vec<NewEvent>) -> NewMessage {
+    let mut copy = message(1, 0, events);
+    copy.digest = [envelope; 32];
+    copy
+}
+
+pub(super) async fn one_report_changes_nobody_twice_however_it_comes(store: &impl Store) {
+    let list = || hard("a@example.org");
+    let count =
+        async || store.suppression("a@example.org", None, at(0)).await.unwrap().map(|entry| entry.count);
+    let waits = put(store, 1, 0, list()).await;
+    // It waited: the proof counts all the same, and once.
+    for (envelope, change) in [(2, EventChange::Suppressed), (3, EventChange::None)] {
+        assert_eq!(store.record(once_more(envelope, list())).await.unwrap().changes, [change]);
+        assert_eq!(count().await, Some(1));
+    }
+    assert_eq!(approve(store, &[waits]).await, [Outcome::Settled(EventChange::None)], "it was told already");
+    assert_eq!(store.record(once_more(4, waiting(list()))).await.unwrap().changes, [EventChange::None]);
+    assert_eq!((count().await, found(store, QuarantineFilter::default()).await.len()), (Some(1), 0));
+    // Another recipient of the same words is another.
+    let other = store.record(once_more(5, hard("b@example.org"))).await.unwrap();
+    assert_eq!(other.changes, [EventChange::Suppressed]);
+}
+
+pub(super) async fn what_a_person_approved_is_not_applied_again_by_its_proof(store: &impl Store) {
+    let waits = put(store, 1, 0, hard("a@example.org")).await;
+    assert_eq!(approve(store, &[waits]).await, [Outcome::Settled(EventChange::Suppressed)]);
+    let proven = store.record(once_more(2, hard("a@example.org"))).await.unwrap();
+    assert_eq!(proven.changes, [EventChange::None]);
+    assert_eq!(store.suppression("a@example.org", None, at(0)).await.unwrap().unwrap().count, 1);
+}
+
+pub(super) async fn what_a_person_discarded_counts_when_it_is_proven(store: &impl Store) {
+    let waits = put(store, 1, 0, hard("a@example.org")).await;
+    store.settle(settling(&[waits], Verdict::Discard)).await.unwrap();
+    let proven = store.record(once_more(2, hard("a@example.org"))).await.unwrap();
+    assert_eq!(proven.changes, [EventChange::Suppressed]);
+}

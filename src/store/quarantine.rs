@@ -1,0 +1,164 @@
+//! What waits for a person because nothing proves it, and what the person says.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::EventChange;
+use crate::returnpath::Trust;
+
+/// Which quarantined events; with nothing set, all of them.
+#[derive(Debug, Clone, Default)]
+pub struct QuarantineFilter {
+    /// Only those of this message.
+    pub bounce: Option<i64>,
+    /// Only recipients at this domain (A-labels, lower case).
+    pub domain: Option<String>,
+    /// Only those about this address (comparison form).
+    pub recipient_key: Option<String>,
+    /// Only this class.
+    pub class: Option<String>,
+    /// Only what this host said, in any case.
+    pub remote_mta: Option<String>,
+    /// Only what clients in this network brought.
+    pub peer: Option<IpNet>,
+    /// Only those believed this far.
+    pub trust: Option<Trust>,
+    /// Only those received at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those received before this time.
+    pub before: Option<Timestamp>,
+    /// Only events with a number above this one: the last of the page before.
+    pub after: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl QuarantineFilter {
+    /// Whether a client (`192.0.2.1:25`) and the host of a report pass; the rest is the engine's to ask.
+    #[must_use]
+    pub fn takes(&self, peer: &str, remote_mta: Option<&str>) -> bool {
+        let client = || peer.parse().map(|peer: SocketAddr| peer.ip()).or_else(|_| peer.parse::<IpAddr>());
+        let from_there =
+            |network: &IpNet| client().is_ok_and(|client| network.contains(&client.to_canonical()));
+        let said_there = |host: &String| remote_mta.and_then(host_name) == host_name(host);
+        self.peer.as_ref().is_none_or(from_there) && self.remote_mta.as_ref().is_none_or(said_there)
+    }
+}
+
+/// A host's name as it is counted and compared: without what stands behind it, without a dot at its end, in lower
+/// case.
+#[must_use]
+pub fn host_name(mta: &str) -> Option<String> {
+    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
+    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
+}
+
+/// An event that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// The event's number.
+    pub event: i64,
+    /// The message's number.
+    pub bounce: i64,
+    /// When it was taken.
+    pub received_at: Timestamp,
+    /// The address it is about; empty where it names none.
+    pub recipient: String,
+    /// The same in comparison form.
+    #[serde(skip)]
+    pub recipient_key: String,
+    /// The sending stream.
+    pub stream: i64,
+    /// Its name in the configuration: filled in by whoever shows it.
+    pub stream_name: Option<String>,
+    /// Our conclusion.
+    pub class: String,
+    /// The code that decided.
+    pub effective_status: Option<String>,
+    /// What it would do.
+    pub decision: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// The text that decided.
+    pub evidence: String,
+    /// How far it is believed.
+    pub trust: String,
+    /// Address and port of the client that brought it.
+    pub peer: String,
+    /// The host that said it.
+    pub remote_mta: Option<String>,
+}
+
+/// What a person says about events that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// They do what they would have done when they came in.
+    Approve,
+    /// They never do anything.
+    Discard,
+}
+
+/// Events to settle, all in one transaction.
+#[derive(Debug, Clone)]
+pub struct Settling {
+    /// Their numbers, in the order in which they are applied.
+    pub events: Vec<i64>,
+    /// What becomes of them.
+    pub verdict: Verdict,
+    /// Who says so.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Say what would happen, and change nothing.
+    pub dry_run: bool,
+}
+
+/// What became of an event that was to be settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is settled, and did this.
+    Settled(EventChange),
+    /// It names no valid address: it cannot be approved.
+    NoAddress,
+    /// It did not wait.
+    NotWaiting {
+        /// What it did to the list.
+        change: String,
+        /// When a person settled it, where one did.
+        at: Option<Timestamp>,
+        /// Who.
+        by: Option<String>,
+    },
+    /// There is no such event.
+    Missing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_by_their_network_and_hosts_by_their_name() {
+        let filter = |peer: Option<&str>, host: Option<&str>| QuarantineFilter {
+            peer: peer.map(|text| text.parse().unwrap()),
+            remote_mta: host.map(str::to_owned),
+            ..QuarantineFilter::default()
+        };
+        for (peer, host, client, mta, taken) in [
+            (None, None, "x", None, true),
+            (Some("192.0.2.0/24"), None, "192.0.2.9:25", None, true),
+            (Some("192.0.2.0/24"), None, "[::ffff:192.0.2.9]:25", None, true),
+            (Some("192.0.2.0/24"), None, "192.0.3.9:25", None, false),
+            (Some("2001:db8::/32"), None, "[2001:db8::1]:25", None, true),
+            (Some("0.0.0.0/0"), None, "nowhere", None, false),
+            (None, Some("MX.example.org"), "x", Some("mx.example.org. (192.0.2.1)"), true),
+            (None, Some("mx.example.org"), "x", Some("mx2.example.org"), false),
+            (None, Some("mx.example.org"), "x", None, false),
+        ] {
+            assert_eq!(filter(peer, host).takes(client, mta), taken, "{peer:?} {host:?} {client} {mta:?}");
+        }
+    }
+}

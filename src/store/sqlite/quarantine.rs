@@ -1,0 +1,201 @@
+//! What waits for a person because nothing proves it: listed, approved, discarded.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Executor, Row};
+
+use super::super::{
+    AuditOrigin, EventChange, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError,
+    Verdict, host_name,
+};
+use super::apply::{Subject, apply, corrupt, decide, said};
+use super::audit::Cause;
+use super::read::{failed, maybe_time, time};
+use super::written;
+use crate::address::Mailbox;
+use crate::classify::{Class, Decision};
+use crate::policy::Policy;
+use crate::returnpath::Trust;
+
+/// Rows read at once, of which a filter for clients or hosts may leave few.
+const CHUNK: u32 = 1_000;
+
+/// Events that wait, in the order of their numbers.
+pub(super) async fn quarantined(
+    pool: &SqlitePool,
+    filter: &QuarantineFilter,
+) -> Result<Vec<Quarantined>, StoreError> {
+    let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    let mut after = filter.after;
+    while found.len() < wanted {
+        let rows = chunk(pool, filter, after).await?;
+        for row in &rows {
+            let event = to_quarantined(row)?;
+            after = Some(event.event);
+            if found.len() < wanted && filter.takes(&event.peer, event.remote_mta.as_deref()) {
+                found.push(event);
+            }
+        }
+        if rows.len() < CHUNK as usize {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+async fn chunk(
+    pool: &SqlitePool,
+    filter: &QuarantineFilter,
+    after: Option<i64>,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    sqlx::query(
+        "SELECT events.*, messages.peer FROM events JOIN messages ON messages.id = events.message
+         WHERE change = 'quarantined' AND events.id > ?1
+           AND (?2 IS NULL OR message = ?2)
+           AND (?3 IS NULL OR domain = ?3)
+           AND (?4 IS NULL OR recipient_key = ?4)
+           AND (?5 IS NULL OR class = ?5)
+           AND (?6 IS NULL OR trust = ?6)
+           AND (?7 IS NULL OR events.received_at >= ?7)
+           AND (?8 IS NULL OR events.received_at < ?8)
+         ORDER BY events.id LIMIT ?9",
+    )
+    .bind(after.unwrap_or(0))
+    .bind(filter.bounce)
+    .bind(&filter.domain)
+    .bind(&filter.recipient_key)
+    .bind(&filter.class)
+    .bind(filter.trust.map(Trust::as_str))
+    .bind(filter.since.map(written))
+    .bind(filter.before.map(written))
+    .bind(CHUNK)
+    .fetch_all(pool)
+    .await
+    .map_err(failed)
+}
+
+fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
+    Ok(Quarantined {
+        event: row.try_get("id")?,
+        bounce: row.try_get("message")?,
+        received_at: time(row, "received_at")?,
+        recipient: row.try_get("recipient")?,
+        recipient_key: row.try_get("recipient_key")?,
+        stream: row.try_get("stream")?,
+        stream_name: None,
+        class: row.try_get("class")?,
+        effective_status: row.try_get("effective_status")?,
+        decision: row.try_get("decision")?,
+        rule: row.try_get("rule")?,
+        evidence: row.try_get("evidence")?,
+        trust: row.try_get("trust")?,
+        peer: row.try_get("peer")?,
+        remote_mta: row.try_get("remote_mta")?,
+    })
+}
+
+/// Settles events in their order; a dry run does it all and takes it back.
+pub(super) async fn settle(
+    connection: &mut SqliteConnection,
+    policy: &Policy,
+    settling: Settling,
+) -> Result<Vec<Outcome>, sqlx::Error> {
+    if settling.dry_run {
+        connection.execute("SAVEPOINT dry_run").await?;
+    }
+    let mut outcomes = Vec::with_capacity(settling.events.len());
+    for event in &settling.events {
+        outcomes.push(settle_one(connection, policy, &settling, *event).await?);
+    }
+    if settling.dry_run {
+        connection.execute("ROLLBACK TO dry_run").await?;
+        connection.execute("RELEASE dry_run").await?;
+    }
+    Ok(outcomes)
+}
+
+async fn settle_one(
+    connection: &mut SqliteConnection,
+    policy: &Policy,
+    settling: &Settling,
+    event: i64,
+) -> Result<Outcome, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM events WHERE id = ?1").bind(event).fetch_optional(&mut *connection);
+    let Some(row) = row.await? else { return Ok(Outcome::Missing) };
+    let change: String = row.try_get("change")?;
+    if change != EventChange::Quarantined.as_str() {
+        let at = maybe_time(&row, "settled_at").map_err(|error| decode_error(&error))?;
+        return Ok(Outcome::NotWaiting { change, at, by: row.try_get("settled_by")? });
+    }
+    let change = match settling.verdict {
+        Verdict::Discard => EventChange::Discarded,
+        Verdict::Approve => {
+            let subject = subject(&row)?;
+            if Mailbox::parse(&subject.recipient).is_err() {
+                return Ok(Outcome::NoAddress);
+            }
+            let cause = Cause {
+                origin: AuditOrigin::Quarantine,
+                actor: Some(settling.by.clone()),
+                at: Some(settling.at),
+                why: None,
+            };
+            approve(connection, policy, &subject, event, &row, &cause).await?
+        }
+    };
+    sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
+        .bind(event)
+        .bind(change.as_str())
+        .bind(written(settling.at))
+        .bind(&settling.by)
+        .execute(&mut *connection)
+        .await?;
+    Ok(Outcome::Settled(change))
+}
+
+/// Does what the event would have done when it came in; nothing, where another delivery of the same report has
+/// done it (contract 2).
+async fn approve(
+    connection: &mut SqliteConnection,
+    policy: &Policy,
+    subject: &Subject,
+    event: i64,
+    row: &SqliteRow,
+    cause: &Cause,
+) -> Result<EventChange, sqlx::Error> {
+    let key: Vec<u8> = row.try_get("event_key")?;
+    let key = <[u8; 32]>::try_from(key).map_err(|_| corrupt("event_key", "not 32 octets"))?;
+    let done: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE event_key = ?1)")
+        .bind(&NewEvent::attributed_key(&key, &subject.recipient_key)[..])
+        .fetch_one(&mut *connection)
+        .await?;
+    if done {
+        return Ok(EventChange::None);
+    }
+    let received_at: Timestamp = time(row, "received_at").map_err(|error| decode_error(&error))?;
+    let change = decide(connection, policy, subject, received_at).await?;
+    apply(connection, subject, event, received_at, &change, cause).await?;
+    Ok(said(&change))
+}
+
+/// What of a stored event matters to the list.
+fn subject(row: &SqliteRow) -> Result<Subject, sqlx::Error> {
+    let class: String = row.try_get("class")?;
+    let decision: String = row.try_get("decision")?;
+    Ok(Subject {
+        recipient: row.try_get("recipient")?,
+        recipient_key: row.try_get("recipient_key")?,
+        stream: row.try_get("stream")?,
+        remote_mta: row.try_get::<Option<String>, _>("remote_mta")?.as_deref().and_then(host_name),
+        class: Class::from_name(&class).ok_or_else(|| corrupt("class", &class))?,
+        decision: Decision::from_name(&decision).ok_or_else(|| corrupt("decision", &decision))?,
+        effective_status: row.try_get("effective_status")?,
+        rule: row.try_get("rule")?,
+        evidence: row.try_get("evidence")?,
+    })
+}
+
+fn decode_error(error: &StoreError) -> sqlx::Error {
+    corrupt("events", &error.to_string())
+}

@@ -1,0 +1,78 @@
+//! A database of an earlier program is brought up to date with everything that it holds.
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection, SqlSafeStr};
+
+use super::*;
+use crate::policy::Reason;
+use crate::store::sqlite::open::MIGRATIONS;
+
+const ROWS: &str = "
+    INSERT INTO messages (id, digest, received_at, peer, helo, reverse_path, recipients, original_recipients, kind,
+                          original_to, defects, size, raw)
+    VALUES (5, x'01', '2024-10-04T00:01:00Z', '192.0.2.1:25', 'mx', '', '[\"b@example.com\"]', '[null]', 'dsn', '[]',
+            '[]', 9, x'00');
+    INSERT INTO events (id, event_key, message, received_at, stream, trust, recipient, recipient_key, remote_mta,
+                        bounce_type, category, class, decision, rule, evidence_field, evidence, change)
+    VALUES (3, x'01', 5, '2024-10-04T00:01:00Z', 7, 'proven', 'Dead@Example.org', 'dead@example.org',
+            'MX.Example.org. (192.0.2.9)', 'hard', 'addressing', 'recipient_unknown', 'suppress', 'iana.5.1.1',
+            'diagnostic_code', '550 5.1.1', 'suppressed'),
+           (4, x'02', 5, '2024-10-04T00:01:00Z', 0, 'unsigned', '', '', NULL, 'none', 'other', 'complaint',
+            'complaint', 'arf', 'text', '', 'quarantined'),
+           (5, x'03', 5, '2024-10-04T00:01:00Z', 0, 'unsigned', '\"a@b\"@example.org', '\"a@b\"@example.org', NULL,
+            'soft', 'mailbox', 'mailbox_full', 'count', 'iana.5.2.2', 'text', '', 'counted');
+    INSERT INTO suppressions (address_key, address, reason, class, rule, first_seen, last_seen, count, expires_at,
+                              origin, event)
+    VALUES ('dead@example.org', 'Dead@Example.org', 'hard', 'recipient_unknown', 'iana.5.1.1', '2024-10-01T00:01:00Z',
+            '2024-10-05T00:01:00Z', 3, '2025-04-02T00:01:00Z', 'bounce', 3),
+           ('vip@example.com', 'vip@example.com', 'manual', NULL, NULL, '2024-10-02T00:00:00Z', '2024-10-02T00:00:00Z',
+            1, NULL, 'cli', NULL),
+           ('over@example.com', 'over@example.com', 'soft', 'expired', 'text', '2024-01-01T00:00:00Z',
+            '2024-01-01T00:00:00Z', 1, '2024-02-01T00:00:00Z', 'bounce', 99);
+    INSERT INTO counters (scope, name, kind, day, count) VALUES ('address', '\"a@b\"@example.org', 'mailbox_full', 20000, 1);
+";
+
+#[tokio::test]
+async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let mut connection = raw_connection(&path).await;
+    let (version, name, sql) = MIGRATIONS[0];
+    let first = Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false);
+    Migrator::with_migrations(vec![first]).run(&mut connection).await.unwrap();
+    connection.execute(ROWS).await.unwrap();
+    connection.close().await.unwrap();
+
+    assert!(matches!(open(&path, Access::Read).await, Err(StoreError::Older { found: 1, .. })));
+    let store = open(&path, Access::Serve).await.unwrap();
+    let entry = store.suppression("dead@example.org", Some(8), contract::at(4)).await.unwrap().unwrap();
+    assert_eq!((entry.reason, entry.count, entry.stream, entry.bounce), (Reason::Hard, 3, 0, Some(5)));
+    assert_eq!(entry.remote_mta.as_deref(), Some("mx.example.org"));
+    assert_eq!(entry.changed_at, contract::at(0), "when the event behind it came");
+    let all = SuppressionFilter { limit: 9, ..SuppressionFilter::default() };
+    let addresses = async |filter: SuppressionFilter| {
+        let entries = store.suppressions(&filter).await.unwrap();
+        entries.into_iter().map(|entry| entry.address).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses(all.clone()).await, ["Dead@Example.org", "over@example.com", "vip@example.com"]);
+    let domain = Some("example.com".to_owned());
+    assert_eq!(
+        addresses(SuppressionFilter { domain, ..all.clone() }).await,
+        ["over@example.com", "vip@example.com"]
+    );
+    let bounce = store.bounce(5).await.unwrap().unwrap();
+    assert_eq!((bounce.recipients.len(), bounce.recipients[0].stream), (3, 7));
+    assert_eq!(store.expire(contract::at(4), 10).await.unwrap(), 1, "what ran out before is noted");
+    let story = store.story("over@example.com").await.unwrap();
+    assert_eq!(story.changes[0].at, "2024-02-01T00:00:00Z".parse().unwrap());
+    store.close().await;
+
+    let mut connection = raw_connection(&path).await;
+    let domains: Vec<String> =
+        sqlx::query_scalar("SELECT domain FROM events ORDER BY id").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(domains, ["example.org", "", "example.org"], "the last @ begins the domain");
+    let counted: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM counters").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(counted, 1);
+    connection.close().await.unwrap();
+}
