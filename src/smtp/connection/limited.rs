@@ -141,3 +141,60 @@ async fn messages_beyond_the_rate_are_refused_at_mail_until_the_next_minute() {
     assert_eq!(said.matches("450 4.7.0").count(), 1);
     assert!(said.ends_with("250 2.1.0 Sender OK\r\n221 2.0.0 Bye\r\n"), "{said}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn chunks_take_their_memory_and_their_pace_from_the_same_account_as_data() {
+    let small = limited(|limits| limits.body_memory = 4 * 20_000);
+    let small = Settings { max_message_size: 20_000, ..small };
+    let counted = Counted::default();
+    let admitted = stranger(&counted, &small.limits);
+    let mut taken = admitted.body(&small.limits, small.max_message_size);
+    assert!(taken.grow_to(15_000));
+    let (said, _) = with_client(small.clone(), &counted, async |mut writer| {
+        writer.write_all(b"EHLO a\r\n").await.unwrap();
+        let begin = b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n";
+        for last in ["", " LAST"] {
+            writer.write_all(begin).await.unwrap();
+            writer.write_all(format!("BDAT 19000{last}\r\n").as_bytes()).await.unwrap();
+            writer.write_all(&[b'x'; 19_000]).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await; // until all of that is answered
+        drop(taken);
+        writer.write_all(begin).await.unwrap();
+        for chunk in ["BDAT 9000\r\n", "BDAT 9000 LAST\r\n"] {
+            writer.write_all(chunk.as_bytes()).await.unwrap();
+            writer.write_all(&[b'x'; 9_000]).await.unwrap();
+        }
+        writer.write_all(b"QUIT\r\n").await.unwrap();
+    })
+    .await;
+    assert_eq!(said.matches("\r\n452 4.3.1 ").count(), 2, "after its octets, which are no commands: {said}");
+    assert_eq!(said.matches("\r\n250 2.6.0 ").count(), 1, "{said}");
+    assert!(said.ends_with("221 2.0.0 Bye\r\n") && !said.contains("\r\n500 "), "{said}");
+    assert_eq!(counted.body_memory(), 0);
+
+    // One octet a chunk, a chunk a second: the pace is that of the message.
+    let started = Instant::now();
+    let (said, ended) = with_client(limited(|_| ()), &counted, async |mut writer| {
+        writer.write_all(b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n").await.unwrap();
+        while started.elapsed() < Duration::from_secs(1_000) && writer.write_all(b"BDAT 1\r\nx").await.is_ok()
+        {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    assert_eq!(ended, Ended::TooSlow, "{said}");
+    let lasted = started.elapsed().as_secs();
+    assert!((30..40).contains(&lasted), "{lasted} s");
+    assert_eq!(counted.body_memory(), 0, "and its memory is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_on_this_machine_is_counted_for_nothing_but_the_memory() {
+    let (counted, none) = (Counted::default(), limited(|limits| limits.connections_per_address = 1));
+    let local: Vec<Client> = (0..3).map(|_| counted.admit(None, &none.limits).unwrap()).collect();
+    assert!(local.iter().all(|client| client.is_exempt() && client.may_send(&none.limits)));
+    let mut body = local[0].body(&none.limits, none.max_message_size);
+    assert!(body.grow_to(1_000));
+    assert_eq!(counted.body_memory(), 1_000);
+}
