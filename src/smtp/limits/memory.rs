@@ -26,7 +26,7 @@ impl BodyMemory {
 
 /// What one body holds of the memory; given back when dropped. The default asks nobody.
 #[derive(Debug, Default)]
-pub struct Reservation(Option<Account>);
+pub struct Reservation(Option<Box<Account>>);
 
 #[derive(Debug)]
 struct Account {
@@ -39,8 +39,8 @@ struct Account {
 
 impl Reservation {
     /// Nothing yet, of `limit` octets in `all` and of the client's share.
-    pub(super) const fn new(all: Arc<BodyMemory>, limit: u64, share: Option<(Arc<BodyMemory>, u64)>) -> Self {
-        Self(Some(Account { all, limit, share, held: 0 }))
+    pub(super) fn new(all: Arc<BodyMemory>, limit: u64, share: Option<(Arc<BodyMemory>, u64)>) -> Self {
+        Self(Some(Box::new(Account { all, limit, share, held: 0 })))
     }
 
     /// Makes it hold `octets` in all; false, and nothing changes, when there is not so much.
