@@ -1,5 +1,6 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
+mod reload;
 mod sockets;
 mod systemd;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 pub use sockets::Passed;
 use sockets::{Bound, Sockets};
@@ -22,6 +24,7 @@ use crate::smtp::listener::Server;
 use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Store, StoreError};
+use reload::Running;
 
 /// How often old raw messages are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
@@ -80,7 +83,8 @@ pub enum AppError {
     Impatient,
 }
 
-/// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes.
+/// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes. On
+/// SIGHUP it reads its configuration again.
 ///
 /// `passed` are the sockets that systemd gave to the process. It is told when dsnd is ready, and when it stops.
 ///
@@ -89,15 +93,18 @@ pub enum AppError {
 pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Signals::failed)?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
     let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
     let store = Arc::new(open_store(&config).await?);
     describe(&config);
 
-    let sink = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
-    let server = Arc::new(Server::new(sink, config.smtp.clone(), shutdown.clone()).with_tls(tls.clone()));
+    let server =
+        Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()).with_tls(tls.clone());
+    let server = Arc::new(server);
     let mut services = JoinSet::new();
     for (socket, settings) in listening {
         let server = Arc::clone(&server);
@@ -108,16 +115,28 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
             }
         });
     }
-    drop(server);
-    if let Some(tls) = tls {
-        tokio::spawn(tls.watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
+    if let Some(tls) = &tls {
+        tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
+    let config = Arc::new(ArcSwap::from_pointee(config));
     let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
-    systemd::ready();
-    let pruning = tokio::spawn(prune(Arc::clone(&store), config.store.raw_days, shutdown.clone()));
+    let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
+    systemd::ready();
 
-    let name = signals.next().await;
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server, tls };
+    let name = loop {
+        tokio::select! {
+            name = signals.next() => break name,
+            _ = hangup.recv() => {
+                info!("reading the configuration again");
+                systemd::reloading();
+                running.reload().await;
+                systemd::ready();
+            }
+        }
+    };
+    drop(running);
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
     systemd::stopping();
     // Before the sockets close: the next dsnd may make files of the same names while this one still finishes.
@@ -162,6 +181,7 @@ pub fn ingest_settings(config: &Config) -> IngestSettings {
         unsigned_trust: config.unsigned_trust.clone(),
         max_recipients: config.store.max_recipients,
         mask_addresses: config.log.mask_addresses,
+        max_waiting: config.max_waiting,
     }
 }
 
@@ -180,6 +200,11 @@ fn describe(config: &Config) {
         std::path::absolute(&config.store.path).unwrap_or_else(|_| config.store.path.clone());
     let keys = config.return_paths.keys().all().iter().map(|key| key.id().to_string()).collect::<Vec<_>>();
     info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), keys = keys.join(","), "dsnd");
+    warn_of_trust(config);
+}
+
+/// Says what whoever reaches the port can do, where that is more than bringing proven reports.
+fn warn_of_trust(config: &Config) {
     let public = !config.listeners.iter().all(Listener::is_private);
     let trust = &config.unsigned_trust;
     if public && trust.covers_everybody() {
@@ -198,8 +223,9 @@ fn describe(config: &Config) {
 }
 
 /// Drops raw messages whose time is over.
-async fn prune(store: Arc<SqliteStore>, keep_days: u32, shutdown: CancellationToken) {
+async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: CancellationToken) {
     loop {
+        let keep_days = config.load().store.raw_days;
         let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
         if let Ok(before) = Timestamp::now().checked_sub(kept) {
             let mut total = 0;
@@ -278,11 +304,14 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, AppError> {
-        let failed = |cause| AppError::System { what: "cannot receive signals", cause };
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(Self::failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Self::failed)?,
         })
+    }
+
+    fn failed(cause: std::io::Error) -> AppError {
+        AppError::System { what: "cannot receive signals", cause }
     }
 
     async fn next(&mut self) -> &'static str {

@@ -127,6 +127,7 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
         unsigned_trust: UnsignedTrust::default(),
         max_recipients: 100,
         mask_addresses: false,
+        max_waiting: 500,
     };
     let classifier = Arc::new(Classifier::embedded().unwrap());
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, settings));

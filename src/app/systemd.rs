@@ -15,6 +15,16 @@ pub(super) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("taking bounces")]);
 }
 
+/// The configuration is read again; [`ready`] when that is done, whatever came of it.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => {
+            tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the configuration again")]);
+        }
+        Err(error) => warn!(%error, "systemd cannot be told"),
+    }
+}
+
 /// Messages on their way finish, then it ends.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("messages on their way finish")]);

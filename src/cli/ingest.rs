@@ -25,12 +25,11 @@ pub(super) const USAGE: u8 = 64;
 const DATA: u8 = 65;
 /// `EX_NOUSER`: there is no such mailbox.
 const NO_USER: u8 = 67;
-/// `EX_TEMPFAIL`: it cannot be taken now.
+/// `EX_TEMPFAIL`: it cannot be taken now. A wrong configuration as well, and not `EX_CONFIG`: MTAs take that for final,
+/// and a bounce would be lost for a slip of the pen.
 const TRY_LATER: u8 = 75;
 /// `EX_NOPERM`: the return path is not taken.
 const NO_PERMISSION: u8 = 77;
-/// `EX_CONFIG`: the configuration is wrong.
-const CONFIG: u8 = 78;
 
 /// Most that is read and dropped of a message that is not taken: an MTA that cannot write the whole of it may take
 /// that for the failure, and not our exit status.
@@ -74,8 +73,8 @@ pub(super) fn run(config: Option<&Path>, arguments: &IngestArguments) -> ExitCod
 }
 
 fn take(config: Option<&Path>, arguments: &IngestArguments, message: &mut impl Read) -> Result<(), Refusal> {
-    let config = Config::load(config).map_err(|error| Refusal::of(CONFIG, error))?;
-    let classifier = Classifier::with_rules(&config.rules).map_err(|error| Refusal::of(CONFIG, error))?;
+    let config = Config::load(config).map_err(|error| Refusal::of(TRY_LATER, error))?;
+    let classifier = Classifier::with_rules(&config.rules).map_err(|error| Refusal::of(TRY_LATER, error))?;
     let reverse_path = sender(arguments)?;
     // The return path is judged before anything is read or opened, as RCPT does it.
     let recipients = recipients(arguments, &config)?;

@@ -1,6 +1,7 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod breaker;
+mod limits;
 mod listeners;
 mod reader;
 mod return_path;
@@ -34,8 +35,10 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where to listen, one place at least.
     pub listeners: Vec<Listener>,
-    /// The SMTP service.
+    /// The SMTP service, with the limits of its clients.
     pub smtp: Settings,
+    /// Messages that may wait to be committed before new connections are turned away.
+    pub max_waiting: usize,
     /// STARTTLS, where there is a certificate.
     pub tls: Option<TlsSettings>,
     /// Domains whose bounces come here.
@@ -157,7 +160,9 @@ impl Config {
         let mut reader = Reader::new(name, text, environment);
         let tls = tls::tls(&mut reader);
         let listeners = listeners(&mut reader, tls.is_some());
-        let smtp = smtp(&mut reader);
+        let mut smtp = smtp(&mut reader);
+        let (limits, max_waiting) = limits::limits(&mut reader, name, smtp.max_message_size);
+        smtp.limits = limits;
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
@@ -174,6 +179,7 @@ impl Config {
             file: None,
             listeners,
             smtp,
+            max_waiting,
             tls,
             domains,
             return_paths,
@@ -234,6 +240,7 @@ fn smtp(reader: &mut Reader) -> Settings {
         )),
         write_timeout: secs(reader.integer("smtp.write_timeout", seconds(default.write_timeout), 1..=3_600)),
         shutdown_grace: secs(reader.integer("smtp.shutdown_grace", seconds(default.shutdown_grace), 0..=600)),
+        limits: default.limits,
     }
 }
 

@@ -19,6 +19,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     let (shown, built_in) = (parse(text).unwrap(), parse("").unwrap());
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "[[listener]]\n", std::iter::empty());
+    let _ = limits::limits(&mut reader, "", 0);
     let _ =
         (listeners(&mut reader, false), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
     let _ = (

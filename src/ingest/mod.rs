@@ -4,6 +4,7 @@ mod assess;
 mod attribute;
 mod digest;
 mod nameless;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,7 @@ pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
 pub use nameless::add_nameless;
+use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox};
 use crate::classify::Classifier;
@@ -44,6 +46,8 @@ pub struct IngestSettings {
     pub max_recipients: usize,
     /// Local parts are masked in the log.
     pub mask_addresses: bool,
+    /// Messages that may wait to be committed before new connections are turned away.
+    pub max_waiting: usize,
 }
 
 /// Takes messages from the listener and brings them into the store.
@@ -53,14 +57,28 @@ pub struct Ingest<S> {
     classifier: Arc<Classifier>,
     settings: Arc<IngestSettings>,
     /// Reading is work for the processor: as many at once as there are cores.
-    readers: Semaphore,
+    readers: Arc<Semaphore>,
+    waiting: Arc<Waiting>,
 }
 
 impl<S: Store> Ingest<S> {
     /// Puts the parts together.
     pub fn new(store: Arc<S>, classifier: Arc<Classifier>, settings: IngestSettings) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { store, classifier, settings: Arc::new(settings), readers: Semaphore::new(cores) }
+        let readers = Arc::new(Semaphore::new(cores));
+        Self { store, classifier, settings: Arc::new(settings), readers, waiting: Arc::default() }
+    }
+
+    /// The same with other rules and settings, for what comes from now on; what is on its way goes on as it began.
+    #[must_use]
+    pub fn with(&self, classifier: Arc<Classifier>, settings: IngestSettings) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            classifier,
+            settings: Arc::new(settings),
+            readers: Arc::clone(&self.readers),
+            waiting: Arc::clone(&self.waiting),
+        }
     }
 
     /// Reads, classifies and records one message.
@@ -82,6 +100,7 @@ impl<S: Store> Ingest<S> {
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
         let started = Instant::now();
+        let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
         let prepared = {
             let _turn = self
                 .readers
@@ -110,6 +129,10 @@ impl<S: Store> Ingest<S> {
 impl<S: Store> Sink for Ingest<S> {
     fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict {
         verdict(&self.settings.return_paths, recipient)
+    }
+
+    fn ready(&self) -> bool {
+        self.waiting.ready()
     }
 
     async fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> Delivery {

@@ -46,6 +46,7 @@ impl World {
                 unsigned_trust: UnsignedTrust { generally, ..UnsignedTrust::default() },
                 max_recipients: 100,
                 mask_addresses: false,
+                max_waiting: 500,
             };
             Ingest::new(Arc::clone(&store), Arc::clone(&classifier), settings)
         };

@@ -2,14 +2,13 @@
 //!
 //! Nothing in a chunk ends it but its count, so no dot and no line end has a meaning here.
 
-use super::data::{Message, append};
+use super::data::{Body, Dropped, Message};
+use super::limits::memory::Reservation;
 
 /// Collects the chunks of one message, within `2 * max_size` octets of memory.
 #[derive(Debug)]
 pub struct ChunkedMessage {
-    octets: Vec<u8>,
-    max_size: usize,
-    too_big: bool,
+    body: Body,
     /// The last octet was a CR; its LF may stand in the next chunk.
     after_cr: bool,
     bare_newlines: bool,
@@ -18,25 +17,26 @@ pub struct ChunkedMessage {
 impl ChunkedMessage {
     /// An empty message of at most `max_size` octets.
     #[must_use]
-    pub const fn new(max_size: usize) -> Self {
-        Self { octets: Vec::new(), max_size, too_big: false, after_cr: false, bare_newlines: false }
+    pub fn new(max_size: usize) -> Self {
+        Self::within(max_size, Reservation::default())
+    }
+
+    /// The same, with memory asked for before the message grows. What `reservation` cannot hold is read and
+    /// dropped: [`Message::NoRoom`].
+    #[must_use]
+    pub const fn within(max_size: usize, reservation: Reservation) -> Self {
+        Self { body: Body::new(max_size, reservation), after_cr: false, bare_newlines: false }
     }
 
     /// A chunk of `size` octets comes next: what cannot fit is not collected at all.
     pub fn announce(&mut self, size: u64) {
-        let room = self.max_size.saturating_sub(self.octets.len());
-        if usize::try_from(size).map_or(true, |size| size > room) {
-            self.give_up();
-        }
+        self.body.announce(size);
     }
 
     /// Takes octets of a chunk, as many at a time as there are.
     pub fn push(&mut self, octets: &[u8]) {
-        if self.too_big {
-            return;
-        }
-        if !append(&mut self.octets, octets, self.max_size) {
-            self.give_up();
+        self.body.push(octets);
+        if self.body.dropped().is_some() {
             return;
         }
         for &octet in octets {
@@ -46,24 +46,21 @@ impl ChunkedMessage {
         }
     }
 
-    /// Whether it has outgrown its limit; then nothing of it is kept.
-    #[must_use]
-    pub const fn is_too_big(&self) -> bool {
-        self.too_big
+    /// Why nothing of it is kept, where that is so.
+    pub(super) const fn dropped(&self) -> Option<Dropped> {
+        self.body.dropped()
     }
 
     /// The message, after its last chunk.
     #[must_use]
     pub fn finish(self) -> Message {
-        if self.too_big {
-            return Message::TooBig;
-        }
-        Message::Complete { octets: self.octets, bare_newlines: self.bare_newlines || self.after_cr }
+        self.finish_with().0
     }
 
-    fn give_up(&mut self) {
-        self.too_big = true;
-        self.octets = Vec::new();
+    /// The message, and what it holds of the memory: to be kept as long as the message is.
+    #[must_use]
+    pub fn finish_with(self) -> (Message, Reservation) {
+        self.body.finish(self.bare_newlines || self.after_cr)
     }
 }
 
@@ -99,8 +96,9 @@ mod tests {
         let mut message = ChunkedMessage::new(5);
         message.push(b"123");
         message.announce(u64::MAX);
-        assert!(message.is_too_big());
-        assert_eq!(message.octets.capacity(), 0);
+        assert_eq!(message.dropped(), Some(Dropped::TooBig));
+        message.push(b"45");
+        assert_eq!(message.finish(), Message::TooBig, "and stays so");
     }
 
     proptest! {

@@ -1,21 +1,26 @@
 //! Accepts connections and runs a session on each, up to a limit, until told to stop.
 
+mod door;
+
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
+use door::{Door, Place, say_and_close};
+
 use super::accept::Accept;
-use super::connection::{Connection, turn_away};
+use super::connection::Connection;
 use super::proxy::{self, ProxyError, Source};
+use super::reply::Reply;
 use super::session::replies;
 use super::settings::{ListenerSettings, Settings};
 use super::tls::TlsAcceptor;
@@ -47,36 +52,48 @@ pub async fn serve<K: Sink>(
     Server::new(sink, settings, shutdown).serve(listener, ListenerSettings::default()).await
 }
 
-/// What all listeners of one service share: the sink, the settings and the connection limit.
+/// What all listeners of one service share: the sink, the settings and what is counted.
 #[derive(Debug)]
 pub struct Server<K> {
+    service: ArcSwap<Service<K>>,
+    door: Arc<Door>,
+    shutdown: CancellationToken,
+    /// Connections that are served.
+    places: Arc<AtomicUsize>,
+}
+
+/// What a session begins with, and keeps to its end.
+#[derive(Debug)]
+struct Service<K> {
     sink: Arc<K>,
     settings: Arc<Settings>,
     tls: Option<Arc<TlsAcceptor>>,
-    shutdown: CancellationToken,
-    places: Arc<Semaphore>,
-    turned_away: Arc<Semaphore>,
 }
 
 impl<K: Sink> Server<K> {
     /// A service that ends when `shutdown` is cancelled.
     pub fn new(sink: Arc<K>, settings: Settings, shutdown: CancellationToken) -> Self {
-        let places = settings.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
-            sink,
-            settings: Arc::new(settings),
-            tls: None,
+            service: ArcSwap::from_pointee(Service { sink, settings: Arc::new(settings), tls: None }),
+            door: Arc::default(),
             shutdown,
-            places: Arc::new(Semaphore::new(places)),
-            turned_away: Arc::new(Semaphore::new(MAX_TURNED_AWAY)),
+            places: Arc::default(),
         }
     }
 
     /// The same with STARTTLS.
     #[must_use]
-    pub fn with_tls(mut self, tls: Option<Arc<TlsAcceptor>>) -> Self {
-        self.tls = tls;
-        self
+    pub fn with_tls(self, tls: Option<Arc<TlsAcceptor>>) -> Self {
+        let Service { sink, settings, .. } = &**self.service.load();
+        let service = Service { sink: Arc::clone(sink), settings: Arc::clone(settings), tls };
+        Self { service: ArcSwap::from_pointee(service), ..self }
+    }
+
+    /// Serves the connections that come from now on with another sink and other settings, and with the TLS that it
+    /// has. Those that are there keep theirs, and count.
+    pub fn replace(&self, sink: Arc<K>, settings: Settings) {
+        let tls = self.service.load().tls.clone();
+        self.service.store(Arc::new(Service { sink, settings: Arc::new(settings), tls }));
     }
 
     /// Accepts and serves connections until the shutdown. Then idle sessions are told `421`, messages that are being
@@ -133,71 +150,60 @@ impl<K: Sink> Server<K> {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let service = self.service.load_full();
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
-        let span = if listener.proxy_from.is_empty() {
-            info_span!("connection", connection, peer = %address, tls = Empty)
-        } else {
+        let proxied = !listener.proxy_from.is_empty();
+        let span = if proxied {
             // The client is known when the PROXY header has been read.
             info_span!("connection", connection, peer = Empty, proxy = %address, tls = Empty)
+        } else {
+            info_span!("connection", connection, peer = %address, tls = Empty)
         };
-        if !listener.proxy_from.is_empty() && !listener.proxy_from.iter().any(|proxy| proxy.is(&address)) {
-            warn!(parent: &span, "connection closed: it comes from no proxy that this listener takes (proxy_from)");
-        } else if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let session = self.session(stream, Peer { connection, address }, Arc::clone(listener));
-            sessions.spawn(
-                async move {
-                    session.await;
-                    drop(place);
-                }
-                .instrument(span),
-            );
-        } else if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
-            warn!(parent: &span, limit = self.settings.max_connections, "too many SMTP connections");
-            let limit = self.settings.write_timeout;
-            sessions.spawn(
-                async move {
-                    let _place = place;
-                    let _ = turn_away(stream, &replies::too_many_connections(), limit).await;
-                }
-                .instrument(span),
-            );
+        if proxied && !listener.proxy_from.iter().any(|proxy| proxy.is(&address)) {
+            if let Some(times) = self.door.strangers.happened() {
+                let what = "connection closed: it comes from no proxy that this listener takes (proxy_from)";
+                warn!(parent: &span, times, "{what}");
+            }
+            return;
         }
+        let limit = service.settings.max_connections;
+        let Some(place) = Place::take(&self.places, limit) else {
+            if let Some(times) = self.door.full.happened() {
+                warn!(parent: &span, limit, times, "too many SMTP connections");
+            }
+            return self.turn_away(sessions, &service, stream, replies::too_many_connections(), span);
+        };
+        if !service.sink.ready() {
+            if let Some(times) = self.door.busy.happened() {
+                warn!(parent: &span, times, "SMTP connections are asked to come back later");
+            }
+            return self.turn_away(sessions, &service, stream, replies::busy(), span);
+        }
+        let arrival = Arrival {
+            stream,
+            peer: Peer { connection, address },
+            listener: Arc::clone(listener),
+            service,
+            door: Arc::clone(&self.door),
+            shutdown: self.shutdown.clone(),
+            place,
+        };
+        sessions.spawn(arrival.session().instrument(span));
     }
 
-    /// One connection, from its PROXY header where there has to be one, to its end.
-    fn session<S>(
+    fn turn_away<S>(
         &self,
-        mut stream: S,
-        mut peer: Peer,
-        listener: Arc<ListenerSettings>,
-    ) -> impl Future<Output = ()> + Send + 'static
-    where
+        sessions: &mut JoinSet<()>,
+        service: &Service<K>,
+        stream: S,
+        reply: Reply,
+        span: Span,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sink, settings) = (Arc::clone(&self.sink), Arc::clone(&self.settings));
-        let (tls, shutdown) = (self.tls.clone(), self.shutdown.clone());
-        async move {
-            if !listener.proxy_from.is_empty() {
-                let limit = settings.idle_timeout.min(PROXY_HEADER);
-                let source = tokio::select! {
-                    source = proxy::read(&mut stream, limit) => source,
-                    () = shutdown.cancelled() => return,
-                };
-                match source {
-                    Ok(Source::Client(client)) => peer.address = client.into(),
-                    Ok(Source::Itself) => {}
-                    // A check of the proxy's that the port is open.
-                    Err(ProxyError::NotBegun) => return debug!("closed before its PROXY header"),
-                    Err(error) => return warn!(%error, "connection closed"),
-                }
-                Span::current().record("peer", display(&peer.address));
-            }
-            debug!("connected");
-            let connection = Connection::new(stream, peer, sink, settings, shutdown).on(&listener, tls);
-            match connection.run().await {
-                Ok(ended) => debug!(?ended, "connection ended"),
-                Err(error) => debug!(%error, "connection failed"),
-            }
+        if let Some(place) = Place::take(&self.door.turned_away, MAX_TURNED_AWAY) {
+            let limit = service.settings.write_timeout;
+            sessions.spawn(say_and_close(stream, reply, limit, place).instrument(span));
         }
     }
 
@@ -207,10 +213,89 @@ impl<K: Sink> Server<K> {
                 log_panic(ended);
             }
         };
-        if timeout(self.settings.shutdown_grace, all_ended).await.is_err() {
+        let grace = self.service.load().settings.shutdown_grace;
+        if timeout(grace, all_ended).await.is_err() {
             warn!(sessions = sessions.len(), "SMTP sessions cut off: they did not end in time");
             sessions.abort_all();
         }
+    }
+}
+
+/// A connection that has a place, and all that its session needs.
+struct Arrival<S, K> {
+    stream: S,
+    peer: Peer,
+    listener: Arc<ListenerSettings>,
+    service: Arc<Service<K>>,
+    door: Arc<Door>,
+    shutdown: CancellationToken,
+    place: Place,
+}
+
+impl<S, K> Arrival<S, K>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    K: Sink,
+{
+    /// The connection, from its PROXY header where there has to be one, to its end.
+    async fn session(mut self) {
+        if !self.listener.proxy_from.is_empty() && !self.read_header().await {
+            return;
+        }
+        let Self { stream, peer, listener, service, door, shutdown, place } = self;
+        let settings = &service.settings;
+        // Here and not where it was accepted: from here on the peer is who the client is.
+        let client = match door.counted.admit(peer.address.ip(), &settings.limits) {
+            Ok(client) => client,
+            Err(refusal) => {
+                // One client's attempts never take the places of the others.
+                drop(place);
+                if let Some(times) = door.refused.happened() {
+                    info!(?refusal, times, "too many SMTP connections from one address");
+                }
+                if let Some(place) = Place::take(&door.turned_away, MAX_TURNED_AWAY) {
+                    say_and_close(stream, replies::refused(refusal), settings.write_timeout, place).await;
+                }
+                return;
+            }
+        };
+        debug!("connected");
+        let connection =
+            Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown)
+                .of(client)
+                .on(&listener, service.tls.clone());
+        drop((service, door, listener));
+        match connection.run().await {
+            Ok(ended) => debug!(?ended, "connection ended"),
+            Err(error) => debug!(%error, "connection failed"),
+        }
+        drop(place);
+    }
+
+    /// Reads the PROXY header, after which the peer is the client; false where the connection ends with that.
+    async fn read_header(&mut self) -> bool {
+        let limit = self.service.settings.idle_timeout.min(PROXY_HEADER);
+        let source = tokio::select! {
+            source = proxy::read(&mut self.stream, limit) => source,
+            () = self.shutdown.cancelled() => return false,
+        };
+        match source {
+            Ok(Source::Client(client)) => self.peer.address = client.into(),
+            Ok(Source::Itself) => {}
+            Err(ProxyError::NotBegun) => {
+                // A check of the proxy's that the port is open.
+                debug!("closed before its PROXY header");
+                return false;
+            }
+            Err(error) => {
+                if let Some(times) = self.door.headers.notice(&error).happened() {
+                    warn!(%error, times, "connection closed");
+                }
+                return false;
+            }
+        }
+        Span::current().record("peer", display(&self.peer.address));
+        true
     }
 }
 

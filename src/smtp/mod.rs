@@ -1,15 +1,16 @@
 //! The receiving side of SMTP (RFC 5321) and LMTP (RFC 2033), without knowledge of what the messages mean.
 //!
 //! The state machine ([`session`]) and its parts ([`mod@line`], [`command`], [`reply`], [`data`], [`chunks`]) are pure;
-//! [`connection`] moves bytes between a stream and a session, [`tls`] encrypts them, [`listener`] accepts streams, and
-//! [`proxy`] reads who stands behind a proxy. What arrives goes to a [`Sink`], which decides about recipients and takes
-//! messages; this module knows nothing of reports.
+//! [`limits`] counts what clients take; [`connection`] moves bytes between a stream and a session, [`tls`] encrypts
+//! them, [`listener`] accepts streams, and [`proxy`] reads who stands behind a proxy. What arrives goes to a [`Sink`],
+//! which decides about recipients and takes messages; this module knows nothing of reports.
 
 pub mod accept;
 pub mod chunks;
 pub mod command;
 pub mod connection;
 pub mod data;
+pub mod limits;
 pub mod line;
 pub mod listener;
 mod peer;
@@ -132,6 +133,12 @@ pub enum Delivery {
 pub trait Sink: Send + Sync + 'static {
     /// Decides about one recipient, before any message data is read. Must not block.
     fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict;
+
+    /// Whether more can be taken. While it says no, new connections are asked to come back later (`421 4.3.2`);
+    /// sessions that are there already go on, and wait for the replies to their messages. Must not block.
+    fn ready(&self) -> bool {
+        true
+    }
 
     /// Takes one message; `message` is dot-decoded, with line ends as they came.
     ///

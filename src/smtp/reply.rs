@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::status::{EnhancedStatusCode, ReplyCode};
+use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 
 /// Longest reply line in octets, with code and CRLF (RFC 5321 §4.5.3.1.5).
 const MAX_REPLY_LINE: usize = 512;
@@ -57,6 +57,12 @@ impl Reply {
     #[must_use]
     pub const fn status(&self) -> Option<EnhancedStatusCode> {
         self.status
+    }
+
+    /// Whether it says that the client did something wrong for good (RFC 5321 §4.2.1: 5yz).
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.code.class() == Some(StatusClass::Permanent)
     }
 
     /// Appends the reply to `out` as it goes over the wire. A text can neither end its line nor outgrow it.

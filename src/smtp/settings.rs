@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Proxy;
+pub use super::limits::Limits;
 
 /// Longest command line in octets, its CRLF included. RFC 5321 §4.5.3.1.4 asks for 512 and lets every
 /// extension add to it; 2,048 holds a `MAIL` or `RCPT` with everything of RFC 3461 §5.4 and RFC 6531 on it.
@@ -54,6 +55,8 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// How long messages that are being received or stored may go on after a shutdown was asked for.
     pub shutdown_grace: Duration,
+    /// What one client may take, and all of them together.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -70,6 +73,7 @@ impl Default for Settings {
             message_timeout: Duration::from_secs(3_600),
             write_timeout: Duration::from_secs(60),
             shutdown_grace: Duration::from_secs(30),
+            limits: Limits::default(),
         }
     }
 }

@@ -21,8 +21,8 @@ pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
-    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Recorded, Settings,
-    Suppression, SuppressionFilter,
+    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
+    Settings, Suppression, SuppressionFilter,
 };
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
@@ -94,6 +94,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records a message with its events and applies them to the list, all in one transaction. Returns when
     /// that is committed and synced (contract 1). A message recorded before changes nothing (contract 2).
     fn record(&self, message: NewMessage) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
+
+    /// How busy the writers are.
+    fn pressure(&self) -> Pressure;
 
     /// The entries that suppress an address (in comparison form) at `now`, the weightiest first: those for every
     /// stream and those of `stream`; with `None`, those of any.

@@ -1,5 +1,7 @@
 //! What goes into a store and what comes out.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -16,6 +18,15 @@ pub struct Settings {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+}
+
+/// How busy a store's writers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pressure {
+    /// Writes that were asked for and are not committed yet.
+    pub waiting: usize,
+    /// How long the first write of the last commit waited for its end.
+    pub commit_latency: Duration,
 }
 
 /// A message on its way into the store.

@@ -144,6 +144,7 @@ impl Receiver {
         let folder = TempDir::new().unwrap();
         let store = runtime.block_on(open(folder.path()));
         let settings = IngestSettings {
+            max_waiting: usize::MAX,
             return_paths: ReturnPaths::new(&["localhost".to_owned()], vec!["*".parse().unwrap()]),
             unsigned_trust: UnsignedTrust { generally: true, ..UnsignedTrust::default() },
             max_recipients: 1_000,

@@ -67,6 +67,33 @@ fn a_renewed_certificate_is_taken_up_without_a_restart() {
 }
 
 #[test]
+fn sighup_takes_up_another_certificate_and_keeps_the_old_one_where_the_new_one_is_broken() {
+    let authority = Authority::new();
+    let home = home(&authority);
+    let daemon = home.start();
+    let config = client_config(&authority, &[&TLS13]);
+    let hangup = || {
+        let kill = format!("kill -HUP {}", daemon.pid());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    };
+    let shown = || daemon.connect().starttls(&config).unwrap().1.certificate;
+    let first = shown();
+    put(home.path(), "key.pem", "no key", 0o600);
+    hangup();
+    wait_for("a word about it", || {
+        let log = daemon.log();
+        let said = |line: &&str| line.contains("goes on holding") && line.contains("tls.key");
+        log.lines().find(said).map(|_| ())
+    });
+    assert_eq!(shown(), first);
+    let second = authority.issue();
+    second.write(home.path());
+    hangup();
+    wait_for("the new certificate", || (shown() == second.certificate).then_some(()));
+    daemon.stop();
+}
+
+#[test]
 fn check_config_names_what_is_wrong_with_the_certificate() {
     let authority = Authority::new();
     let home = home(&authority);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use super::data::DataDecoder;
+use super::limits::{Client, Pace, Tarpit};
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
@@ -42,10 +43,30 @@ pub enum Ended {
     ClientLeft,
     /// The client took too long.
     Idle,
+    /// The client sent a message at less than the least pace.
+    TooSlow,
     /// The service goes down.
     ShutDown,
     /// The TLS handshake failed, or was interrupted: nothing can be said any more.
     NoTls,
+}
+
+/// A message that comes in: until when all of it has to be there, and how fast.
+#[derive(Debug, Clone, Copy)]
+struct Receiving {
+    latest: Instant,
+    pace: Pace,
+}
+
+impl Receiving {
+    /// By when the next octets have to be there, `silent` at the latest, and what it is if they are not.
+    fn deadline(&self, silent: Instant) -> (Instant, Ended) {
+        let silent = silent.min(self.latest);
+        match self.pace.deadline().filter(|slow| *slow < silent) {
+            Some(slow) => (slow, Ended::TooSlow),
+            None => (silent, Ended::Idle),
+        }
+    }
 }
 
 /// One connection.
@@ -63,8 +84,9 @@ pub struct Connection<T, K> {
     unread: std::ops::Range<usize>,
     output: Vec<u8>,
     messages: u64,
-    /// While a message comes in chunks: when its last octet has to be there.
-    chunks_until: Option<Instant>,
+    /// The message that is coming in chunks.
+    receiving: Option<Receiving>,
+    tarpit: Tarpit,
 }
 
 impl<T, K> Connection<T, K>
@@ -92,8 +114,15 @@ where
             unread: 0..0,
             output: Vec::new(),
             messages: 0,
-            chunks_until: None,
+            receiving: None,
+            tarpit: Tarpit::default(),
         }
+    }
+
+    /// The same for a client that is counted.
+    #[must_use]
+    pub fn of(self, client: Client) -> Self {
+        Self { session: self.session.of(client), ..self }
     }
 
     /// The same on a listener with settings of its own, with STARTTLS where there is a certificate.
@@ -113,6 +142,7 @@ where
         let ended = self.dialogue().await?;
         match ended {
             Ended::Idle => self.say(&replies::idle()),
+            Ended::TooSlow => self.say(&replies::too_slow()),
             Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
             Ended::NoTls => return linger(&mut self.stream).await.map(|()| ended),
@@ -131,9 +161,7 @@ where
             };
             let sink = &self.sink;
             let step = self.session.line(line, |forward_path| sink.check_recipient(forward_path));
-            for reply in &step.replies {
-                self.say(reply);
-            }
+            self.say_politely(&step.replies).await?;
             match step.next {
                 Next::Command => {}
                 Next::StartTls => {
@@ -154,7 +182,7 @@ where
                 }
             }
             if !self.session.is_receiving() {
-                self.chunks_until = None;
+                self.receiving = None;
             }
             if self.output.len() > MAX_UNSENT {
                 self.flush().await?;
@@ -174,16 +202,18 @@ where
             }
             self.flush().await?;
             // One deadline for the whole line: octets that drip do not extend it.
-            let deadline = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
-            let deadline = self.chunks_until.map_or(deadline, |until| deadline.min(until));
+            let silent = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
+            // A message in chunks has its time and its pace as a whole.
+            let (deadline, late) =
+                self.receiving.map_or((silent, Ended::Idle), |receiving| receiving.deadline(silent));
             let shutdown = self.shutdown.clone();
             tokio::select! {
                 biased;
                 // A message that has begun may go on to its last chunk.
-                () = shutdown.cancelled(), if self.chunks_until.is_none() => return Ok(Err(Ended::ShutDown)),
+                () = shutdown.cancelled(), if self.receiving.is_none() => return Ok(Err(Ended::ShutDown)),
                 filled = timeout_at(deadline, self.fill(COMMAND_BUFFER)) => match filled {
                     Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
-                    Err(_) => return Ok(Err(Ended::Idle)),
+                    Err(_) => return Ok(Err(late)),
                 },
             }
         }
@@ -228,51 +258,63 @@ where
     /// Reads the message after a 354, has it delivered, and says what became of it. A shutdown does not
     /// interrupt it.
     async fn message(&mut self) -> io::Result<Result<(), Ended>> {
-        let mut decoder = DataDecoder::new(self.settings.max_message_size);
-        let latest = after(self.settings.message_timeout);
+        let mut decoder = DataDecoder::within(self.settings.max_message_size, self.session.body());
+        let mut receiving = self.begin_receiving();
         loop {
             if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
                 self.unread.start += taken;
                 break;
             }
             self.unread = 0..0;
-            if let Err(ended) = self.more(latest).await? {
+            if let Err(ended) = self.more(&receiving).await? {
                 return Ok(Err(ended));
             }
+            receiving.pace.came(self.unread.len());
         }
-        let received = self.session.message(decoder.finish());
+        let (message, reservation) = decoder.finish_with();
+        let received = self.session.message(message, reservation);
         self.received(received).await
     }
 
     /// Reads the `size` octets after a BDAT line (RFC 3030 §2), and says what became of them. A shutdown does not
     /// interrupt it.
     async fn chunk(&mut self, size: u64) -> io::Result<Result<(), Ended>> {
-        let latest = *self.chunks_until.get_or_insert_with(|| after(self.settings.message_timeout));
+        let mut receiving = self.receiving.take().unwrap_or_else(|| self.begin_receiving());
         let mut left = size;
         loop {
             let there = usize::try_from(left).map_or(self.unread.len(), |left| left.min(self.unread.len()));
             let end = self.unread.start + there;
             self.session.octets(&self.input[self.unread.start..end]);
             self.unread.start = end;
+            receiving.pace.came(there);
             left -= there as u64;
             if left == 0 {
                 break;
             }
-            if let Err(ended) = self.more(latest).await? {
+            if let Err(ended) = self.more(&receiving).await? {
                 return Ok(Err(ended));
             }
         }
+        self.receiving = Some(receiving);
         let received = self.session.chunk();
         self.received(received).await
     }
 
+    fn begin_receiving(&self) -> Receiving {
+        let exempt = self.session.client().is_exempt();
+        Receiving {
+            latest: after(self.settings.message_timeout),
+            pace: Pace::new(if exempt { 0 } else { self.settings.limits.min_rate }),
+        }
+    }
+
     /// Reads more of a message, all that was there being taken.
-    async fn more(&mut self, latest: Instant) -> io::Result<Result<(), Ended>> {
+    async fn more(&mut self, receiving: &Receiving) -> io::Result<Result<(), Ended>> {
         self.flush().await?;
-        let deadline = latest.min(after(self.settings.idle_timeout));
+        let (deadline, ended) = receiving.deadline(after(self.settings.idle_timeout));
         match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
             Ok(filled) => Ok(if filled? { Ok(()) } else { Err(Ended::ClientLeft) }),
-            Err(_) => Ok(Err(Ended::Idle)),
+            Err(_) => Ok(Err(ended)),
         }
     }
 
@@ -280,9 +322,14 @@ where
     async fn received(&mut self, received: Received) -> io::Result<Result<(), Ended>> {
         let (replies, next) = match received {
             Received::Answered(step) => (step.replies, step.next),
-            Received::Deliver(envelope, octets) => {
+            // What it holds of the memory is held until it is stored, or dropped.
+            Received::Deliver(envelope, octets, _reservation) => {
                 self.messages += 1;
                 self.flush().await?;
+                if self.unread.is_empty() {
+                    self.input = Box::default(); // nothing is read for as long as the store takes
+                    self.unread = 0..0;
+                }
                 let span = info_span!("message", number = self.messages, octets = octets.len());
                 let recipients = envelope.recipients.len();
                 let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
@@ -292,9 +339,7 @@ where
         if let Some(reply) = replies.first() {
             debug!(%reply, "message");
         }
-        for reply in &replies {
-            self.say(reply);
-        }
+        self.say_politely(&replies).await?;
         Ok(if next == Next::Close { Err(Ended::Closed) } else { Ok(()) })
     }
 
@@ -311,6 +356,22 @@ where
 
     fn say(&mut self, reply: &Reply) {
         reply.write_to(&mut self.output);
+    }
+
+    /// Says it, after a while where the client has made many mistakes: one while, however many replies the mistake has.
+    /// A shutdown ends it.
+    async fn say_politely(&mut self, replies: &[Reply]) -> io::Result<()> {
+        if replies.iter().any(Reply::is_permanent) && !self.session.client().is_exempt() {
+            let held_back = self.tarpit.error(self.settings.limits.tarpit);
+            if !held_back.is_zero() {
+                self.flush().await?;
+                let _ = timeout(held_back, self.shutdown.cancelled()).await;
+            }
+        }
+        for reply in replies {
+            self.say(reply);
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -364,5 +425,7 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Resul
     }
 }
 
+#[cfg(test)]
+mod limited;
 #[cfg(test)]
 mod tests;

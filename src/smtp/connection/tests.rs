@@ -11,7 +11,7 @@ use crate::address::ForwardPath;
 use crate::smtp::{Delivery, Envelope, RecipientVerdict};
 
 /// Takes everything.
-struct Anything;
+pub(super) struct Anything;
 
 impl Sink for Anything {
     fn check_recipient(&self, _: &ForwardPath) -> RecipientVerdict {
@@ -23,7 +23,11 @@ impl Sink for Anything {
     }
 }
 
-fn connection<T>(stream: T, settings: Settings, shutdown: &CancellationToken) -> Connection<T, Anything>
+pub(super) fn connection<T>(
+    stream: T,
+    settings: Settings,
+    shutdown: &CancellationToken,
+) -> Connection<T, Anything>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -48,7 +52,7 @@ async fn talk(input: &[u8], settings: Settings) -> String {
     String::from_utf8(said).unwrap()
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings { hostname: "mx.example".to_owned(), ..Settings::default() }
 }
 

@@ -4,8 +4,11 @@
 //! `CR.CR`, `LF.CRLF`, `CRLF.LF`, `CRLF.CR` …) is data: a server that takes one of these for the end can be made
 //! to run the rest of a message as commands (SMTP smuggling, CVE-2023-51764).
 
-/// The smallest buffer a message gets when its first octet arrives.
-const FIRST_ALLOCATION: usize = 8 * 1024;
+mod body;
+
+pub(super) use body::{Body, Dropped};
+
+use super::limits::memory::Reservation;
 
 /// A message as it came out of the decoder.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Message {
     },
     /// It was larger than the cap; nothing of it was kept.
     TooBig,
+    /// There was no memory left for it; nothing of it was kept.
+    NoRoom,
 }
 
 /// Where in a line the decoder is.
@@ -40,18 +45,23 @@ enum State {
 /// Decodes one message, in any chunking, within `2 * max_size` octets of memory.
 #[derive(Debug)]
 pub struct DataDecoder {
-    octets: Vec<u8>,
-    max_size: usize,
+    body: Body,
     state: State,
     bare_newlines: bool,
-    too_big: bool,
 }
 
 impl DataDecoder {
     /// A decoder for a message of at most `max_size` octets, dots decoded.
     #[must_use]
-    pub const fn new(max_size: usize) -> Self {
-        Self { octets: Vec::new(), max_size, state: State::LineStart, bare_newlines: false, too_big: false }
+    pub fn new(max_size: usize) -> Self {
+        Self::within(max_size, Reservation::default())
+    }
+
+    /// The same, with memory asked for before the message grows. What `reservation` cannot hold is read and
+    /// dropped: [`Message::NoRoom`].
+    #[must_use]
+    pub const fn within(max_size: usize, reservation: Reservation) -> Self {
+        Self { body: Body::new(max_size, reservation), state: State::LineStart, bare_newlines: false }
     }
 
     /// Takes bytes from the front of `input`. `Some(n)`: the message ended after `n` of them, what follows are
@@ -72,12 +82,12 @@ impl DataDecoder {
                     continue;
                 }
                 (State::Cr, b'\n') => {
-                    self.push(b"\r\n");
+                    self.body.push(b"\r\n");
                     self.state = State::LineStart;
                 }
                 (State::Cr, _) => {
                     self.bare_newlines = true; // RFC 5321 §2.3.8: a CR without its LF is data
-                    self.push(b"\r");
+                    self.body.push(b"\r");
                     self.state = State::Inside;
                     continue;
                 }
@@ -88,7 +98,7 @@ impl DataDecoder {
                     let length = rest.iter().position(|&byte| byte == b'\r').unwrap_or(rest.len());
                     // RFC 5321 §2.3.8: an LF without its CR is data
                     self.bare_newlines = self.bare_newlines || rest[..length].contains(&b'\n');
-                    self.push(&rest[..length]);
+                    self.body.push(&rest[..length]);
                     self.state = State::Inside;
                     at += length;
                     continue;
@@ -102,36 +112,14 @@ impl DataDecoder {
     /// The message, once [`DataDecoder::feed`] has found its end.
     #[must_use]
     pub fn finish(self) -> Message {
-        if self.too_big {
-            return Message::TooBig;
-        }
-        Message::Complete { octets: self.octets, bare_newlines: self.bare_newlines }
+        self.finish_with().0
     }
 
-    fn push(&mut self, bytes: &[u8]) {
-        if self.too_big {
-            return;
-        }
-        if !append(&mut self.octets, bytes, self.max_size) {
-            self.too_big = true;
-            self.octets = Vec::new();
-        }
+    /// The message, and what it holds of the memory: to be kept as long as the message is.
+    #[must_use]
+    pub fn finish_with(self) -> (Message, Reservation) {
+        self.body.finish(self.bare_newlines)
     }
-}
-
-/// Appends to a message of at most `max_size` octets; false, and nothing done, when it would be larger.
-pub(super) fn append(octets: &mut Vec<u8>, bytes: &[u8], max_size: usize) -> bool {
-    let needed = octets.len() + bytes.len();
-    if needed > max_size {
-        return false;
-    }
-    if needed > octets.capacity() {
-        // Doubling as `Vec` does, but never beyond the cap.
-        let wanted = needed.max(octets.capacity() * 2).max(FIRST_ALLOCATION).min(max_size);
-        octets.reserve_exact(wanted - octets.len());
-    }
-    octets.extend_from_slice(bytes);
-    true
 }
 
 #[cfg(test)]

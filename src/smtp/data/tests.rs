@@ -109,16 +109,16 @@ fn a_message_over_the_cap_is_read_to_its_end_in_bounded_memory() {
     let mut decoder = DataDecoder::new(100_000);
     for _ in 0..10_000 {
         assert_eq!(decoder.feed(&[b'x'; 1_000]), None);
-        assert!(decoder.octets.capacity() <= 100_000, "{}", decoder.octets.capacity());
+        assert!(decoder.body.capacity() <= 100_000, "{}", decoder.body.capacity());
     }
-    assert_eq!(decoder.octets.capacity(), 0);
+    assert_eq!(decoder.body.capacity(), 0);
     assert_eq!(decoder.feed(b"\r\n.\r\nQUIT"), Some(5));
     assert_eq!(decoder.finish(), Message::TooBig);
 }
 
 #[test]
 fn an_idle_decoder_holds_no_memory() {
-    assert_eq!(DataDecoder::new(10_000_000).octets.capacity(), 0);
+    assert_eq!(DataDecoder::new(10_000_000).body.capacity(), 0);
 }
 
 /// Text made of what matters to the decoder.

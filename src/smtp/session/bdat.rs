@@ -5,6 +5,7 @@
 
 use super::{Outcome, Received, Session, ok, replies};
 use crate::smtp::chunks::ChunkedMessage;
+use crate::smtp::data::Dropped;
 use crate::smtp::reply::Reply;
 
 /// The longest chunk that is read, if only to be dropped: 1 GiB, the most that `smtp.max_message_size` can be.
@@ -39,8 +40,9 @@ impl Session {
                 Some(self.no_recipients(refused))
             }
             Some(transaction) => {
-                let max_size = self.settings.max_message_size;
-                transaction.chunks.get_or_insert_with(|| ChunkedMessage::new(max_size)).announce(size);
+                let (limits, max_size) = (&self.settings.limits, self.settings.max_message_size);
+                let begin = || ChunkedMessage::within(max_size, self.client.body(limits, max_size));
+                transaction.chunks.get_or_insert_with(begin).announce(size);
                 None
             }
         };
@@ -70,13 +72,17 @@ impl Session {
         let chunks = self.transaction.as_mut().and_then(|transaction| transaction.chunks.take());
         let chunks = chunks.expect("a chunk that is taken has a transaction");
         if chunk.last {
-            return self.message(chunks.finish());
+            let (message, reservation) = chunks.finish_with();
+            return self.message(message, reservation);
         }
-        let outcome = if chunks.is_too_big() {
+        let outcome = if let Some(why) = chunks.dropped() {
             // RFC 3030 §2: the transaction has failed; chunks that are on their way already get 503
             self.reset();
             self.mail_refused = true;
-            ok(replies::too_big())
+            ok(match why {
+                Dropped::TooBig => replies::too_big(),
+                Dropped::NoRoom => replies::no_room(),
+            })
         } else {
             if let Some(transaction) = &mut self.transaction {
                 transaction.chunks = Some(chunks);

@@ -11,6 +11,8 @@ use tracing::debug;
 use super::chunks::ChunkedMessage;
 use super::command::{Command, CommandError, MailParameters, RcptParameters};
 use super::data::Message;
+use super::limits::Client;
+use super::limits::memory::Reservation;
 use super::line::Line;
 use super::reply::Reply;
 use super::settings::{BareNewline, ListenerProtocol, ListenerSettings, Settings};
@@ -45,8 +47,9 @@ pub struct Step {
 /// The session's answer to a message.
 #[derive(Debug)]
 pub enum Received {
-    /// It goes to the sink, and [`Session::delivered`] has the replies to what the sink says.
-    Deliver(Envelope, Vec<u8>),
+    /// It goes to the sink, and [`Session::delivered`] has the replies to what the sink says. Its memory is held until
+    /// then.
+    Deliver(Envelope, Vec<u8>, Reservation),
     /// It is not taken and nothing of it is kept, or it was a chunk and there are more to come.
     Answered(Step),
 }
@@ -76,6 +79,7 @@ pub struct Session {
     settings: Arc<Settings>,
     speaks: ListenerProtocol,
     peer: Peer,
+    client: Client,
     require_tls: bool,
     tls: Tls,
     protocol: Protocol,
@@ -91,13 +95,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session at its start.
+    /// A session at its start, of a client that nothing is counted for.
     #[must_use]
-    pub const fn new(settings: Arc<Settings>, peer: Peer) -> Self {
+    pub fn new(settings: Arc<Settings>, peer: Peer) -> Self {
         Self {
             settings,
             speaks: ListenerProtocol::Smtp,
             peer,
+            client: Client::default(),
             require_tls: false,
             tls: Tls::NotOffered,
             protocol: Protocol::Smtp,
@@ -108,6 +113,24 @@ impl Session {
             mail_refused: false,
             bad_commands: 0,
         }
+    }
+
+    /// The same for a client that is counted.
+    #[must_use]
+    pub fn of(self, client: Client) -> Self {
+        Self { client, ..self }
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// An account for the message that comes next.
+    #[must_use]
+    pub fn body(&self) -> Reservation {
+        self.client.body(&self.settings.limits, self.settings.max_message_size)
     }
 
     /// The same on a listener with settings of its own.
@@ -189,12 +212,12 @@ impl Session {
         step
     }
 
-    /// Takes the message that DATA announced, and ends the transaction.
+    /// Takes the message that DATA announced, with what it holds of the memory, and ends the transaction.
     ///
     /// # Panics
     /// When no [`Next::Data`] came before.
     #[must_use]
-    pub fn message(&mut self, message: Message) -> Received {
+    pub fn message(&mut self, message: Message, reservation: Reservation) -> Received {
         let transaction =
             self.transaction.take().expect("a message comes only after DATA was answered with 354");
         let refused = |reply| {
@@ -203,6 +226,7 @@ impl Session {
         };
         match message {
             Message::TooBig => refused(replies::too_big()),
+            Message::NoRoom => refused(replies::no_room()),
             Message::Complete { bare_newlines: true, .. }
                 if self.settings.bare_newline == BareNewline::Reject =>
             {
@@ -222,7 +246,7 @@ impl Session {
                     recipients: transaction.recipients,
                     bare_newlines,
                 };
-                Received::Deliver(envelope, octets)
+                Received::Deliver(envelope, octets, reservation)
             }
         }
     }
@@ -337,6 +361,15 @@ impl Session {
         if parameters.size.is_some_and(|size| size > cap) {
             self.mail_refused = true;
             return ok(replies::too_big()); // RFC 1870 §6.1
+        }
+        // Not set aside: a client that announces much and sends nothing would take it from the others.
+        if !self.body().could_hold(parameters.size.unwrap_or(1).max(1)) {
+            self.mail_refused = true;
+            return ok(replies::no_room()); // RFC 1870 §6.1
+        }
+        if !self.client.may_send(&self.settings.limits) {
+            self.mail_refused = true;
+            return ok(replies::too_many_messages());
         }
         self.mail_refused = false;
         self.transactions += 1;

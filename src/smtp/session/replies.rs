@@ -1,6 +1,7 @@
 //! The replies that need no more than what they are about.
 
 use crate::smtp::command::CommandError;
+use crate::smtp::limits::Refusal;
 use crate::smtp::reply::Reply;
 use crate::smtp::settings::Settings;
 use crate::smtp::{Delivery, RecipientVerdict};
@@ -54,6 +55,16 @@ pub(super) fn too_big() -> Reply {
     Reply::new(552, 3, 4, "Message too big")
 }
 
+/// No memory for a message now (RFC 1870 §6.1, RFC 3463 §3.4).
+pub(super) fn no_room() -> Reply {
+    Reply::new(452, 3, 1, "No memory for the message now, try again later")
+}
+
+/// At MAIL: the client had its messages for this minute.
+pub(super) fn too_many_messages() -> Reply {
+    Reply::new(450, 7, 0, "Too many messages from your address, try again later")
+}
+
 /// What the sink made of a message.
 pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
     match delivery {
@@ -69,6 +80,25 @@ pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
 /// The client took too long (RFC 5321 §4.5.3.2).
 pub(in crate::smtp) fn idle() -> Reply {
     Reply::new(421, 4, 2, "Timeout, closing connection")
+}
+
+/// The message comes in at less than the least pace.
+pub(in crate::smtp) fn too_slow() -> Reply {
+    Reply::new(421, 4, 2, "Too slow, closing connection")
+}
+
+/// Instead of a greeting: the client has too many connections (RFC 3463 §3.8).
+pub(in crate::smtp) fn refused(refusal: Refusal) -> Reply {
+    let text = match refusal {
+        Refusal::Connections => "Too many connections from your address",
+        Refusal::ConnectionRate => "Too many connections from your address, try again in a minute",
+    };
+    Reply::new(421, 7, 0, text)
+}
+
+/// Instead of a greeting: messages wait for the store.
+pub(in crate::smtp) fn busy() -> Reply {
+    Reply::new(421, 3, 2, "Busy, try again later")
 }
 
 /// The service goes down (RFC 5321 §3.8).

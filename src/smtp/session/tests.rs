@@ -57,7 +57,9 @@ fn a_transaction_collects_its_envelope() {
     );
     assert_eq!(step(&mut session, "DATA").next, Next::Data);
     let message = Message::Complete { octets: b"x".to_vec(), bare_newlines: true };
-    let Received::Deliver(envelope, octets) = session.message(message) else { panic!("refused") };
+    let Received::Deliver(envelope, octets, _) = session.message(message, Reservation::default()) else {
+        panic!("refused")
+    };
     assert_eq!((envelope.helo.as_str(), &octets[..]), ("client.example", &b"x"[..]));
     assert_eq!(envelope.reverse_path, ReversePath::Null);
     assert_eq!(envelope.envelope_id.as_deref(), Some("a+b"));
@@ -168,7 +170,9 @@ fn messages_that_are_too_big_or_badly_lined_are_refused() {
         for line in ["EHLO a", "MAIL FROM:<>", "RCPT TO:<user@ours.example>", "DATA"] {
             say(&mut session, line);
         }
-        let Received::Answered(refused) = session.message(message) else { panic!("taken") };
+        let Received::Answered(refused) = session.message(message, Reservation::default()) else {
+            panic!("taken")
+        };
         assert_eq!((refused.replies.len(), refused.replies[0].to_string().as_str()), (1, reply));
     }
 }
@@ -212,7 +216,9 @@ fn a_handshake_forgets_the_name_and_the_transaction() {
         say(&mut session, line);
     }
     let message = Message::Complete { octets: vec![], bare_newlines: false };
-    let Received::Deliver(envelope, _) = session.message(message) else { panic!("refused") };
+    let Received::Deliver(envelope, ..) = session.message(message, Reservation::default()) else {
+        panic!("refused")
+    };
     assert_eq!((envelope.helo.as_str(), envelope.tls), ("b", Some(tls())));
 }
 
@@ -267,15 +273,15 @@ proptest! {
                 Next::StartTls => session.tls_started(tls()),
                 Next::Data => {
                     let message = Message::Complete { octets: vec![], bare_newlines: false };
-                    match session.message(message) {
-                        Received::Deliver(envelope, _) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
+                    match session.message(message, Reservation::default()) {
+                        Received::Deliver(envelope, ..) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
                         Received::Answered(step) => prop_assert!(false, "{:?}", step),
                     }
                 }
                 Next::Chunk(size) => {
                     session.octets(&b"x".repeat(usize::try_from(size).unwrap()));
                     match session.chunk() {
-                        Received::Deliver(envelope, _) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
+                        Received::Deliver(envelope, ..) => prop_assert!((1..=3).contains(&envelope.recipients.len())),
                         Received::Answered(step) => prop_assert!(!step.replies.is_empty()),
                     }
                 }

@@ -39,6 +39,13 @@ impl Judge {
     pub(super) fn new(settings: Settings) -> Self {
         Self { settings, usual: Mutex::default() }
     }
+
+    /// Goes by other settings from now on, where they are others.
+    pub(super) fn follow(&mut self, settings: &Settings) {
+        if self.settings != *settings {
+            *self = Self::new(settings.clone());
+        }
+    }
 }
 
 /// The slot that a time lies in.

@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod breaker;
 mod entries;
+mod gauge;
 mod holds;
 mod open;
 mod people;
@@ -20,7 +21,7 @@ use sqlx::sqlite::SqlitePool;
 
 use super::{
     Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome,
-    QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store, StoreError, Story,
+    Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store, StoreError, Story,
     Suppression, SuppressionFilter,
 };
 pub use open::{Access, SCHEMA};
@@ -52,6 +53,13 @@ impl SqliteStore {
         Ok(Self { readers, writer })
     }
 
+    /// Settings for what is recorded from now on. A store that was opened for reading has none.
+    pub fn replace(&self, settings: Settings) {
+        if let Some(writer) = &self.writer {
+            writer.replace(settings);
+        }
+    }
+
     /// Lets the writer finish what it has, then closes the file, which folds the write-ahead log into it.
     pub async fn close(self) {
         self.readers.close().await;
@@ -70,6 +78,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
         self.writer()?.record(message).await
+    }
+
+    fn pressure(&self) -> Pressure {
+        self.writer.as_ref().map_or_else(Pressure::default, Writer::pressure)
     }
 
     async fn standing(

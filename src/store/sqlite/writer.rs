@@ -1,7 +1,10 @@
 //! The one writer: jobs come in over a queue and are committed in groups, one sync for many (contract 7).
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -9,10 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::super::{
-    HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome, Recorded, Removal, Settings, Settling,
-    StoreError, SuppressionFilter,
+    HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome, Pressure, Recorded, Removal, Settings,
+    Settling, StoreError, SuppressionFilter,
 };
 use super::breaker::{self, Judge};
+use super::gauge::Gauge;
 use super::place::Place;
 use super::{audit, holds, open, people, quarantine, record};
 
@@ -35,6 +39,7 @@ type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 /// A job: its work, its result until the commit, and who waits for it.
 struct Task<R> {
     events: usize,
+    queued: Instant,
     operation: Option<Operation<R>>,
     result: Option<Result<R, StoreError>>,
     done: Option<oneshot::Sender<Result<R, StoreError>>>,
@@ -44,6 +49,8 @@ struct Task<R> {
 trait Job: Send {
     /// How many rows it writes, roughly.
     fn events(&self) -> usize;
+    /// When it was asked for.
+    fn queued(&self) -> Instant;
     /// Does the work. An error that waiting may mend comes back; any other becomes the job's result, and the
     /// answer is then `Ok(false)`: undo what it wrote.
     fn run<'c>(
@@ -60,6 +67,10 @@ trait Job: Send {
 impl<R: Send + 'static> Job for Task<R> {
     fn events(&self) -> usize {
         self.events
+    }
+
+    fn queued(&self) -> Instant {
+        self.queued
     }
 
     fn run<'c>(
@@ -99,14 +110,28 @@ impl<R: Send + 'static> Job for Task<R> {
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
     task: JoinHandle<()>,
+    settings: Arc<ArcSwap<Settings>>,
+    gauge: Arc<Gauge>,
 }
 
 impl Writer {
     /// Starts the task; it connects when the first job comes.
     pub(super) fn start(options: &SqliteConnectOptions, settings: Settings) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(open::writer_options(options), Judge::new(settings), jobs));
-        Self { queue, task }
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let gauge = Arc::<Gauge>::default();
+        let options = open::writer_options(options);
+        let task = tokio::spawn(run(options, Arc::clone(&settings), jobs, Arc::clone(&gauge)));
+        Self { queue, task, settings, gauge }
+    }
+
+    /// Groups from the next one on go by these.
+    pub(super) fn replace(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        self.gauge.read()
     }
 
     pub(super) async fn close(self) {
@@ -183,17 +208,31 @@ impl Writer {
     async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
         let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
         let (done, result) = oneshot::channel();
-        let task = Task { events, operation: Some(operation), result: None, done: Some(done) };
+        let _waits = self.gauge.enter();
+        let task = Task {
+            events,
+            queued: Instant::now(),
+            operation: Some(operation),
+            result: None,
+            done: Some(done),
+        };
         self.queue.send(Box::new(task)).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 }
 
-async fn run(options: SqliteConnectOptions, judge: Judge, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn run(
+    options: SqliteConnectOptions,
+    settings: Arc<ArcSwap<Settings>>,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    gauge: Arc<Gauge>,
+) {
+    let mut judge = Judge::new(Settings::clone(&settings.load()));
     let mut connection: Option<(SqliteConnection, Place)> = None;
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = jobs.recv().await {
         let mut events = first.events();
+        let queued = first.queued();
         group.push(first);
         while group.len() < GROUP
             && events < GROUP_EVENTS
@@ -211,6 +250,7 @@ async fn run(options: SqliteConnectOptions, judge: Judge, mut jobs: mpsc::Receiv
         };
         match open {
             Ok((mut open, mut place)) => {
+                judge.follow(&settings.load());
                 if commit_group(&mut open, &mut place, &judge, &mut group).await {
                     connection = Some((open, place));
                 } else {
@@ -224,6 +264,7 @@ async fn run(options: SqliteConnectOptions, judge: Judge, mut jobs: mpsc::Receiv
                 fail_all(&mut group, &cause);
             }
         }
+        gauge.committed(queued.elapsed());
     }
     if let Some((open, _)) = connection {
         let _ = open.close().await;

@@ -1,0 +1,166 @@
+//! Taking up a changed configuration while running: all of it or nothing, and only for what comes from then on.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::{error, info, warn};
+
+use super::{ingest_settings, warn_of_trust};
+use crate::classify::{Classifier, ClassifierError};
+use crate::config::{Config, ConfigError, Listener};
+use crate::ingest::Ingest;
+use crate::smtp::listener::Server;
+use crate::smtp::tls::{TlsAcceptor, TlsError};
+use crate::store::sqlite::SqliteStore;
+
+/// What runs, as far as a new configuration can change it.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// The configuration that holds; other work asks here each time.
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) ingest: Arc<Ingest<SqliteStore>>,
+    pub(super) server: Arc<Server<Ingest<SqliteStore>>>,
+    /// Its certificate is exchanged where it is; `None` where there was none at the start.
+    pub(super) tls: Option<Arc<TlsAcceptor>>,
+}
+
+/// Why everything stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Rules(#[from] ClassifierError),
+    #[error("{cause} ({key})")]
+    Tls { key: &'static str, cause: TlsError },
+    #[error("reading it was cut off: {0}")]
+    CutOff(#[from] tokio::task::JoinError),
+}
+
+impl Running {
+    /// Reads the configuration, the rules, the keys and the certificate again, and logs what came of it. Where anything
+    /// in them is wrong, all of that is logged, and what holds goes on holding. Sessions that are there end as they
+    /// began.
+    pub(super) async fn reload(&mut self) {
+        match self.take_up().await {
+            Ok(stays) => {
+                for key in stays {
+                    warn!(key, "changed, but this needs a restart; the old value stays");
+                }
+                info!(
+                    "configuration, rules, keys and certificate were read again and hold for new connections"
+                );
+            }
+            Err(ReloadError::Config(ConfigError::Wrong(problems))) => {
+                for problem in &problems {
+                    error!(place = problem.place, key = problem.key, what = problem.what, "wrong");
+                }
+                error!(
+                    problems = problems.len(),
+                    "the new configuration is wrong; the last good one goes on holding"
+                );
+            }
+            Err(cause) => {
+                error!(error = %cause, "the new configuration is wrong; the last good one goes on holding");
+            }
+        }
+    }
+
+    /// First everything that can fail, then everything that cannot. The keys that need a restart come back.
+    async fn take_up(&mut self) -> Result<Vec<&'static str>, ReloadError> {
+        let old = self.config.load_full();
+        let tls = self.tls.clone();
+        let (config, classifier, stays) = tokio::task::spawn_blocking(move || {
+            let mut config = Config::load(old.file.as_deref())?;
+            let classifier = Classifier::with_rules(&config.rules)?;
+            let stays = keep_what_stays(&old, &mut config);
+            // Last, since it takes effect at once; it logs its own result.
+            if let (Some(tls), Some(settings)) = (tls, &config.tls) {
+                tls.reload_with(settings)
+                    .map_err(|cause| ReloadError::Tls { key: cause.key(settings), cause })?;
+            }
+            Ok::<_, ReloadError>((config, classifier, stays))
+        })
+        .await??;
+
+        self.store.replace(config.store_settings());
+        self.ingest = Arc::new(self.ingest.with(Arc::new(classifier), ingest_settings(&config)));
+        self.server.replace(Arc::clone(&self.ingest), config.smtp.clone());
+        warn_of_trust(&config);
+        self.config.store(Arc::new(config));
+        Ok(stays)
+    }
+}
+
+/// Puts the old values back where a running program cannot take up new ones, and names their keys.
+fn keep_what_stays(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    fn keep<T: PartialEq + Clone>(stays: &mut Vec<&'static str>, key: &'static str, old: &T, new: &mut T) {
+        if old != new {
+            *new = old.clone();
+            stays.push(key);
+        }
+    }
+    let mut stays = Vec::new();
+    let kept = &mut stays;
+    for (key, name) in [("smtp.listen", "smtp.listen"), ("listener.address", "[[listener]]")] {
+        let of = |config: &'_ Config| -> Vec<Listener> {
+            config.listeners.iter().filter(|listener| listener.key == key).cloned().collect()
+        };
+        if of(old) != of(new) {
+            kept.push(name);
+        }
+    }
+    new.listeners.clone_from(&old.listeners);
+    if old.tls.is_some() != new.tls.is_some() {
+        // Other files can be read; but whether STARTTLS is there at all, and required, was settled with the sockets.
+        new.tls.clone_from(&old.tls);
+        kept.push("tls.certificate");
+    }
+    keep(kept, "store.path", &old.store.path, &mut new.store.path);
+    keep(kept, "store.busy_timeout", &old.store.busy_timeout, &mut new.store.busy_timeout);
+    keep(kept, "log.level", &old.log.level, &mut new.log.level);
+    keep(kept, "log.format", &old.log.format, &mut new.log.format);
+    stays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse("t.toml", text, std::iter::empty()).unwrap()
+    }
+
+    #[test]
+    fn what_needs_a_restart_stays_and_is_named() {
+        let old = parse("");
+        let mut same = parse("[policy]\nhard_days = 7\n[log]\naddresses = \"masked\"\n");
+        assert_eq!(keep_what_stays(&old, &mut same), [""; 0]);
+        let mut new = parse(
+            "[smtp]\nlisten = [\"127.0.0.1:25\"]\nmax_connections = 7\n[store]\npath = \"b.db\"\nraw_days = 3\n\
+             busy_timeout = 9\n[log]\nlevel = \"debug\"\nformat = \"json\"\n",
+        );
+        let stays = keep_what_stays(&old, &mut new);
+        assert_eq!(stays, ["smtp.listen", "store.path", "store.busy_timeout", "log.level", "log.format"]);
+        assert_eq!((&new.listeners, &new.store.path, &new.log), (&old.listeners, &old.store.path, &old.log));
+        assert_eq!((new.smtp.max_connections, new.store.raw_days), (7, 3), "the rest is new");
+    }
+
+    #[test]
+    fn sockets_stay_as_they_are_and_so_does_whether_there_is_tls() {
+        let lmtp = "[[listener]]\naddress = \"unix:/run/d/l.sock\"\nprotocol = \"lmtp\"\n";
+        let (old, with_tls) = (parse(lmtp), "[tls]\ncertificate = \"c\"\nkey = \"k\"\n");
+        let mut new = parse(&lmtp.replace("l.sock\"", "l.sock\"\nmode = \"0600\""));
+        assert_eq!(keep_what_stays(&old, &mut new), ["[[listener]]"]);
+        assert_eq!(new.listeners, old.listeners);
+        let mut new = parse(&format!("{with_tls}{lmtp}"));
+        assert_eq!(keep_what_stays(&old, &mut new), ["tls.certificate"]);
+        assert_eq!(new.tls, None);
+        let old = parse(with_tls);
+        assert_eq!(keep_what_stays(&old, &mut parse("")), ["tls.certificate"]);
+        let mut other = parse(&with_tls.replace("\"c\"", "\"d\""));
+        assert_eq!(keep_what_stays(&old, &mut other), [""; 0], "another file is read");
+        assert_ne!(other.tls, old.tls);
+    }
+}

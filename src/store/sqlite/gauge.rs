@@ -1,0 +1,44 @@
+//! Measures how busy the writer is.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::super::Pressure;
+
+/// Counts what waits and keeps how long the last commit took.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    waiting: AtomicUsize,
+    latency_micros: AtomicU64,
+}
+
+impl Gauge {
+    /// One more waits, until what this returns is dropped.
+    pub(super) fn enter(&self) -> Waits<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waits(self)
+    }
+
+    /// A group is done, committed or not; its first job was asked for so long ago.
+    pub(super) fn committed(&self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency_micros.store(micros, Ordering::Relaxed);
+        tracing::debug!(waiting = self.waiting.load(Ordering::Relaxed), latency_micros = micros, "writer");
+    }
+
+    pub(super) fn read(&self) -> Pressure {
+        Pressure {
+            waiting: self.waiting.load(Ordering::Relaxed),
+            commit_latency: Duration::from_micros(self.latency_micros.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// One job that waits.
+pub(super) struct Waits<'g>(&'g Gauge);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
