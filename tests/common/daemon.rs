@@ -162,9 +162,9 @@ impl Daemon {
                     && entry["message"] == "accepting SMTP connections"
                     && entry["proxied"] == false
                 {
-                    // The first TCP one that a client can use as it is: Unix sockets have paths.
+                    // The one that every test has: IPv4, and a client can use it as it is.
                     let address = entry["address"].as_str().and_then(|text| text.parse().ok());
-                    let _ = address.map(|address| found.send(address));
+                    let _ = address.filter(SocketAddr::is_ipv4).map(|address| found.send(address));
                 }
                 let mut log = written.lock().expect("the log");
                 log.push_str(&line);

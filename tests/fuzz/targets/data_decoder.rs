@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
         Message::TooBig => {
             assert!(expected.octets.len() > cap, "{} octets are not too many", expected.octets.len())
         }
+        Message::NoRoom => panic!("nothing bounds the memory here but the cap"),
         Message::Complete { octets, bare_newlines } => {
             assert!(octets.len() <= cap && octets.capacity() <= cap.saturating_mul(2));
             assert_eq!((octets, bare_newlines), (expected.octets, expected.bare_newlines));
