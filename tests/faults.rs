@@ -82,6 +82,63 @@ fn a_bounce_is_not_acknowledged_into_a_database_that_was_deleted_or_moved_away()
 }
 
 #[test]
+fn a_bounce_is_not_acknowledged_into_a_database_that_was_cut_short() {
+    for (log, left) in [(false, 0), (false, 4_096), (false, 3 * 4_096), (true, 0), (true, 4_096)] {
+        let home = Home::new();
+        let path = home.database();
+        let send = |client: &mut Client, id: &str| {
+            client.send(&hard_bounce(id, &format!("{id}@example.net"))).unwrap()
+        };
+        let daemon = home.start();
+        assert_eq!(send(&mut daemon.connect(), "kept").code, 250);
+        daemon.stop();
+        let whole = std::fs::read(&path).unwrap();
+
+        let daemon = home.start();
+        let mut client = daemon.connect();
+        assert_eq!(send(&mut client, "one").code, 250);
+        let file = if log { home.path().join("dsnd.db-wal") } else { path.clone() };
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(left).unwrap();
+        for id in ["two", "three"] {
+            let reply = send(&mut client, id);
+            assert!(reply.starts_with("451 4.3.0"), "{log} {left}: {reply:?}");
+        }
+        assert!(daemon.log().contains("cut short; restore it"), "{}", daemon.log());
+        if log {
+            // What only stood there is gone; what was in the file itself is not.
+            daemon.kill();
+            let daemon = home.start();
+            assert_eq!(send(&mut daemon.connect(), "two").code, 250);
+            daemon.stop();
+        } else {
+            std::fs::write(&path, &whole).unwrap();
+            let reply = send(&mut client, "two");
+            assert_eq!(reply.code, 250, "the same connection, when it is restored: {reply:?}");
+            daemon.stop();
+        }
+        let mut database = Database::read(&path);
+        assert_eq!(database.integrity(), "ok");
+        let expected = if log { 2 } else { 3 };
+        assert_eq!(database.number("SELECT count(*) FROM messages"), expected, "{log} {left}");
+    }
+}
+
+#[test]
+fn a_database_that_another_program_made_smaller_is_written_on() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut client = daemon.connect();
+    assert_eq!(client.send(&hard_bounce("one", "one@example.net")).unwrap().code, 250);
+    let mut other = Database::write(&home.database());
+    other.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    other.run("VACUUM");
+    other.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_eq!(client.send(&hard_bounce("two", "two@example.net")).unwrap().code, 250);
+    daemon.stop();
+    assert_eq!(Database::read(&home.database()).number("SELECT count(*) FROM messages"), 2);
+}
+
+#[test]
 fn a_daemon_that_starts_beside_a_lock_waits_for_it_like_any_other() {
     let home = Home::new().with("STORE_BUSY_TIMEOUT", "1");
     home.start().stop();

@@ -1,7 +1,8 @@
 //! Whether an open database is still the file that its path names.
 //!
 //! SQLite goes on writing to a file that was deleted or replaced under it, and reports success; what it writes
-//! there is gone with the process. Such a commit is none that may be acknowledged (contract 1).
+//! there is gone with the process. Such a commit is none that may be acknowledged (contract 1). The same holds for
+//! a file that was cut short under it: what it read before stays in its memory, and hides that the rest is gone.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +19,9 @@ pub(super) struct Place {
     file: Identity,
     /// The write-ahead log exists from the first write on.
     log_file: Identity,
+    /// The most octets that the file and its log had. Neither gets shorter while it is open, but by a `VACUUM` or a
+    /// checkpoint of another program.
+    lengths: [u64; 2],
 }
 
 impl Place {
@@ -26,7 +30,16 @@ impl Place {
     pub(super) fn of(path: &Path) -> Self {
         let mut log = OsString::from(path);
         log.push("-wal");
-        Self { path: path.to_owned(), log: log.into(), file: identity(path), log_file: None }
+        Self { path: path.to_owned(), log: log.into(), file: identity(path), log_file: None, lengths: [0, 0] }
+    }
+
+    /// Whether both files are at least as long as they ever were. To be asked before a write as well: a checkpoint
+    /// makes a file long again that was cut, without what stood there.
+    pub(super) fn is_whole(&mut self) -> bool {
+        let now = [length(&self.path), length(&self.log)];
+        let whole = now.iter().zip(&self.lengths).all(|(now, before)| now >= before) && now[0] > 0;
+        self.lengths = now;
+        whole
     }
 
     /// Whether the path still names the file that was opened, with the log that was written. To be asked after
@@ -40,4 +53,8 @@ impl Place {
 
 fn identity(path: &Path) -> Identity {
     std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
 }

@@ -229,6 +229,9 @@ async fn run(
 ) {
     let mut judge = Judge::new(Settings::clone(&settings.load()));
     let mut connection: Option<(SqliteConnection, Place)> = None;
+    // One to a file that was cut short. It stays open until the file is whole again: with the last connection the log
+    // would go, and with that what a restored file lacks.
+    let mut doubtful: Option<SqliteConnection> = None;
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = jobs.recv().await {
         let mut events = first.events();
@@ -241,18 +244,26 @@ async fn run(
             events += next.events();
             group.push(next);
         }
+        if let Some((open, _)) = connection.take_if(|(_, place)| !place.is_whole()) {
+            tracing::warn!(
+                "the database file is gone or got shorter while it was open; looking at all of it"
+            );
+            doubtful = Some(open);
+        }
         let open = match connection.take() {
             Some(open) => Ok(open),
-            None => {
-                let place = Place::of(options.get_filename());
-                options.connect().await.map(|open| (open, place))
-            }
+            None => open_anew(&options, doubtful.is_some()).await,
         };
         match open {
             Ok((mut open, mut place)) => {
+                if let Some(former) = doubtful.take() {
+                    let _ = former.close_hard().await;
+                }
                 judge.follow(&settings.load());
                 if commit_group(&mut open, &mut place, &judge, &mut group).await {
                     connection = Some((open, place));
+                } else if !place.is_whole() {
+                    doubtful = Some(open);
                 } else {
                     // A fresh connection next time: whatever state this one is in goes with it.
                     let _ = open.close_hard().await;
@@ -269,6 +280,36 @@ async fn run(
     if let Some((open, _)) = connection {
         let _ = open.close().await;
     }
+}
+
+/// A connection to the file that is there now; where that is doubtful, only to one that is whole.
+async fn open_anew(
+    options: &SqliteConnectOptions,
+    doubtful: bool,
+) -> Result<(SqliteConnection, Place), sqlx::Error> {
+    let cut_short = |found: &str| {
+        let what =
+            format!("the database file was deleted or cut short; restore it and start dsnd again ({found})");
+        sqlx::Error::Io(std::io::Error::other(what))
+    };
+    let mut place = Place::of(options.get_filename());
+    // Nobody may open an empty file here: SQLite would take it for a new database, and delete the log.
+    if !place.is_whole() && doubtful {
+        return Err(cut_short("nothing is left"));
+    }
+    let mut open = match options.connect().await {
+        Err(error) if doubtful => return Err(cut_short(&error.to_string())),
+        opened => opened?,
+    };
+    if doubtful {
+        let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut open).await;
+        let found = found.unwrap_or_else(|error| error.to_string());
+        if found != "ok" {
+            let _ = open.close_hard().await;
+            return Err(cut_short(&found));
+        }
+    }
+    Ok((open, place))
 }
 
 /// Runs a group in one transaction and answers everybody in it. False when the connection should go.
@@ -288,8 +329,8 @@ async fn commit_group(
     }
     match run_group(connection, judge, group).await {
         // What went into a deleted file is gone with this process: nobody may be told that it is kept.
-        Ok(()) if !place.holds() => {
-            let cause = "the database file was deleted or replaced while it was open";
+        Ok(()) if !(place.holds() && place.is_whole()) => {
+            let cause = "the database file was deleted, replaced or cut short while it was open";
             tracing::error!(error = cause, jobs, "opening it again; asking senders to come back later");
             fail_all(group, cause);
             false
