@@ -1,5 +1,7 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
+mod clock;
+mod files;
 mod reload;
 mod sockets;
 mod systemd;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 pub use sockets::Passed;
 use sockets::{Bound, Sockets};
@@ -99,6 +102,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
     let store = Arc::new(open_store(&config).await?);
     describe(&config);
+    files::warn_if_few(config.smtp.max_connections);
 
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
@@ -224,10 +228,13 @@ fn warn_of_trust(config: &Config) {
 
 /// Drops raw messages whose time is over.
 async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: CancellationToken) {
+    let mut clock = Clock::new();
     loop {
         let keep_days = config.load().store.raw_days;
         let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
-        if let Ok(before) = Timestamp::now().checked_sub(kept) {
+        if let Some(now) = clock.date()
+            && let Ok(before) = now.checked_sub(kept)
+        {
             let mut total = 0;
             loop {
                 match store.prune_raw(before, PRUNE_AT_ONCE).await {
@@ -243,7 +250,7 @@ async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: 
                     }
                 }
             }
-            drop_old_rates(&store, &shutdown).await;
+            drop_old_rates(&store, now, &shutdown).await;
             if total > 0 {
                 info!(messages = total, keep_days, "dropped raw messages whose time is over");
             }
@@ -257,10 +264,11 @@ async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: 
 
 /// Notes in the history that entries have run out. Whether an address is suppressed never waits for this.
 async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken) {
+    let mut clock = Clock::new();
     loop {
         let mut total = 0;
-        loop {
-            match store.expire(Timestamp::now(), EXPIRE_AT_ONCE).await {
+        while let Some(now) = clock.date() {
+            match store.expire(now, EXPIRE_AT_ONCE).await {
                 Ok(ended) => {
                     total += ended;
                     if ended < u64::from(EXPIRE_AT_ONCE) || shutdown.is_cancelled() {
@@ -284,9 +292,9 @@ async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken) {
 }
 
 /// Drops counts of suppressions that no longer say what is usual.
-async fn drop_old_rates(store: &SqliteStore, shutdown: &CancellationToken) {
+async fn drop_old_rates(store: &SqliteStore, now: Timestamp, shutdown: &CancellationToken) {
     loop {
-        match store.prune_rates(Timestamp::now(), RATES_AT_ONCE).await {
+        match store.prune_rates(now, RATES_AT_ONCE).await {
             Ok(pruned) if pruned == u64::from(RATES_AT_ONCE) && !shutdown.is_cancelled() => {}
             Ok(_) => return,
             Err(error) => {

@@ -13,6 +13,7 @@ fn out_of_file_descriptors_it_waits_and_serves_again_by_itself() {
     let home = Home::new();
     let daemon =
         Daemon::start(home.wrapped(&["sh", "-c", "ulimit -n 64; exec \"$@\"", "sh", DSND], &["serve"]));
+    assert!(daemon.log().contains("too few file descriptors for smtp.max_connections"), "{}", daemon.log());
     let mut there = daemon.connect();
     // More than it can take: those beyond wait in the system's queue.
     let clients: Vec<TcpStream> =
@@ -38,4 +39,12 @@ fn out_of_file_descriptors_it_waits_and_serves_again_by_itself() {
     let complaints = log.matches("cannot accept an SMTP connection").count();
     assert!(complaints < 30, "it pauses between its attempts: {complaints}");
     assert_eq!(home.json(&["bounces", "list", "--json"]).len(), 2);
+}
+
+#[test]
+fn with_file_descriptors_for_every_connection_it_says_nothing_of_them() {
+    let home = Home::new().with("SMTP_MAX_CONNECTIONS", "100");
+    let limited = ["sh", "-c", "ulimit -n 200; exec \"$@\"", "sh", DSND];
+    let log = Daemon::start(home.wrapped(&limited, &["serve"])).stop();
+    assert!(!log.contains("file descriptors"), "{log}");
 }

@@ -9,9 +9,14 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use common::{Client, DSND, Daemon, Database, Home, PATIENCE, hard_bounce, json_lines, say, wait_for};
+use common::{
+    Authority, Client, DSND, Daemon, Database, Home, PATIENCE, client_config, hard_bounce, json_lines, say,
+    wait_for,
+};
 use serde_json::Value;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 /// A home whose configuration has these listeners beside a plain one, and the command that serves it.
 fn serving(home: &Home, listeners: &str) -> Command {
@@ -138,6 +143,47 @@ fn behind_a_proxy_the_client_is_the_one_that_its_header_names() {
     let span = &decided["spans"][0];
     assert_eq!(span["peer"], "192.0.2.1:4711", "{decided}");
     assert!(span["proxy"].as_str().unwrap().starts_with("127.0.0.1:"), "{decided}");
+}
+
+#[test]
+fn behind_a_proxy_each_client_has_limits_of_its_own_in_the_clear_and_under_tls() {
+    let authority = Authority::new();
+    let home = Home::new();
+    let (certificate, key) = authority.issue().write(home.path());
+    let home = home
+        .with("TLS_CERTIFICATE", &certificate.display().to_string())
+        .with("TLS_KEY", &key.display().to_string())
+        .with("LIMITS_CONNECTIONS_PER_ADDRESS", "2")
+        .with("LIMITS_MESSAGES_PER_MINUTE", "1");
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_from = [\"127.0.0.0/8\"]\n";
+    let daemon = Daemon::start(serving(&home, listener));
+    let address = accepting(&daemon, |entry| entry["proxied"] == true);
+    let from = |last: u8| {
+        Client::connect_with(address, format!("PROXY TCP4 192.0.2.{last} 192.0.2.9 4711 25\r\n").as_bytes())
+    };
+
+    let config = client_config(&authority, &[&TLS12, &TLS13]);
+    let (mut secret, _) = from(1).unwrap().starttls(&config).unwrap();
+    let mut clear = from(1).unwrap();
+    let refused = from(1).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("421") && refused.contains("4.7.0"), "the proxy's address is exempt: {refused}");
+    let mut other = from(2).unwrap();
+
+    secret.command("EHLO client.example").unwrap();
+    assert_eq!(secret.command("MAIL FROM:<>").unwrap().code, 250);
+    let late = clear.command("MAIL FROM:<>").unwrap();
+    assert!(late.starts_with("450 4.7.0"), "counted together with what it says under TLS: {late:?}");
+    assert_eq!(other.command("MAIL FROM:<>").unwrap().code, 250);
+
+    let started = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(secret.command("NONSENSE").unwrap().code, 500);
+    }
+    assert!(started.elapsed() >= Duration::from_secs(3), "1 and 2 s: {:?}", started.elapsed());
+    assert!(secret.command("QUIT").unwrap().code == 221 && clear.command("QUIT").unwrap().code == 221);
+    // Free again a moment after the end that the client sees.
+    wait_for("a place of the client that left", || from(1).ok());
+    daemon.stop();
 }
 
 #[test]
