@@ -140,6 +140,26 @@ fn a_wrong_configuration_changes_nothing_and_every_problem_is_named() {
 }
 
 #[test]
+fn a_configuration_that_is_just_being_written_does_not_take_the_domains_away() {
+    let home = home().without("RETURN_PATH_DOMAINS");
+    let domains = |home: &Home| {
+        let text = "[smtp]\nhostname = \"mx.example\"\nlisten = [\"127.0.0.1:0\"]\n\
+                    [return_path]\ndomains = [\"bounces.example.com\"]\n";
+        home.file("dsnd.toml", text.as_bytes());
+    };
+    domains(&home);
+    let daemon = home.start();
+    home.file("dsnd.toml", b"\n");
+    let errors = said(&reload(&daemon), "ERROR", "error");
+    assert!(errors.iter().any(|error| error.contains("dsnd.toml is empty")), "{errors:?}");
+    let bounce = hard_bounce("one", "one@example.net");
+    assert_eq!(daemon.connect().send(&bounce).unwrap().code, 250);
+    domains(&home);
+    assert!(said(&reload(&daemon), "ERROR", "error").is_empty());
+    daemon.stop();
+}
+
+#[test]
 fn what_needs_a_restart_is_named_and_stays() {
     let home = home();
     let daemon = home.start();

@@ -34,6 +34,8 @@ pub(super) enum ReloadError {
     Rules(#[from] ClassifierError),
     #[error("{cause} ({key})")]
     Tls { key: &'static str, cause: TlsError },
+    #[error("{0} is empty, as a file is that is just being written; return_path.domains would be lost")]
+    Emptied(String),
     #[error("reading it was cut off: {0}")]
     CutOff(#[from] tokio::task::JoinError),
 }
@@ -73,6 +75,12 @@ impl Running {
         let tls = self.tls.clone();
         let (config, classifier, stays) = tokio::task::spawn_blocking(move || {
             let mut config = Config::load(old.file.as_deref())?;
+            // Without its domains it would refuse every bounce for good.
+            if let Some(file) = old.file.as_deref().filter(|_| config.domains != old.domains)
+                && std::fs::read(file).is_ok_and(|text| text.trim_ascii().is_empty())
+            {
+                return Err(ReloadError::Emptied(file.display().to_string()));
+            }
             let classifier = Classifier::with_rules(&config.rules)?;
             let stays = keep_what_stays(&old, &mut config);
             // Last, since it takes effect at once; it logs its own result.
