@@ -40,6 +40,8 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     breaker::soft_bounces_are_held_when_they_would_suppress(&make().await).await;
     breaker::our_own_dns_mistake_is_held_even_on_the_first_day(&make().await).await;
     breaker::a_host_that_is_down_holds_no_unknown_users(&make().await).await;
+    breaker::reports_about_one_address_count_once(&make().await).await;
+    breaker::an_address_that_waits_is_news_once(&make().await).await;
     breaker::the_first_mailing_to_an_old_list_is_not_held(&make().await).await;
     breaker::a_rule_that_jumps_at_many_domains_is_held(&make().await).await;
     breaker::a_host_that_jumps_at_many_domains_is_held(&make().await).await;

@@ -82,7 +82,7 @@ impl Subject {
     }
 
     /// The stream of an entry that reaches so far.
-    const fn stream_of(&self, scope: Scope) -> i64 {
+    pub(super) const fn stream_of(&self, scope: Scope) -> i64 {
         match scope {
             Scope::Global => ANY_STREAM,
             Scope::Stream => self.stream,

@@ -154,11 +154,14 @@ async fn release(
         let text: String = row.try_get("received_at")?;
         let received_at: Timestamp = text.parse().map_err(|_| corrupt("received_at", &text))?;
         let change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
+        let new = breaker::is_new(connection, &subject, &change, received_at).await?;
         apply(connection, &subject, event, received_at, &change, &cause).await?;
         let said = said(&change);
         if said == EventChange::Suppressed {
-            // What a person lets through belongs to what is usual.
-            breaker::count(connection, judge, &subject, received_at).await?;
+            if new {
+                // What a person lets through belongs to what is usual.
+                breaker::count(connection, judge, &subject, received_at).await?;
+            }
             settled.suppressed += 1;
         }
         sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")

@@ -64,7 +64,8 @@ pub(super) async fn record(
     Ok(Recorded { id, duplicate: false, changes, alarms })
 }
 
-/// Whether a change is held; one that is not is counted by its keys.
+/// Whether a change is held; one that is not is counted by its keys. What only renews an entry is neither: an
+/// address counts once a term, however many reports there are about it.
 async fn weigh(
     connection: &mut SqliteConnection,
     judge: &Judge,
@@ -72,7 +73,7 @@ async fn weigh(
     now: Timestamp,
     change: &Change,
 ) -> Result<Option<Held>, sqlx::Error> {
-    if !judge.settings.breaker.weighs(change) {
+    if !judge.settings.breaker.weighs(change) || !breaker::is_new(connection, subject, change, now).await? {
         return Ok(None);
     }
     let held = breaker::weigh(connection, judge, subject, now).await?;
