@@ -47,6 +47,8 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     breaker::a_host_that_jumps_at_many_domains_is_held(&make().await).await;
     breaker::the_usual_crop_of_a_weekly_newsletter_is_not_held(&make().await).await;
     breaker::a_released_hold_does_what_its_events_say(&make().await).await;
+    breaker::what_waited_longer_than_its_term_does_nothing(&make().await).await;
+    breaker::an_entry_that_ran_out_while_an_event_waited_has_run_out_first(&make().await).await;
     breaker::a_discarded_hold_changes_nothing(&make().await).await;
     breaker::old_counts_are_dropped(&make().await).await;
     many_writers_at_once_lose_nothing(make().await).await;

@@ -57,7 +57,17 @@ impl<'a, S: Store> Scene<'a, S> {
     }
 
     async fn settle(&self, id: i64, verdict: HoldVerdict, limit: u32) -> Option<HoldSettled> {
-        let settling = HoldSettling { id, verdict, by: "ida".to_owned(), at: when(10, 12), limit };
+        self.settle_at(id, verdict, limit, when(10, 12)).await
+    }
+
+    async fn settle_at(
+        &self,
+        id: i64,
+        verdict: HoldVerdict,
+        limit: u32,
+        at: Timestamp,
+    ) -> Option<HoldSettled> {
+        let settling = HoldSettling { id, verdict, by: "ida".to_owned(), at, limit };
         self.store.settle_hold(settling).await.unwrap()
     }
 
@@ -332,6 +342,40 @@ pub(super) async fn a_released_hold_does_what_its_events_say(store: &impl Store)
     assert_eq!(store.holds(true).await.unwrap().len(), 1);
     // For a day the key is let pass.
     assert_eq!(split(&scene.comes(11, 11, unknown("big.example", "pass", 400)).await.changes), (400, 0));
+}
+
+pub(super) async fn what_waited_longer_than_its_term_does_nothing(store: &impl Store) {
+    let mut scene = Scene::new(store);
+    let hold = scene.outage("big.example").await;
+    scene.comes(12, 9, unknown("big.example", "later", 1)).await;
+    let step = scene.settle_at(hold.id, HoldVerdict::Release, 1_000, at(191)).await;
+    assert_eq!(step, Some(HoldSettled { events: 250, suppressed: 1, closed: true }));
+    let events = store.held(hold.id, 0, 1_000).await.unwrap();
+    assert_eq!(events.iter().filter(|event| event.change == "none").count(), 249);
+    let story = store.story("outage60@big.example").await.unwrap();
+    assert!(story.changes.is_empty() && !scene.suppressed("outage60@big.example", 11).await, "{story:?}");
+    assert!(scene.suppressed("later0@big.example", 191).await);
+}
+
+pub(super) async fn an_entry_that_ran_out_while_an_event_waited_has_run_out_first(store: &impl Store) {
+    let mut scene = Scene::new(store);
+    let hold = scene.outage("big.example").await;
+    let by_hand = ManualEntry {
+        stream: ANY_STREAM,
+        actor: None,
+        address: "outage60@big.example".to_owned(),
+        address_key: "outage60@big.example".to_owned(),
+        now: when(10, 8),
+        expires_at: Some(at(15)),
+        note: None,
+    };
+    store.add(by_hand).await.unwrap();
+    scene.settle_at(hold.id, HoldVerdict::Release, 1_000, at(20)).await.unwrap();
+    let told = store.story("outage60@big.example").await.unwrap().changes;
+    let told: Vec<_> = told.iter().map(|row| (row.action.as_str(), row.at, row.before.is_some())).collect();
+    assert_eq!(told, [("added", when(10, 8), false), ("expired", at(15), true), ("added", at(20), false)]);
+    let entry = store.suppression("outage60@big.example", None, at(20)).await.unwrap().unwrap();
+    assert_eq!((entry.first_seen, entry.count), (when(10, 9), 1), "it is another entry");
 }
 
 pub(super) async fn a_discarded_hold_changes_nothing(store: &impl Store) {

@@ -7,11 +7,12 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::super::{
     AuditOrigin, EventChange, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, StoreError,
 };
-use super::apply::{Subject, apply, corrupt, decide, said};
+use super::apply::{Subject, apply_to_list, corrupt, decide, is_over, said};
 use super::audit::Cause;
 use super::breaker::{self, Judge};
 use super::read::{failed, maybe_time, time};
 use super::written;
+use crate::policy::Change;
 
 /// Holds, the newest first: the open ones, all of them, or one.
 pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Result<Vec<Hold>, StoreError> {
@@ -128,7 +129,8 @@ async fn discard(
     Ok(HoldSettled { events: discarded.rows_affected(), suppressed: 0, closed: false })
 }
 
-/// Each event is decided as of its own time, by what stands now: nothing that stands is shortened.
+/// Each event is decided as of its own time, by what stands now: nothing that stands is shortened. One whose term
+/// is over by now does nothing.
 async fn release(
     connection: &mut SqliteConnection,
     judge: &Judge,
@@ -153,9 +155,12 @@ async fn release(
         let subject = Subject::stored(row)?;
         let text: String = row.try_get("received_at")?;
         let received_at: Timestamp = text.parse().map_err(|_| corrupt("received_at", &text))?;
-        let change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
+        let mut change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
+        if is_over(&change, settling.at) {
+            change = Change::None;
+        }
         let new = breaker::is_new(connection, &subject, &change, received_at).await?;
-        apply(connection, &subject, event, received_at, &change, &cause).await?;
+        apply_to_list(connection, &subject, event, received_at, &change, &cause).await?;
         let said = said(&change);
         if said == EventChange::Suppressed {
             if new {

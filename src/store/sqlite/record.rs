@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::{EventChange, NewEvent, NewMessage, Recorded};
-use super::apply::{Subject, apply, decide, said};
+use super::apply::{Subject, apply, count_hosts, decide, said};
 use super::audit::Cause;
 use super::breaker::{self, Held, Judge};
 use super::written;
@@ -46,6 +46,7 @@ pub(super) async fn record(
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
                     insert_event(connection, id, now, event, EventChange::Held, Some(hold)).await?;
+                    count_hosts(connection, &subject, now).await?;
                     alarms.extend(alarm);
                     EventChange::Held
                 }
