@@ -94,6 +94,21 @@ fn a_hold_is_discarded_and_ids_must_be_named() {
 }
 
 #[test]
+fn a_hold_that_no_daemon_saw_is_told_when_one_starts() {
+    let home = with_a_hold();
+    let log = home.start().stop();
+    let told: Vec<_> =
+        json_lines(log.as_bytes()).into_iter().filter(|line| line["level"] == "ERROR").collect();
+    let [alarm] = &told[..] else { panic!("one line for the hold that is open: {log}") };
+    for words in ["mx.example.net", "6 suppressions within an hour", "dsnd holds show 1"] {
+        assert!(alarm.to_string().contains(words), "{words:?} in {alarm}");
+    }
+    assert_eq!(status(&home.run(&["holds", "discard", "1"])), 0);
+    let log = home.start().stop();
+    assert!(!log.contains("ERROR"), "it is settled: {log}");
+}
+
+#[test]
 fn without_the_breaker_nothing_is_held() {
     let home = Home::new().with("BREAKER_RECHECKABLE_PER_HOUR", "1").with("BREAKER_ENABLED", "false");
     let daemon = home.start();

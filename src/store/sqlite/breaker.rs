@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
+use super::super::holds::undo;
 use super::super::{ANY_STREAM, Alarm, Settings};
-use super::apply::Subject;
+use super::apply::{Subject, corrupt};
 use super::written;
 use crate::policy::{Change, Jump, KeyKind, Recent, USUAL_DAYS, Usual};
 
@@ -287,15 +288,18 @@ async fn hold_one_more(
     .bind(hold)
     .fetch_one(&mut *connection)
     .await?;
-    let (held, why): (i64, String) =
-        sqlx::query_as("UPDATE holds SET held = held + 1 WHERE id = ?1 RETURNING held, why")
+    let (held, why, opened_at): (i64, String, String) =
+        sqlx::query_as("UPDATE holds SET held = held + 1 WHERE id = ?1 RETURNING held, why, opened_at")
             .bind(hold)
             .fetch_one(connection)
             .await?;
     // The first one is counted too.
     let again = !waits && added(judge, hold) % TOLD_EVERY == 0;
     let told = opened || again;
-    let alarm = told.then(|| Alarm { hold, kind: key.kind.as_str(), name: key.name.to_owned(), why, held });
+    let opened_at: Timestamp = opened_at.parse().map_err(|_| corrupt("opened_at", &opened_at))?;
+    let kind = key.kind.as_str();
+    let undo = || undo(kind, key.name, opened_at);
+    let alarm = told.then(|| Alarm { hold, kind, name: key.name.to_owned(), why, held, undo: undo() });
     Ok(Held { hold, alarm })
 }
 

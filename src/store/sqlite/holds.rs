@@ -17,7 +17,9 @@ use crate::policy::Change;
 /// Holds, the newest first: the open ones, all of them, or one.
 pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Result<Vec<Hold>, StoreError> {
     let rows = sqlx::query(
-        "SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting FROM holds
+        "SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting,
+                (SELECT count(DISTINCT recipient_key) FROM events WHERE hold = holds.id AND change = 'held') AS addresses
+         FROM holds
          WHERE (?1 OR state = 'open') AND (?2 IS NULL OR id = ?2) ORDER BY id DESC",
     )
     .bind(all)
@@ -56,6 +58,7 @@ fn to_hold(row: &SqliteRow) -> Result<Hold, StoreError> {
         state: row.try_get("state")?,
         held: row.try_get("held")?,
         waiting: row.try_get("waiting")?,
+        addresses: row.try_get("addresses")?,
         settled_at: maybe_time(row, "settled_at")?,
         settled_by: row.try_get("settled_by")?,
     })
