@@ -99,6 +99,8 @@ pub struct HoldSettling {
     pub at: Timestamp,
     /// At most so many events in this transaction.
     pub limit: u32,
+    /// `Some`: it is all taken back at its end, and so many of the oldest events are left out.
+    pub dry_run: Option<u64>,
 }
 
 /// What a step of settling a hold did.

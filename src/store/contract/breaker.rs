@@ -67,7 +67,7 @@ impl<'a, S: Store> Scene<'a, S> {
         limit: u32,
         at: Timestamp,
     ) -> Option<HoldSettled> {
-        let settling = HoldSettling { id, verdict, by: "ida".to_owned(), at, limit };
+        let settling = HoldSettling { id, verdict, by: "ida".to_owned(), at, limit, dry_run: None };
         self.store.settle_hold(settling).await.unwrap()
     }
 
@@ -311,6 +311,16 @@ pub(super) async fn a_released_hold_does_what_its_events_say(store: &impl Store)
         note: None,
     };
     store.add(by_hand).await.unwrap();
+    // A dry run says what would come of it, and nothing does.
+    for (skip, events, suppressed) in [(0, 200, 200), (200, 49, 48)] {
+        let (by, at) = ("ida".to_owned(), when(10, 12));
+        let dry_run = Some(skip);
+        let dry = HoldSettling { id: hold.id, verdict: HoldVerdict::Release, by, at, limit: 200, dry_run };
+        let step = store.settle_hold(dry).await.unwrap();
+        assert_eq!(step, Some(HoldSettled { events, suppressed, closed: skip == 200 }));
+    }
+    assert_eq!(store.hold(hold.id).await.unwrap().unwrap().waiting, 249);
+    assert!(!scene.suppressed("outage60@big.example", 10).await);
     // A release in steps that is cut short: what is left waits on, what comes is held with it.
     let step = scene.settle(hold.id, HoldVerdict::Release, 100).await;
     assert_eq!(step, Some(HoldSettled { events: 100, suppressed: 100, closed: false }));

@@ -1,8 +1,8 @@
 //! Holds: what waits, and what a person says about it.
 
 use jiff::Timestamp;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Executor, Row};
 
 use super::super::{
     AuditOrigin, EventChange, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, StoreError,
@@ -28,6 +28,18 @@ pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Resul
     .await
     .map_err(failed)?;
     rows.iter().map(to_hold).collect()
+}
+
+/// The hold that a bounce of an address waits in.
+pub(super) async fn of(pool: &SqlitePool, address_key: &str) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT hold FROM events INDEXED BY events_recipient
+         WHERE recipient_key = ?1 AND change = 'held' AND hold IS NOT NULL ORDER BY received_at DESC LIMIT 1",
+    )
+    .bind(address_key)
+    .fetch_optional(pool)
+    .await
+    .map_err(failed)
 }
 
 /// What a hold has held, the oldest first.
@@ -79,11 +91,28 @@ fn to_held(row: &SqliteRow) -> Result<HeldEvent, StoreError> {
     })
 }
 
-/// Settles some events of an open hold, and closes it with the last of them.
+/// Settles some events of an open hold, and closes it with the last of them; a dry run does it and takes it back.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     judge: &Judge,
     settling: HoldSettling,
+) -> Result<Option<HoldSettled>, sqlx::Error> {
+    if settling.dry_run.is_none() {
+        return settle_some(connection, judge, &settling).await;
+    }
+    connection.execute("SAVEPOINT dry_run").await?;
+    // What it finds usual is not remembered.
+    let judge = Judge::new(judge.settings.clone());
+    let settled = settle_some(connection, &judge, &settling).await?;
+    connection.execute("ROLLBACK TO dry_run").await?;
+    connection.execute("RELEASE dry_run").await?;
+    Ok(settled)
+}
+
+async fn settle_some(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    settling: &HoldSettling,
 ) -> Result<Option<HoldSettled>, sqlx::Error> {
     let open: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM holds WHERE id = ?1 AND state = 'open')")
@@ -94,8 +123,8 @@ pub(super) async fn settle(
         return Ok(None);
     }
     let mut settled = match settling.verdict {
-        HoldVerdict::Release => release(connection, judge, &settling).await?,
-        HoldVerdict::Discard => discard(connection, &settling).await?,
+        HoldVerdict::Release => release(connection, judge, settling).await?,
+        HoldVerdict::Discard => discard(connection, settling).await?,
     };
     // Fewer than asked for: in this transaction nobody else adds one.
     settled.closed = settled.events < u64::from(settling.limit);
@@ -140,10 +169,11 @@ async fn release(
     settling: &HoldSettling,
 ) -> Result<HoldSettled, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT * FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?2",
+        "SELECT * FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?2 OFFSET ?3",
     )
     .bind(settling.id)
     .bind(settling.limit)
+    .bind(i64::try_from(settling.dry_run.unwrap_or(0)).unwrap_or(i64::MAX))
     .fetch_all(&mut *connection)
     .await?;
     let cause = Cause {

@@ -216,7 +216,8 @@ async fn what_is_held_counts_against_domain_and_host_when_it_comes_and_not_again
     };
     assert_eq!(counted().await, [5]);
     let verdict = crate::store::HoldVerdict::Release;
-    let settling = HoldSettling { id: 1, verdict, by: "ida".to_owned(), at: contract::at(1), limit: 10 };
+    let settling =
+        HoldSettling { id: 1, verdict, by: "ida".to_owned(), at: contract::at(1), limit: 10, dry_run: None };
     assert_eq!(store.settle_hold(settling).await.unwrap().unwrap().suppressed, 3);
     assert_eq!(counted().await, [5]);
 }
