@@ -294,7 +294,7 @@ async fn hold_one_more(
             .fetch_one(connection)
             .await?;
     // The first one is counted too.
-    let again = !waits && added(judge, hold) % TOLD_EVERY == 0;
+    let again = !waits && added(judge, hold).is_multiple_of(TOLD_EVERY);
     let told = opened || again;
     let opened_at: Timestamp = opened_at.parse().map_err(|_| corrupt("opened_at", &opened_at))?;
     let kind = key.kind.as_str();
