@@ -2,6 +2,7 @@
 
 mod clock;
 mod files;
+mod holds;
 mod reload;
 mod sockets;
 mod systemd;
@@ -126,6 +127,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
     let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
+    let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
     let mut running = Running { config, store: Arc::clone(&store), ingest, server, tls };
@@ -152,7 +154,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
                 error!(error = %cause, "an SMTP listener failed");
             }
         }
-        let _ = tokio::join!(pruning, expiring, watching);
+        let _ = tokio::join!(pruning, expiring, telling, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.

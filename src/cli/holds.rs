@@ -24,6 +24,8 @@ pub(super) enum Holds {
     List(List),
     /// Show one hold and the events in it, the oldest first.
     ///
+    /// `came before` is the command that takes off the list what came through within the hour before it opened.
+    ///
     /// Exit status 0, or 1 when there is no such hold.
     Show(Show),
     /// Let what is held through: every event does what it would have done when it came in.
@@ -32,6 +34,8 @@ pub(super) enum Holds {
     /// Exit status 0, or 1 when a hold is not there or settled already.
     Release(Settle),
     /// Decide that what is held shall change nothing.
+    ///
+    /// What came through before the hold opened is still on the list; the command that takes it off is said.
     ///
     /// Exit status 0, or 1 when a hold is not there or settled already.
     Discard(Settle),
@@ -170,8 +174,11 @@ fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Res
     output::field(out, "because of", Some(&hold.why))?;
     let only = "only what may end by itself: dead domains, hosts that are not reached";
     output::field(out, "holds", hold.recheckable_only.then_some(only))?;
-    output::field(out, "events", Some(&format!("{}, {} of them wait", hold.held, hold.waiting)))?;
+    let count = format!("{}; {} wait, about {} addresses", hold.held, hold.waiting, hold.addresses);
+    output::field(out, "events", Some(&count))?;
     let by = hold.settled_by.as_deref().unwrap_or("unknown");
+    let undo = (hold.state != "released").then(|| output::clean(&hold.undo()));
+    output::field(out, "came before", undo.as_deref())?;
     output::field(out, "settled", hold.settled_at.map(|at| format!("{at} by {by}")).as_deref())?;
     writeln!(out)?;
     let cells = |event: &HeldEvent| {
@@ -190,9 +197,10 @@ fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Res
 }
 
 async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict) -> anyhow::Result<ExitCode> {
-    let access = if arguments.dry_run { Access::Read } else { Access::Write };
     let config = Config::load(config)?;
-    let store = open_store(&config, access).await?;
+    // A dry run of a release does it all and takes it back.
+    let reads = arguments.dry_run && verdict == HoldVerdict::Discard;
+    let store = open_store(&config, if reads { Access::Read } else { Access::Write }).await?;
     let mut ids = arguments.ids.clone();
     if arguments.all {
         ids = store.holds(false).await?.iter().rev().map(|hold| hold.id).collect();
@@ -200,29 +208,37 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict)
     let mut out = output::stdout();
     let mut all_settled = true;
     for id in ids {
-        let (settled, done) = match store.hold(id).await? {
+        let hold = store.hold(id).await?;
+        let undo = hold.as_ref().map(Hold::undo).filter(|_| verdict == HoldVerdict::Discard);
+        let (settled, done) = match hold {
             None => (Settled { hold: id, state: "no such hold", events: 0, suppressed: None }, false),
             Some(hold) if hold.state != "open" => {
                 (Settled { hold: id, state: "settled already", events: 0, suppressed: None }, false)
             }
-            Some(hold) if arguments.dry_run => {
-                let state = match verdict {
-                    HoldVerdict::Release => "would be released",
-                    HoldVerdict::Discard => "would be discarded",
-                };
-                (Settled { hold: id, state, events: hold.waiting.unsigned_abs(), suppressed: None }, true)
+            Some(hold) if reads => {
+                let events = hold.waiting.unsigned_abs();
+                (Settled { hold: id, state: "would be discarded", events, suppressed: None }, true)
             }
-            Some(_) => settle_all(&store, id, verdict).await?,
+            Some(_) => settle_all(&store, id, verdict, arguments.dry_run).await?,
         };
         all_settled &= done;
         if arguments.json {
             output::json_line(&mut out, &settled)?;
         } else {
             let suppressed = settled.suppressed.filter(|_| verdict == HoldVerdict::Release);
-            let suppressed = suppressed.map(|count| format!(", {count} suppress")).unwrap_or_default();
+            let verb = if arguments.dry_run { "would suppress" } else { "suppress" };
+            let suppressed =
+                suppressed.map(|count| format!("; {count} of them {verb} their address")).unwrap_or_default();
             let events =
                 if done { format!(", {} events{suppressed}", settled.events) } else { String::new() };
             writeln!(out, "hold {id}: {}{events}", settled.state)?;
+            if let Some(undo) = undo.filter(|_| done) {
+                writeln!(
+                    out,
+                    "what came before it is still on the list; to take it off: {}",
+                    output::clean(&undo)
+                )?;
+            }
         }
     }
     out.flush()?;
@@ -235,14 +251,19 @@ async fn settle_all(
     store: &SqliteStore,
     id: i64,
     verdict: HoldVerdict,
+    dry_run: bool,
 ) -> anyhow::Result<(Settled<'static>, bool)> {
     let state = match verdict {
+        HoldVerdict::Release if dry_run => "would be released",
         HoldVerdict::Release => "released",
         HoldVerdict::Discard => "discarded",
     };
     let (mut events, mut suppressed) = (0, 0);
     loop {
-        let settling = HoldSettling { id, verdict, by: person(), at: Timestamp::now(), limit: AT_ONCE };
+        // A dry run finds those that it has tried waiting again.
+        let skip = dry_run.then_some(events);
+        let (by, at) = (person(), Timestamp::now());
+        let settling = HoldSettling { id, verdict, by, at, limit: AT_ONCE, dry_run: skip };
         let Some(step) = store.settle_hold(settling).await? else {
             // Somebody else closed it meanwhile.
             let settled =

@@ -22,6 +22,7 @@ use crate::report::{Report, mbox, returned};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Hold, Store};
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ pub(super) struct Replay {
     /// The files are yours: what is in them counts although no signed return path proves it.
     #[arg(long)]
     trust_unsigned: bool,
-    /// One JSON object a message.
+    /// One JSON object a message; where suppressions were held, one more with the holds.
     #[arg(long)]
     json: bool,
 }
@@ -57,6 +58,18 @@ struct Totals {
     recorded: usize,
     duplicates: usize,
     unreadable: usize,
+    /// The holds that grew meanwhile.
+    holds: Vec<Grown>,
+}
+
+/// A hold that suppressions were added to while files were read.
+#[derive(Debug, Serialize)]
+struct Grown {
+    hold: i64,
+    kind: String,
+    name: String,
+    /// How many were added.
+    held: i64,
 }
 
 /// Replays every message of every path. What was recorded before changes nothing, so that a run that was broken
@@ -80,6 +93,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Replay) -> anyhow::Result<E
     if !arguments.json {
         writeln!(output::stdout(), "{told}")?;
     }
+    tell_of_holds(&totals.holds, arguments.json)?;
     Ok(if totals.unreadable > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
@@ -91,6 +105,10 @@ async fn replay(
 ) -> anyhow::Result<Totals> {
     let ingest = if arguments.dry_run { None } else { Some(open(config, arguments.trust_unsigned).await?) };
     let mut totals = Totals::default();
+    let before = match &ingest {
+        Some((store, _)) => store.holds(false).await?,
+        None => Vec::new(),
+    };
     for file in files {
         bar.inc(1);
         let bytes = match std::fs::read(file) {
@@ -128,11 +146,38 @@ async fn replay(
     }
     if let Some((store, ingest)) = ingest {
         drop(ingest);
+        totals.holds = grown(&before, store.holds(false).await?);
         if let Some(store) = Arc::into_inner(store) {
             store.close().await;
         }
     }
     Ok(totals)
+}
+
+/// What holds have held since.
+fn grown(before: &[Hold], now: Vec<Hold>) -> Vec<Grown> {
+    let held = |id| before.iter().find(|hold| hold.id == id).map_or(0, |hold| hold.held);
+    now.into_iter()
+        .map(|Hold { id, kind, name, held: now, .. }| Grown { hold: id, kind, name, held: now - held(id) })
+        .filter(|hold| hold.held > 0)
+        .collect()
+}
+
+/// The last line: nobody else tells that the list is not what the files say.
+fn tell_of_holds(holds: &[Grown], json: bool) -> anyhow::Result<()> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let held: i64 = holds.iter().map(|hold| hold.held).sum();
+    if json {
+        output::json_line(&mut output::stdout(), &serde_json::json!({ "held": held, "holds": holds }))?;
+    }
+    let each = holds.iter().map(|Grown { hold, kind, name, held }| {
+        format!("{held} by hold {hold} ({} {})", kind.replace('_', " "), output::clean(name))
+    });
+    let each = each.collect::<Vec<_>>().join(", ");
+    output::error(&format!("held for you to decide, and not on the list: {each}; see `dsnd holds list`"));
+    Ok(())
 }
 
 async fn open(

@@ -176,7 +176,9 @@ fn raise(alarm: &Alarm) {
         name,
         why = alarm.why,
         held = alarm.held,
-        "suppressions are held back; look at `dsnd holds list`, then `dsnd holds release {hold}` or `discard {hold}`"
+        undo = in_log(&alarm.undo),
+        "suppressions are held back; look at `dsnd holds list`, then `dsnd holds release {hold}` or `discard {hold}` \
+         and the command in `undo`, which takes back what came through before"
     );
 }
 
@@ -415,7 +417,7 @@ fn masked(address: &str) -> String {
 }
 
 /// An address for a log line: control characters, which a quoted local part may hold, written as escapes.
-fn in_log(address: &str) -> String {
+pub(crate) fn in_log(address: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     address.chars().map(escaped).collect()
 }

@@ -40,11 +40,15 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     breaker::soft_bounces_are_held_when_they_would_suppress(&make().await).await;
     breaker::our_own_dns_mistake_is_held_even_on_the_first_day(&make().await).await;
     breaker::a_host_that_is_down_holds_no_unknown_users(&make().await).await;
+    breaker::reports_about_one_address_count_once(&make().await).await;
+    breaker::an_address_that_waits_is_news_once(&make().await).await;
     breaker::the_first_mailing_to_an_old_list_is_not_held(&make().await).await;
     breaker::a_rule_that_jumps_at_many_domains_is_held(&make().await).await;
     breaker::a_host_that_jumps_at_many_domains_is_held(&make().await).await;
     breaker::the_usual_crop_of_a_weekly_newsletter_is_not_held(&make().await).await;
     breaker::a_released_hold_does_what_its_events_say(&make().await).await;
+    breaker::what_waited_longer_than_its_term_does_nothing(&make().await).await;
+    breaker::an_entry_that_ran_out_while_an_event_waited_has_run_out_first(&make().await).await;
     breaker::a_discarded_hold_changes_nothing(&make().await).await;
     breaker::old_counts_are_dropped(&make().await).await;
     many_writers_at_once_lose_nothing(make().await).await;

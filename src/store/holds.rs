@@ -1,6 +1,6 @@
 //! What waits because far more than usual would be suppressed, and what becomes of it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 /// A hold: suppressions of one key that wait for a person.
@@ -24,10 +24,32 @@ pub struct Hold {
     pub held: i64,
     /// How many of them wait now.
     pub waiting: i64,
+    /// About how many addresses those that wait are.
+    pub addresses: i64,
     /// When a person settled it.
     pub settled_at: Option<Timestamp>,
     /// Who.
     pub settled_by: Option<String>,
+}
+
+impl Hold {
+    /// The command that takes off the list what came through within the hour before the hold opened.
+    #[must_use]
+    pub fn undo(&self) -> String {
+        undo(&self.kind, &self.name, self.opened_at)
+    }
+}
+
+/// As [`Hold::undo`], of a key and the time at which its hold opened.
+pub(super) fn undo(kind: &str, name: &str, opened_at: Timestamp) -> String {
+    let since = opened_at.checked_sub(SignedDuration::from_hours(1)).unwrap_or(opened_at);
+    format!("dsnd suppressions remove --since={since} --{}={}", kind.replace('_', "-"), quoted(name))
+}
+
+/// A word as a shell takes it. Others choose the names of hosts, and an operator copies the command.
+fn quoted(word: &str) -> String {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b".-_:".contains(&octet);
+    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// An event that a hold has held.
@@ -77,6 +99,8 @@ pub struct HoldSettling {
     pub at: Timestamp,
     /// At most so many events in this transaction.
     pub limit: u32,
+    /// `Some`: it is all taken back at its end, and so many of the oldest events are left out.
+    pub dry_run: Option<u64>,
 }
 
 /// What a step of settling a hold did.
@@ -103,4 +127,25 @@ pub struct Alarm {
     pub why: String,
     /// How many events it has held.
     pub held: i64,
+    /// The command that takes back what came through before: [`Hold::undo`].
+    pub undo: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_through_is_that_of_the_hour_before_and_no_name_breaks_out_of_the_command() {
+        for (kind, name, option) in [
+            ("domain", "example.org", "--domain=example.org"),
+            ("rule", "iana.5.1.2", "--rule=iana.5.1.2"),
+            ("remote_mta", "[192.0.2.1]", "--remote-mta='[192.0.2.1]'"),
+            ("remote_mta", "a;reboot", "--remote-mta='a;reboot'"),
+            ("remote_mta", "a'$(reboot)", "--remote-mta='a'\\''$(reboot)'"),
+        ] {
+            let said = undo(kind, name, "2026-11-21T20:00:00Z".parse().unwrap());
+            assert_eq!(said, format!("dsnd suppressions remove --since=2026-11-21T19:00:00Z {option}"));
+        }
+    }
 }

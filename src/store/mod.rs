@@ -177,6 +177,9 @@ pub trait Store: Send + Sync + 'static {
     /// Holds, the newest first; with `all`, those that are settled too.
     fn holds(&self, all: bool) -> impl Future<Output = Result<Vec<Hold>, StoreError>> + Send;
 
+    /// The open hold that a bounce of an address waits in, by its comparison form; the newest where there are several.
+    fn hold_of(&self, address_key: &str) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
+
     /// One hold.
     fn hold(&self, id: i64) -> impl Future<Output = Result<Option<Hold>, StoreError>> + Send;
 
@@ -190,7 +193,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Settles at most so many events of an open hold, the oldest first, each as of the time it was received; with
     /// the last of them the hold is closed. Whoever asks goes on until it is, and may begin again after a crash.
-    /// `None`: there is no such hold, or it is settled.
+    /// `None`: there is no such hold, or it is settled. A dry run does it and takes it back.
     fn settle_hold(
         &self,
         settling: HoldSettling,

@@ -56,18 +56,45 @@ fn what_is_held_is_listed_and_shown_with_its_numbers() {
     assert!(text(&bounce.stdout).contains("  hold             1, see dsnd holds show 1\n"), "{bounce:?}");
     assert_eq!(home.json(&["bounces", "show", "9", "--json"])[0]["recipients"][0]["hold"], 1);
     assert_eq!(status(&home.run(&["suppressions", "check", "ida@lost5.example"])), 1);
-    assert_eq!(status(&home.run(&["suppressions", "check", "ida@lost6.example"])), 0);
+    let checked = home.run(&["suppressions", "check", "ida@lost6.example"]);
+    assert_eq!(
+        (status(&checked), text(&checked.stdout)),
+        (0, "ida@lost6.example: ok; a bounce waits in hold 1\n")
+    );
+    assert_eq!(home.json(&["suppressions", "check", "--json", "ida@lost6.example"])[0]["waits_in_hold"], 1);
+}
+
+#[test]
+fn what_came_before_a_hold_is_taken_off_by_the_command_that_it_says() {
+    let home = with_a_hold();
+    let hold = home.run(&["holds", "show", "1"]);
+    let told =
+        text(&hold.stdout).lines().find_map(|line| line.trim().strip_prefix("came before")).unwrap().trim();
+    let discarded = home.run(&["holds", "discard", "1"]);
+    let last = text(&discarded.stdout).lines().last().unwrap();
+    assert_eq!(last, format!("what came before it is still on the list; to take it off: {told}"));
+    assert_eq!(home.json(&["suppressions", "list", "--json"]).len(), 6);
+    let words: Vec<&str> = told.split(' ').skip(1).chain(["--yes"]).collect();
+    assert_eq!(status(&home.run(&words)), 0, "{told}");
+    assert!(home.json(&["suppressions", "list", "--json"]).is_empty());
+    assert_eq!(
+        text(&home.run(&["suppressions", "check", "ida@lost6.example"]).stdout),
+        "ida@lost6.example: ok\n"
+    );
 }
 
 #[test]
 fn a_hold_is_released_once_and_by_somebody() {
     let home = with_a_hold();
     let dry = home.run(&["holds", "release", "1", "--dry-run"]);
-    assert_eq!((status(&dry), text(&dry.stdout)), (0, "hold 1: would be released, 3 events\n"));
+    assert_eq!(
+        (status(&dry), text(&dry.stdout)),
+        (0, "hold 1: would be released, 3 events; 3 of them would suppress their address\n")
+    );
     assert_eq!(home.json(&["holds", "list", "--json"]).len(), 1, "nothing happened");
     let mut command = home.command(&["holds", "release", "1", "7"]);
     let released = command.env("SUDO_USER", "ida").output().unwrap();
-    let said = "hold 1: released, 3 events, 3 suppress\nhold 7: no such hold\n";
+    let said = "hold 1: released, 3 events; 3 of them suppress their address\nhold 7: no such hold\n";
     assert_eq!((status(&released), text(&released.stdout)), (1, said));
     assert_eq!(status(&home.run(&["suppressions", "check", "ida@lost6.example"])), 1);
     let again = home.run(&["holds", "release", "1"]);
@@ -91,6 +118,21 @@ fn a_hold_is_discarded_and_ids_must_be_named() {
     assert_eq!(status(&home.run(&["suppressions", "check", "ida@lost6.example"])), 0);
     assert_eq!(home.json(&["bounces", "show", "9", "--json"])[0]["recipients"][0]["change"], "discarded");
     assert!(home.json(&["holds", "discard", "--all", "--json"]).is_empty(), "nothing left to do");
+}
+
+#[test]
+fn a_hold_that_no_daemon_saw_is_told_when_one_starts() {
+    let home = with_a_hold();
+    let log = home.start().stop();
+    let told: Vec<_> =
+        json_lines(log.as_bytes()).into_iter().filter(|line| line["level"] == "ERROR").collect();
+    let [alarm] = &told[..] else { panic!("one line for the hold that is open: {log}") };
+    for words in ["mx.example.net", "6 suppressions within an hour", "dsnd holds show 1"] {
+        assert!(alarm.to_string().contains(words), "{words:?} in {alarm}");
+    }
+    assert_eq!(status(&home.run(&["holds", "discard", "1"])), 0);
+    let log = home.start().stop();
+    assert!(!log.contains("ERROR"), "it is settled: {log}");
 }
 
 #[test]

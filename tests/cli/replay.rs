@@ -80,3 +80,39 @@ fn files_count_when_the_operator_says_that_they_are_his() {
     let entry = home.json(&["suppressions", "list", "--json"]).remove(0);
     assert_eq!(entry["count"], 1);
 }
+
+#[test]
+fn what_a_replay_holds_is_said_at_its_end() {
+    let home = Home::new().with("BREAKER_RECHECKABLE_PER_HOUR", "2");
+    let lost = |number: usize| {
+        let address = format!("ida@lost{number}.example");
+        dsn(&address, &[(&address, "5.1.2", "550 5.1.2 Host unknown (Name server: host not found)")])
+    };
+    for (folder, range) in [("first", 0..5), ("second", 5..6), ("third", 6..8)] {
+        fs::create_dir(home.path().join(folder)).unwrap();
+        range.for_each(|number| {
+            fs::write(home.path().join(folder).join(number.to_string()), lost(number)).unwrap()
+        });
+    }
+    let replay = |folder: &str, more: &[&str]| {
+        let folder = home.path().join(folder);
+        home.run(&[&["replay", "--trust-unsigned", folder.to_str().unwrap()], more].concat())
+    };
+    let said = |held: u32| {
+        format!(
+            "dsnd: held for you to decide, and not on the list: {held} by hold 1 (remote mta mx.example.net); \
+             see `dsnd holds list`\n"
+        )
+    };
+    let first = replay("first", &[]);
+    assert_eq!(first.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&first.stderr), said(2), "{first:?}");
+    let second = replay("second", &[]);
+    assert_eq!(String::from_utf8_lossy(&second.stderr), said(1), "of this run: {second:?}");
+    let again = replay("second", &[]);
+    assert_eq!(String::from_utf8_lossy(&again.stderr), "", "nothing new");
+    let third = replay("third", &["--json"]);
+    assert_eq!(String::from_utf8_lossy(&third.stderr), said(2));
+    let lines = crate::common::json_lines(&third.stdout);
+    assert_eq!((lines.len(), &lines[2]["held"], &lines[2]["holds"][0]["hold"]), (3, &2.into(), &1.into()));
+}

@@ -41,6 +41,9 @@ struct Checked<'a> {
     /// Those that suppress it as well.
     #[serde(skip_serializing_if = "<[Suppression]>::is_empty")]
     others: &'a [Suppression],
+    /// The hold that a bounce of it waits in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_in_hold: Option<i64>,
 }
 
 pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<ExitCode> {
@@ -76,14 +79,16 @@ pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<Ex
             };
             let mut standing = store.standing(&mailbox.comparison_form(), stream, now).await?;
             standing.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
+            let hold = store.hold_of(&mailbox.comparison_form()).await?;
             suppressed |= !standing.is_empty();
             if arguments.json {
                 let (entry, others) = (standing.first(), standing.get(1..).unwrap_or_default());
                 let address = address.trim();
-                let checked = Checked { address, suppressed: entry.is_some(), entry, others };
+                let suppressed = entry.is_some();
+                let checked = Checked { address, suppressed, entry, others, waits_in_hold: hold };
                 output::json_line(&mut out, &checked)?;
             } else {
-                print(&mut out, &config.streams, address.trim(), &standing)?;
+                print(&mut out, &config.streams, address.trim(), &standing, hold)?;
             }
         }
     }
@@ -97,10 +102,12 @@ fn print(
     streams: &Streams,
     address: &str,
     standing: &[Suppression],
+    hold: Option<i64>,
 ) -> anyhow::Result<()> {
     let word = if standing.is_empty() { "ok" } else { "suppressed" };
+    let waits = hold.map(|id| format!("; a bounce waits in hold {id}")).unwrap_or_default();
     let style = output::style_of(word);
-    writeln!(out, "{}: {style}{word}{style:#}", output::clean(address))?;
+    writeln!(out, "{}: {style}{word}{style:#}{waits}", output::clean(address))?;
     let [entry, others @ ..] = standing else { return Ok(()) };
     output::field(out, "reason", Some(&reason(entry)))?;
     output::field(out, "evidence", entry.evidence.as_deref())?;

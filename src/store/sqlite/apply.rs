@@ -82,7 +82,7 @@ impl Subject {
     }
 
     /// The stream of an entry that reaches so far.
-    const fn stream_of(&self, scope: Scope) -> i64 {
+    pub(super) const fn stream_of(&self, scope: Scope) -> i64 {
         match scope {
             Scope::Global => ANY_STREAM,
             Scope::Stream => self.stream,
@@ -188,9 +188,27 @@ pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     }
 }
 
+/// Whether a change would make an entry that suppresses no more: that of an event which waited longer than its term.
+pub(super) fn is_over(change: &Change, now: Timestamp) -> bool {
+    matches!(change, Change::Suppress(entry) if entry.expires_at.is_some_and(|until| until <= now))
+}
+
 /// Writes a change as of `now`, the time of the event, and counts against domain and host. The cause says who let
 /// it come to that, for the history of the list.
 pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    event: i64,
+    now: Timestamp,
+    change: &Change,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    apply_to_list(connection, subject, event, now, change, cause).await?;
+    count_hosts(connection, subject, now).await
+}
+
+/// Writes a change only: for an event that was counted against domain and host when it came in.
+pub(super) async fn apply_to_list(
     connection: &mut SqliteConnection,
     subject: &Subject,
     event: i64,
@@ -217,7 +235,8 @@ pub(super) async fn apply(
         }
         Change::Suppress(entry) => {
             let stream = subject.stream_of(entry.scope);
-            let before = audit::before(connection, key, stream, now).await?;
+            // What ran out while the event waited has run out first.
+            let before = audit::before(connection, key, stream, cause.at.unwrap_or(now)).await?;
             upsert(connection, subject, event, now, entry, cause.at.unwrap_or(now)).await?;
             let why = subject.why();
             let noted =
@@ -232,6 +251,15 @@ pub(super) async fn apply(
             clear_counter(connection, key, subject.counters_of(*scope), None, Some(now)).await?;
         }
     }
+    Ok(())
+}
+
+/// Counts an event against its domain and its host, where its class is one of theirs.
+pub(super) async fn count_hosts(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let class = subject.class;
     if class.counts_host() {
         if !subject.domain().is_empty() {
@@ -261,9 +289,9 @@ async fn upsert(
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
              rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
-             first_seen = CASE WHEN expires_at <= excluded.last_seen THEN excluded.first_seen
+             first_seen = CASE WHEN ended OR expires_at <= excluded.last_seen THEN excluded.first_seen
                                ELSE min(first_seen, excluded.first_seen) END,
-             count = CASE WHEN expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
+             count = CASE WHEN ended OR expires_at <= excluded.last_seen THEN 1 ELSE count + 1 END,
              expires_at = excluded.expires_at, recheckable = excluded.recheckable,
              soft_term_days = excluded.soft_term_days, origin = excluded.origin, event = excluded.event,
              domain = excluded.domain, remote_mta = excluded.remote_mta, changed_at = excluded.changed_at, ended = 0",

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::super::{Alarm, Settings};
-use super::apply::Subject;
+use super::super::holds::undo;
+use super::super::{ANY_STREAM, Alarm, Settings};
+use super::apply::{Subject, corrupt};
 use super::written;
-use crate::policy::{Jump, KeyKind, Recent, USUAL_DAYS, Usual};
+use crate::policy::{Change, Jump, KeyKind, Recent, USUAL_DAYS, Usual};
 
 /// Seconds that are counted together.
 const SLOT: i64 = 300;
@@ -22,8 +23,8 @@ const HOUR: i64 = 12;
 /// Keys whose usual is remembered; it is looked up again when there are more.
 const REMEMBERED: usize = 4_096;
 
-/// After so many more held events the operator is told again.
-const TOLD_EVERY: i64 = 1_000;
+/// After so many more held addresses the operator is told again.
+const TOLD_EVERY: u64 = 1_000;
 
 /// What the writer decides by: the settings, and what is usual for the keys it was asked about.
 #[derive(Debug, Default)]
@@ -33,11 +34,13 @@ pub(super) struct Judge {
     /// The usual of a key in an hour. It lies before that hour, so it hardly changes within it; a busy key would
     /// have its 90 days summed up for every bounce otherwise.
     usual: Mutex<HashMap<(KeyKind, String), (i64, Usual)>>,
+    /// How many addresses were added to an open hold by this process: the operator is told again by them.
+    added: Mutex<HashMap<i64, u64>>,
 }
 
 impl Judge {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, usual: Mutex::default() }
+        Self { settings, ..Self::default() }
     }
 
     /// Goes by other settings from now on, where they are others.
@@ -70,6 +73,43 @@ struct Key<'a> {
     recent: Recent,
 }
 
+/// Whether a change puts an address on the list that was not on it, so far as the entry reaches. To be asked before
+/// it is applied.
+pub(super) async fn is_new(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    change: &Change,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let Change::Suppress(entry) = change else { return Ok(false) };
+    sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM suppressions WHERE address_key = ?1 AND stream IN (?2, ?3)
+                            AND (expires_at IS NULL OR expires_at > ?4))",
+    )
+    .bind(&subject.recipient_key)
+    .bind(subject.stream_of(entry.scope))
+    .bind(ANY_STREAM)
+    .bind(written(now))
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether a suppression says something about its rule and its host, and not of its domain alone. A list that is
+/// mailed for the first time has unknown users at many domains, and that is no fault of the rule that finds them:
+/// only domains that are known tell a jump there. What may end by itself always may be a fault of ours.
+async fn tells_of_rule_and_host(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    if subject.class.recheckable() {
+        return Ok(true);
+    }
+    let days = usual(connection, judge, KeyKind::Domain, subject.domain(), now).await?.days;
+    Ok(!subject.domain().is_empty() && days >= judge.settings.breaker.history_days)
+}
+
 /// Whether a suppression is held: by a hold that is open, or by one that it opens. Call it only for changes that the
 /// breaker weighs, before they are applied.
 pub(super) async fn weigh(
@@ -81,16 +121,19 @@ pub(super) async fn weigh(
     if !judge.settings.breaker.enabled {
         return Ok(None);
     }
-    let keys = keys(connection, subject, now).await?;
+    let mut keys = keys(connection, subject, now).await?;
+    if !tells_of_rule_and_host(connection, judge, subject, now).await? {
+        keys.retain(|key| key.kind == KeyKind::Domain);
+    }
     if let Some(key) = keys.iter().find(|key| key.hold.is_some())
         && let Some(hold) = key.hold
     {
-        return hold_one_more(connection, hold, key, false).await.map(Some);
+        return hold_one_more(connection, judge, subject, hold, key, false).await.map(Some);
     }
     for key in &keys {
         if let Some(jump) = jump(connection, judge, subject, key, now).await? {
             let hold = open(connection, key, &jump, now).await?;
-            return hold_one_more(connection, hold, key, true).await.map(Some);
+            return hold_one_more(connection, judge, subject, hold, key, true).await.map(Some);
         }
     }
     Ok(None)
@@ -155,7 +198,7 @@ async fn jump(
     if !breaker.may_trip(key.recent) {
         return Ok(None);
     }
-    let usual = usual(connection, judge, key, now).await?;
+    let usual = usual(connection, judge, key.kind, key.name, now).await?;
     let Some(jump) = breaker.judge(subject.class.recheckable(), key.recent, usual) else { return Ok(None) };
     let pass = jiff::SignedDuration::from_hours(breaker.pass_hours.into());
     let passed: bool = sqlx::query_scalar(
@@ -174,11 +217,12 @@ async fn jump(
 async fn usual(
     connection: &mut SqliteConnection,
     judge: &Judge,
-    key: &Key<'_>,
+    kind: KeyKind,
+    name: &str,
     now: Timestamp,
 ) -> Result<Usual, sqlx::Error> {
     let hour = (slot_of(now) - HOUR + 1).div_euclid(HOUR);
-    let place = (key.kind, key.name.to_owned());
+    let place = (kind, name.to_owned());
     let lock = || judge.usual.lock().unwrap_or_else(PoisonError::into_inner);
     let known = lock().get(&place).copied();
     if let Some((_, usual)) = known.filter(|(of, _)| *of == hour) {
@@ -188,8 +232,8 @@ async fn usual(
         "SELECT slot / 12 AS hour, sum(count) FROM suppression_rates
          WHERE kind = ?1 AND name = ?2 AND slot >= ?3 AND slot < ?4 GROUP BY hour",
     )
-    .bind(key.kind.as_str())
-    .bind(key.name)
+    .bind(kind.as_str())
+    .bind(name)
     .bind((hour - USUAL_DAYS * 24) * HOUR)
     .bind(hour * HOUR)
     .fetch_all(connection)
@@ -229,18 +273,45 @@ async fn open(
 
 async fn hold_one_more(
     connection: &mut SqliteConnection,
+    judge: &Judge,
+    subject: &Subject,
     hold: i64,
     key: &Key<'_>,
     opened: bool,
 ) -> Result<Held, sqlx::Error> {
-    let (held, why): (i64, String) =
-        sqlx::query_as("UPDATE holds SET held = held + 1 WHERE id = ?1 RETURNING held, why")
+    // Another report about an address that waits already is kept, and no news.
+    let waits: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM events INDEXED BY events_recipient
+                        WHERE recipient_key = ?1 AND hold = ?2 AND change = 'held')",
+    )
+    .bind(&subject.recipient_key)
+    .bind(hold)
+    .fetch_one(&mut *connection)
+    .await?;
+    let (held, why, opened_at): (i64, String, String) =
+        sqlx::query_as("UPDATE holds SET held = held + 1 WHERE id = ?1 RETURNING held, why, opened_at")
             .bind(hold)
             .fetch_one(connection)
             .await?;
-    let told = opened || held % TOLD_EVERY == 0;
-    let alarm = told.then(|| Alarm { hold, kind: key.kind.as_str(), name: key.name.to_owned(), why, held });
+    // The first one is counted too.
+    let again = !waits && added(judge, hold).is_multiple_of(TOLD_EVERY);
+    let told = opened || again;
+    let opened_at: Timestamp = opened_at.parse().map_err(|_| corrupt("opened_at", &opened_at))?;
+    let kind = key.kind.as_str();
+    let undo = || undo(kind, key.name, opened_at);
+    let alarm = told.then(|| Alarm { hold, kind, name: key.name.to_owned(), why, held, undo: undo() });
     Ok(Held { hold, alarm })
+}
+
+/// How many addresses this process has added to a hold, with one more.
+fn added(judge: &Judge, hold: i64) -> u64 {
+    let mut added = judge.added.lock().unwrap_or_else(PoisonError::into_inner);
+    if added.len() >= REMEMBERED {
+        added.clear();
+    }
+    let count = added.entry(hold).or_default();
+    *count += 1;
+    *count
 }
 
 /// Counts a suppression by a bounce under its three keys. One domain counts for a rule and a host up to its share
@@ -252,11 +323,12 @@ pub(super) async fn count(
     at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let slot = slot_of(at);
+    let of_all = tells_of_rule_and_host(connection, judge, subject, at).await?;
     sqlx::query(
         "WITH keys (kind, name) AS (VALUES ('domain', ?1), ('remote_mta', ?2), ('rule', ?3))
          INSERT INTO suppression_rates (kind, name, slot, count, recheckable)
          SELECT kind, name, ?4, 1, ?5 FROM keys
-         WHERE name <> '' AND (kind = 'domain' OR ?6 > (SELECT coalesce(sum(count), 0) FROM suppression_rates AS own
+         WHERE name <> '' AND (kind = 'domain' OR ?7 AND ?6 > (SELECT coalesce(sum(count), 0) FROM suppression_rates AS own
                WHERE own.kind = 'domain' AND own.name = ?1 AND own.slot BETWEEN ?4 - 11 AND ?4))
          ON CONFLICT (kind, name, slot) DO UPDATE SET
              count = count + 1, recheckable = recheckable + excluded.recheckable",
@@ -267,6 +339,7 @@ pub(super) async fn count(
     .bind(slot)
     .bind(subject.class.recheckable())
     .bind(judge.settings.breaker.share())
+    .bind(of_all)
     .execute(connection)
     .await?;
     Ok(())

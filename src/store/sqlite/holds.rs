@@ -1,22 +1,25 @@
 //! Holds: what waits, and what a person says about it.
 
 use jiff::Timestamp;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Executor, Row};
 
 use super::super::{
     AuditOrigin, EventChange, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, StoreError,
 };
-use super::apply::{Subject, apply, corrupt, decide, said};
+use super::apply::{Subject, apply_to_list, corrupt, decide, is_over, said};
 use super::audit::Cause;
 use super::breaker::{self, Judge};
 use super::read::{failed, maybe_time, time};
 use super::written;
+use crate::policy::Change;
 
 /// Holds, the newest first: the open ones, all of them, or one.
 pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Result<Vec<Hold>, StoreError> {
     let rows = sqlx::query(
-        "SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting FROM holds
+        "SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting,
+                (SELECT count(DISTINCT recipient_key) FROM events WHERE hold = holds.id AND change = 'held') AS addresses
+         FROM holds
          WHERE (?1 OR state = 'open') AND (?2 IS NULL OR id = ?2) ORDER BY id DESC",
     )
     .bind(all)
@@ -25,6 +28,18 @@ pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Resul
     .await
     .map_err(failed)?;
     rows.iter().map(to_hold).collect()
+}
+
+/// The hold that a bounce of an address waits in.
+pub(super) async fn of(pool: &SqlitePool, address_key: &str) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT hold FROM events INDEXED BY events_recipient
+         WHERE recipient_key = ?1 AND change = 'held' AND hold IS NOT NULL ORDER BY received_at DESC LIMIT 1",
+    )
+    .bind(address_key)
+    .fetch_optional(pool)
+    .await
+    .map_err(failed)
 }
 
 /// What a hold has held, the oldest first.
@@ -55,6 +70,7 @@ fn to_hold(row: &SqliteRow) -> Result<Hold, StoreError> {
         state: row.try_get("state")?,
         held: row.try_get("held")?,
         waiting: row.try_get("waiting")?,
+        addresses: row.try_get("addresses")?,
         settled_at: maybe_time(row, "settled_at")?,
         settled_by: row.try_get("settled_by")?,
     })
@@ -75,11 +91,28 @@ fn to_held(row: &SqliteRow) -> Result<HeldEvent, StoreError> {
     })
 }
 
-/// Settles some events of an open hold, and closes it with the last of them.
+/// Settles some events of an open hold, and closes it with the last of them; a dry run does it and takes it back.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     judge: &Judge,
     settling: HoldSettling,
+) -> Result<Option<HoldSettled>, sqlx::Error> {
+    if settling.dry_run.is_none() {
+        return settle_some(connection, judge, &settling).await;
+    }
+    connection.execute("SAVEPOINT dry_run").await?;
+    // What it finds usual is not remembered.
+    let judge = Judge::new(judge.settings.clone());
+    let settled = settle_some(connection, &judge, &settling).await?;
+    connection.execute("ROLLBACK TO dry_run").await?;
+    connection.execute("RELEASE dry_run").await?;
+    Ok(settled)
+}
+
+async fn settle_some(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    settling: &HoldSettling,
 ) -> Result<Option<HoldSettled>, sqlx::Error> {
     let open: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM holds WHERE id = ?1 AND state = 'open')")
@@ -90,8 +123,8 @@ pub(super) async fn settle(
         return Ok(None);
     }
     let mut settled = match settling.verdict {
-        HoldVerdict::Release => release(connection, judge, &settling).await?,
-        HoldVerdict::Discard => discard(connection, &settling).await?,
+        HoldVerdict::Release => release(connection, judge, settling).await?,
+        HoldVerdict::Discard => discard(connection, settling).await?,
     };
     // Fewer than asked for: in this transaction nobody else adds one.
     settled.closed = settled.events < u64::from(settling.limit);
@@ -128,17 +161,19 @@ async fn discard(
     Ok(HoldSettled { events: discarded.rows_affected(), suppressed: 0, closed: false })
 }
 
-/// Each event is decided as of its own time, by what stands now: nothing that stands is shortened.
+/// Each event is decided as of its own time, by what stands now: nothing that stands is shortened. One whose term
+/// is over by now does nothing.
 async fn release(
     connection: &mut SqliteConnection,
     judge: &Judge,
     settling: &HoldSettling,
 ) -> Result<HoldSettled, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT * FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?2",
+        "SELECT * FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?2 OFFSET ?3",
     )
     .bind(settling.id)
     .bind(settling.limit)
+    .bind(i64::try_from(settling.dry_run.unwrap_or(0)).unwrap_or(i64::MAX))
     .fetch_all(&mut *connection)
     .await?;
     let cause = Cause {
@@ -153,12 +188,18 @@ async fn release(
         let subject = Subject::stored(row)?;
         let text: String = row.try_get("received_at")?;
         let received_at: Timestamp = text.parse().map_err(|_| corrupt("received_at", &text))?;
-        let change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
-        apply(connection, &subject, event, received_at, &change, &cause).await?;
+        let mut change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
+        if is_over(&change, settling.at) {
+            change = Change::None;
+        }
+        let new = breaker::is_new(connection, &subject, &change, received_at).await?;
+        apply_to_list(connection, &subject, event, received_at, &change, &cause).await?;
         let said = said(&change);
         if said == EventChange::Suppressed {
-            // What a person lets through belongs to what is usual.
-            breaker::count(connection, judge, &subject, received_at).await?;
+            if new {
+                // What a person lets through belongs to what is usual.
+                breaker::count(connection, judge, &subject, received_at).await?;
+            }
             settled.suppressed += 1;
         }
         sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")

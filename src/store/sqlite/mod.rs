@@ -154,6 +154,10 @@ impl Store for SqliteStore {
         holds::list(&self.readers, all, None).await
     }
 
+    async fn hold_of(&self, address_key: &str) -> Result<Option<i64>, StoreError> {
+        holds::of(&self.readers, address_key).await
+    }
+
     async fn hold(&self, id: i64) -> Result<Option<Hold>, StoreError> {
         Ok(holds::list(&self.readers, true, Some(id)).await?.pop())
     }

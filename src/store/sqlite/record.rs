@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::{EventChange, NewEvent, NewMessage, Recorded};
-use super::apply::{Subject, apply, decide, said};
+use super::apply::{Subject, apply, count_hosts, decide, said};
 use super::audit::Cause;
 use super::breaker::{self, Held, Judge};
 use super::written;
@@ -46,6 +46,7 @@ pub(super) async fn record(
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
                     insert_event(connection, id, now, event, EventChange::Held, Some(hold)).await?;
+                    count_hosts(connection, &subject, now).await?;
                     alarms.extend(alarm);
                     EventChange::Held
                 }
@@ -64,7 +65,8 @@ pub(super) async fn record(
     Ok(Recorded { id, duplicate: false, changes, alarms })
 }
 
-/// Whether a change is held; one that is not is counted by its keys.
+/// Whether a change is held; one that is not is counted by its keys. What only renews an entry is neither: an
+/// address counts once a term, however many reports there are about it.
 async fn weigh(
     connection: &mut SqliteConnection,
     judge: &Judge,
@@ -72,7 +74,7 @@ async fn weigh(
     now: Timestamp,
     change: &Change,
 ) -> Result<Option<Held>, sqlx::Error> {
-    if !judge.settings.breaker.weighs(change) {
+    if !judge.settings.breaker.weighs(change) || !breaker::is_new(connection, subject, change, now).await? {
         return Ok(None);
     }
     let held = breaker::weigh(connection, judge, subject, now).await?;

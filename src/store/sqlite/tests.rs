@@ -190,3 +190,34 @@ async fn domains_and_hosts_are_counted_for_what_lies_with_them() {
     let row = |scope: &str, name: &str| (scope.to_owned(), name.to_owned(), "host_unreachable".to_owned(), 2);
     assert_eq!(counted, [row("domain", "example.org"), row("host", "mx.example.org")]);
 }
+
+#[tokio::test]
+async fn what_is_held_counts_against_domain_and_host_when_it_comes_and_not_again() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let breaker = crate::policy::Breaker { recheckable_per_hour: 1, ..Default::default() };
+    let settings = Settings { breaker, ..Settings::default() };
+    let store = SqliteStore::open(&path, Access::Serve, settings, WAIT).await.unwrap();
+    for number in 1..=5 {
+        let address = format!("a{number}@example.org");
+        let mut event = contract::event(&address, Class::HostUnreachable, Severity::Permanent);
+        event.key[0] = number;
+        let held = store.record(contract::message(number, 0, vec![event])).await.unwrap();
+        assert_eq!(held.changes == [crate::store::EventChange::Held], number > 2, "{number}");
+    }
+    let counted = async || {
+        let mut connection = raw_connection(&path).await;
+        sqlx::query_scalar::<_, i64>(
+            "SELECT count FROM counters WHERE scope = 'domain' AND name = 'example.org'",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap()
+    };
+    assert_eq!(counted().await, [5]);
+    let verdict = crate::store::HoldVerdict::Release;
+    let settling =
+        HoldSettling { id: 1, verdict, by: "ida".to_owned(), at: contract::at(1), limit: 10, dry_run: None };
+    assert_eq!(store.settle_hold(settling).await.unwrap().unwrap().suppressed, 3);
+    assert_eq!(counted().await, [5]);
+}
