@@ -193,6 +193,7 @@ fn prepare(
     let arrival = Arrival {
         paths: to().map(|path| settings.return_paths.accepted(path)).collect(),
         unsigned_counts: settings.unsigned_trust.covers(envelope.peer.address.ip(), to()),
+        at: now,
     };
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -270,6 +271,8 @@ struct Arrival {
     paths: Vec<ReturnPath>,
     /// Whether it counts though none of them is signed.
     unsigned_counts: bool,
+    /// When.
+    at: Timestamp,
 }
 
 /// One event a recipient group, up to the limit, and how many were left out.
@@ -288,7 +291,7 @@ fn events(
         .unzip();
     let return_paths = &settings.return_paths;
     let mut paths = arrival.paths.clone();
-    paths.extend(complained_path(report, &named, return_paths));
+    paths.extend(complained_path(report, &named, return_paths, arrival.at));
     let attributions = attribute(return_paths.keys(), &paths, report, named);
     let said = groups().zip(classifications).zip(attributions).enumerate();
     let events = said.map(|(index, ((fields, classification), attribution))| {

@@ -193,6 +193,52 @@ async fn a_report_that_names_nobody_is_about_whom_its_token_was_minted_for() {
     }
 }
 
+/// A complaint about a mail from this sender, which names this address or hides it.
+fn complaint(shown: &str, field: &str, returned: &str) -> String {
+    format!(
+        "From: fbl@provider.example\nMIME-Version: 1.0\nContent-Type: multipart/report; \
+         report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n\
+         Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: {shown}\n{field}\n--b\n\
+         Content-Type: message/rfc822\n\n{returned}From: us@b.example\nTo: {shown}\nMessage-ID: <1@b.example>\n\n\
+         Hello\n\n--b--\n"
+    )
+}
+
+#[tokio::test]
+async fn a_complaint_is_believed_by_the_sender_of_the_mail_it_is_about() {
+    let hidden = "redacted@x.example";
+    for (shown, days_ago, readable, wanted) in [
+        ("a@x.example", 0, false, event("a@x.example", "proven", "suppressed")),
+        ("a@x.example", 0, true, event("a@x.example", "proven", "suppressed")),
+        (hidden, 0, true, event("a@x.example", "token_only", "suppressed")),
+        (hidden, 0, false, event("", "token_only", "quarantined")),
+        ("b@x.example", 0, false, event("b@x.example", "token_only", "quarantined")),
+        // What would be refused at RCPT says nothing here.
+        ("a@x.example", 300, false, event("a@x.example", "unsigned", "quarantined")),
+        (hidden, 300, true, event("", "unsigned", "quarantined")),
+        (hidden, -30, true, event("", "unsigned", "quarantined")),
+    ] {
+        for to in ["postmaster", "bounces+1"] {
+            for field in ["Original-Mail-From: <{}>\n", "Return-Path: <{}>\n"] {
+                let world = World::new().await;
+                let token = world.token("a@x.example", 7, days_ago, readable);
+                let line = field.replace("{}", &format!("{token}@b.example"));
+                let message = if field.starts_with("Return") {
+                    complaint(shown, "", &line)
+                } else {
+                    complaint(shown, &line, "")
+                };
+                world.take(&world.doubting, &[to.to_owned()], &message).await;
+                assert_eq!(
+                    world.events().await,
+                    std::slice::from_ref(&wanted),
+                    "{shown} {days_ago} {to} {line}"
+                );
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::assess::from_xtext;
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::report::fields::decoded;
@@ -52,16 +54,32 @@ pub fn attribute(
     if signed.is_empty() { unsigned(paths, named) } else { by_tokens(keys, &signed, report, named) }
 }
 
-/// The return path of the message that a complaint is about, where the complaint hides who complained: the sender
-/// put the recipient into it (RFC 5965 §3.2, Original-Mail-From).
+/// The return path of the message that a complaint is about: the sender put the recipient into it (RFC 5965 §3.2,
+/// Original-Mail-From; else the Return-Path of the message in the complaint). It is judged as one that the complaint
+/// came to at this time would be: what is refused there says nothing here. A token always counts, unsigned VERP only
+/// where the complaint hides who complained.
 #[must_use]
-pub fn complained_path(report: &Report, named: &[Option<String>], ours: &ReturnPaths) -> Option<ReturnPath> {
-    if report.kind != ReportKind::Feedback || named.iter().any(Option::is_some) {
+pub fn complained_path(
+    report: &Report,
+    named: &[Option<String>],
+    ours: &ReturnPaths,
+    at: Timestamp,
+) -> Option<ReturnPath> {
+    if report.kind != ReportKind::Feedback {
         return None;
     }
-    let mail_from = report.feedback.as_ref()?.original_mail_from.as_deref()?;
-    let path = ours.accepted(&ForwardPath::Mailbox(Mailbox::parse(mail_from).ok()?));
-    (path != ReturnPath::Fixed).then_some(path)
+    let feedback = report.feedback.as_ref()?;
+    let hidden = named.iter().all(Option::is_none);
+    let says = |path: &ReturnPath| match path {
+        ReturnPath::Token { .. } => true,
+        ReturnPath::Fixed => false,
+        _ => hidden,
+    };
+    let judged = |mail_from: &String| {
+        let path = ForwardPath::Mailbox(Mailbox::parse(mail_from).ok()?);
+        ours.judge(&path, at).ok().filter(says)
+    };
+    [&feedback.original_mail_from, &feedback.return_path].into_iter().flatten().find_map(judged)
 }
 
 /// Without a token: what the group says, and for a report about one recipient what VERP says.
