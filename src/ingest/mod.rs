@@ -21,6 +21,7 @@ use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox};
 use crate::classify::Classifier;
+use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
@@ -301,7 +302,7 @@ fn events(
         NewEvent {
             key: event_key(content, index),
             trust,
-            quarantined: !believed,
+            quarantined: !believed && may_change(classification.class, classification.decision),
             applies: believed && Mailbox::parse(&recipient).is_ok(),
             stream,
             recipient_key: crate::address::comparison_form(&recipient),

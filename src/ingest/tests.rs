@@ -193,6 +193,37 @@ async fn a_report_that_names_nobody_is_about_whom_its_token_was_minted_for() {
     }
 }
 
+#[tokio::test]
+async fn only_what_could_change_something_waits() {
+    let of = |action: &str, status: &str, text: &str| {
+        let one = names(&["a@x.example"]).replace("Action: failed", &format!("Action: {action}"));
+        one.replace("Status: 5.1.1\n", &format!("Status: {status}\nDiagnostic-Code: smtp; {text}\n"))
+    };
+    let away = "From: bob@x.example\nSubject: Out of office\nAuto-Submitted: auto-replied\n\nUser unknown. Back soon.\n";
+    let blocked = "554 5.7.1 Service unavailable; Client host [192.0.2.44] blocked using zen.spamhaus.org";
+    for (what, message, to, change) in [
+        ("dead", of("failed", "5.1.1", "550 5.1.1 User unknown"), "bounces+1", "quarantined"),
+        ("soft", of("failed", "5.2.2", "552 5.2.2 Mailbox full"), "bounces+1", "quarantined"),
+        ("a host", of("failed", "5.1.2", "550 5.1.2 Host unknown"), "bounces+1", "quarantined"),
+        ("delivered", of("delivered", "2.0.0", "250 2.0.0 OK"), "bounces+1", "quarantined"),
+        ("a complaint", complaint("a@x.example", "", ""), "postmaster", "quarantined"),
+        (
+            "a delay",
+            of("delayed", "4.4.1", "connect to mx.x.example: Connection timed out"),
+            "bounces+1",
+            "none",
+        ),
+        ("our own fault", of("failed", "5.7.1", blocked), "bounces+1", "none"),
+        ("a reply", away.to_owned(), "bounces+a=x.example", "none"),
+    ] {
+        let world = World::new().await;
+        world.take(&world.doubting, &[to.to_owned()], &message).await;
+        for (recipient, trust, changed) in world.events().await {
+            assert_eq!((&*recipient, &*trust, &*changed), ("a@x.example", "unsigned", change), "{what}");
+        }
+    }
+}
+
 /// A complaint about a mail from this sender, which names this address or hides it.
 fn complaint(shown: &str, field: &str, returned: &str) -> String {
     format!(

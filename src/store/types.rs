@@ -93,7 +93,7 @@ pub struct NewEvent {
     pub key: [u8; 32],
     /// How far the report is believed.
     pub trust: Trust,
-    /// It waits for somebody to approve it, since nothing proves it.
+    /// It waits for somebody to approve it, since nothing proves it and it could change something.
     pub quarantined: bool,
     /// Whether its decision is applied to the list.
     pub applies: bool,
