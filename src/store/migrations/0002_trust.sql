@@ -31,6 +31,7 @@ CREATE INDEX suppression_rates_slot ON suppression_rates (slot);
 -- change knows besides: held, discarded.
 ALTER TABLE events ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of recipient_key
 ALTER TABLE events ADD COLUMN hold INTEGER REFERENCES holds (id); -- what it waits or waited for
+ALTER TABLE events ADD COLUMN repeats INTEGER REFERENCES messages (id); -- where the same report stands that counts
 ALTER TABLE events ADD COLUMN settled_at TEXT;                 -- approved, released or discarded
 ALTER TABLE events ADD COLUMN settled_by TEXT;
 UPDATE events SET domain = replace(recipient_key, rtrim(recipient_key, replace(recipient_key, '@', '')), '')

@@ -164,8 +164,11 @@ async fn approve(
 ) -> Result<EventChange, sqlx::Error> {
     let key: Vec<u8> = row.try_get("event_key")?;
     let key = <[u8; 32]>::try_from(key).map_err(|_| corrupt("event_key", "not 32 octets"))?;
-    let done: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE event_key = ?1)")
-        .bind(&NewEvent::attributed_key(&key, &subject.recipient_key)[..])
+    // Schema 1 kept what waited under the key of its group alone.
+    let grouped = NewEvent::attributed_key(&key, &subject.recipient_key);
+    let done: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE event_key IN (?1, ?2))")
+        .bind(&NewEvent::applied_key(&key)[..])
+        .bind(&NewEvent::applied_key(&grouped)[..])
         .fetch_one(&mut *connection)
         .await?;
     if done {

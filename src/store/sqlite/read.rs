@@ -159,6 +159,7 @@ pub(super) fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
             .transpose()?,
         change: row.try_get("change")?,
         hold: row.try_get("hold")?,
+        repeats: row.try_get("repeats")?,
         settled_at: maybe_time(row, "settled_at")?,
         settled_by: row.try_get("settled_by")?,
     })
