@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::assess::from_xtext;
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::report::fields::decoded;
-use crate::report::{RecipientFields, Report, ReportKind};
+use crate::report::{Action, RecipientFields, Report, ReportKind};
 use crate::returnpath::{Candidates, Keys, ReturnPath, ReturnPaths, Token, Trust, prove};
 use crate::store::ANY_STREAM;
 
@@ -120,27 +120,38 @@ fn by_tokens(
             proven[owners[place]].get_or_insert((place, token));
         }
     }
-    if let ([named], [None]) = (&named[..], &proven[..]) {
-        return vec![elsewhere(keys, signed, report, named.clone())];
-    }
-    let attribution = |(named, proven): (Option<String>, Option<(usize, &Token)>)| match proven {
-        Some((place, token)) => Attribution {
-            recipient: Some(candidates.address(place).to_owned()),
-            trust: Trust::Proven,
-            applies: true,
-            stream: token.stream().into(),
-        },
-        // Somebody else in a report about one of ours: recorded, and never more.
-        None => not_proven(named),
+    // An alias may have several targets, each with a group: what befell the first that failed befell the alias.
+    let stands_for_all = match &proven[..] {
+        [None] => Some(0),
+        all if all.iter().all(Option::is_none) => report.recipients.iter().take(all.len()).position(failed),
+        _ => None,
     };
-    named.into_iter().zip(proven).map(attribution).collect()
+    let mut found = stands_for_all.map(|group| elsewhere(keys, signed, report, named[group].clone()));
+    let attribution =
+        |(group, (named, proven)): (usize, (Option<String>, Option<(usize, &Token)>))| match proven {
+            None if stands_for_all == Some(group) => found.take().unwrap_or_else(|| not_proven(named)),
+            Some((place, token)) => Attribution {
+                recipient: Some(candidates.address(place).to_owned()),
+                trust: Trust::Proven,
+                applies: true,
+                stream: token.stream().into(),
+            },
+            // Somebody else in a report about one of ours: recorded, and never more.
+            None => not_proven(named),
+        };
+    named.into_iter().zip(proven).enumerate().map(attribution).collect()
+}
+
+/// Whether a group tells of a failure, or does not say what it tells of.
+fn failed(fields: &RecipientFields) -> bool {
+    fields.action.is_none_or(|action| action == Action::Failed)
 }
 
 const fn not_proven(recipient: Option<String>) -> Attribution {
     Attribution { recipient, trust: Trust::TokenOnly, applies: false, stream: ANY_STREAM }
 }
 
-/// A report about one recipient whose own fields do not name the one we mailed: forwarded, or vague. The rest of
+/// A report whose groups do not name the one we mailed: forwarded, or vague. The rest of
 /// the message may name him, else the token itself; where tokens of several recipients fit, nobody is taken.
 fn elsewhere(keys: &Keys, signed: &[Signed<'_>], report: &Report, named: Option<String>) -> Attribution {
     let mut addresses = report.header.failed_recipients.clone();
