@@ -18,6 +18,19 @@ use crate::returnpath::Trust;
 /// Rows read at once, of which a filter for clients or hosts may leave few.
 const CHUNK: u32 = 1_000;
 
+/// What waits. Without the index every event there ever was would be looked at.
+pub(super) const WAITING: &str = "SELECT events.*, messages.peer
+     FROM events INDEXED BY events_waiting CROSS JOIN messages ON messages.id = events.message
+     WHERE change = 'quarantined' AND events.id > ?1
+       AND (?2 IS NULL OR message = ?2)
+       AND (?3 IS NULL OR domain = ?3)
+       AND (?4 IS NULL OR recipient_key = ?4)
+       AND (?5 IS NULL OR class = ?5)
+       AND (?6 IS NULL OR trust = ?6)
+       AND (?7 IS NULL OR events.received_at >= ?7)
+       AND (?8 IS NULL OR events.received_at < ?8)
+     ORDER BY events.id LIMIT ?9";
+
 /// Events that wait, in the order of their numbers.
 pub(super) async fn quarantined(
     pool: &SqlitePool,
@@ -47,30 +60,19 @@ async fn chunk(
     filter: &QuarantineFilter,
     after: Option<i64>,
 ) -> Result<Vec<SqliteRow>, StoreError> {
-    sqlx::query(
-        "SELECT events.*, messages.peer FROM events JOIN messages ON messages.id = events.message
-         WHERE change = 'quarantined' AND events.id > ?1
-           AND (?2 IS NULL OR message = ?2)
-           AND (?3 IS NULL OR domain = ?3)
-           AND (?4 IS NULL OR recipient_key = ?4)
-           AND (?5 IS NULL OR class = ?5)
-           AND (?6 IS NULL OR trust = ?6)
-           AND (?7 IS NULL OR events.received_at >= ?7)
-           AND (?8 IS NULL OR events.received_at < ?8)
-         ORDER BY events.id LIMIT ?9",
-    )
-    .bind(after.unwrap_or(0))
-    .bind(filter.bounce)
-    .bind(&filter.domain)
-    .bind(&filter.recipient_key)
-    .bind(&filter.class)
-    .bind(filter.trust.map(Trust::as_str))
-    .bind(filter.since.map(written))
-    .bind(filter.before.map(written))
-    .bind(CHUNK)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)
+    sqlx::query(WAITING)
+        .bind(after.unwrap_or(0))
+        .bind(filter.bounce)
+        .bind(&filter.domain)
+        .bind(&filter.recipient_key)
+        .bind(&filter.class)
+        .bind(filter.trust.map(Trust::as_str))
+        .bind(filter.since.map(written))
+        .bind(filter.before.map(written))
+        .bind(CHUNK)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)
 }
 
 fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
