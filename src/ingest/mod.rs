@@ -19,7 +19,7 @@ pub use digest::{digest, event_key, message_digest};
 pub use nameless::add_nameless;
 use waiting::Waiting;
 
-use crate::address::{ForwardPath, Mailbox};
+use crate::address::{ForwardPath, Mailbox, steers};
 use crate::classify::Classifier;
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
@@ -101,6 +101,8 @@ impl<S: Store> Ingest<S> {
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
         let started = Instant::now();
+        // Whole seconds, as the database has them: what is decided now is decided the same when it is read again.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
         let prepared = {
             let _turn = self
@@ -391,7 +393,13 @@ impl Summary {
         if self.events.is_empty() {
             // A subject may name the recipient: where addresses are masked it is left out.
             let subject = self.subject.as_deref().filter(|_| !mask);
-            info!(id, kind = self.kind, subject = subject.unwrap_or(""), millis, "kept; no recipient in it");
+            info!(
+                id,
+                kind = self.kind,
+                subject = in_log(subject.unwrap_or("")),
+                millis,
+                "kept; no recipient in it"
+            );
         }
         for ((recipient, event), change) in self.events.iter().zip(changes) {
             info!(
@@ -418,9 +426,9 @@ fn masked(address: &str) -> String {
     }
 }
 
-/// An address for a log line: control characters, which a quoted local part may hold, written as escapes.
+/// An address for a log line: what a quoted local part may hold to steer a terminal is written as escapes.
 fn in_log(address: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escaped = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
     address.chars().map(escaped).collect()
 }
 

@@ -347,6 +347,7 @@ proptest! {
 fn an_address_in_the_log_steers_no_terminal_and_ends_no_line() {
     assert_eq!(in_log("dead.ü@example.com"), "dead.ü@example.com");
     assert_eq!(in_log("\"a\x1b[2J\n\u{9b}\"@x"), "\"a\\u{1b}[2J\\n\\u{9b}\"@x");
+    assert_eq!(in_log("\u{202e}a\u{200f}b@x"), "\\u{202e}a\\u{200f}b@x", "nor turns its order");
 }
 
 #[test]
