@@ -16,7 +16,7 @@ use crate::address::{comparison_form, domain_key};
 use crate::config::{Config, Streams};
 use crate::returnpath::{Trust, network};
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{Outcome, QuarantineFilter, Quarantined, Settling, Store, Verdict};
+use crate::store::{EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Verdict};
 
 /// Events read at once while listing.
 const PAGE: u32 = 500;
@@ -26,6 +26,9 @@ const BATCH: usize = 500;
 
 /// The most, where that keeps the events about one address together: what one does depends on those before.
 const LARGEST_BATCH: usize = 4_000;
+
+/// The summary's word for events that were approved and did nothing.
+const IDLE: &str = "changing nothing";
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -99,10 +102,11 @@ struct Filter {
     /// Only those believed this far.
     #[arg(long, value_name = "TRUST", value_parser = ["token_only", "unsigned"])]
     trust: Option<String>,
-    /// Only those received at this time or later: 2026-11-21, or 2026-11-21T20:00:00Z. Days begin at midnight UTC.
+    /// Only those received at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
+    /// Days begin at midnight UTC.
     #[arg(long, value_name = "TIME", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// Only those received before this time.
+    /// Only those received before this time, written in the same ways: what has waited longer than 3d, for example.
     #[arg(long, value_name = "TIME", value_parser = when::parse)]
     before: Option<Timestamp>,
 }
@@ -142,7 +146,7 @@ struct Told<'a> {
     recipient: Option<&'a str>,
     /// What it did, or in a dry run would do; null where it was not settled.
     change: Option<&'static str>,
-    /// Why it was not settled.
+    /// Why it was not settled, or did nothing.
     problem: Option<String>,
     dry_run: bool,
 }
@@ -259,6 +263,7 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
         for (chosen, outcome) in batch.iter().zip(outcomes) {
             match &outcome {
                 Outcome::Settled(change) => *changes.entry(change.as_str()).or_default() += 1,
+                Outcome::Idle(_) => *changes.entry(IDLE).or_default() += 1,
                 _ => left_alone += 1,
             }
             tell(&mut out, chosen, &outcome, arguments)?;
@@ -332,6 +337,7 @@ fn batches(mut chosen: &[Chosen]) -> Vec<&[Chosen]> {
 fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Settle) -> anyhow::Result<()> {
     let (change, problem) = match outcome {
         Outcome::Settled(change) => (Some(change.as_str()), None),
+        Outcome::Idle(idle) => (Some(EventChange::None.as_str()), Some(why_idle(*idle).to_owned())),
         Outcome::NoAddress => (None, Some("names no valid address, so it cannot be approved".to_owned())),
         Outcome::NotWaiting { change, at, by } => (None, Some(settled_before(change, *at, by.as_deref()))),
         Outcome::Missing => (None, Some("there is no such event".to_owned())),
@@ -344,9 +350,17 @@ fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Se
         return output::json_line(out, &told);
     }
     let about = recipient.as_ref().map(|recipient| format!(" {recipient}")).unwrap_or_default();
-    let said = change.map_or_else(|| problem.unwrap_or_default(), str::to_owned);
+    let said = problem.or_else(|| change.map(str::to_owned)).unwrap_or_default();
     writeln!(out, "{event}{}: {}", output::clean(&about), output::clean(&said))?;
     Ok(())
+}
+
+const fn why_idle(idle: Idle) -> &'static str {
+    match idle {
+        Idle::TermOver => "changes nothing: its term is over",
+        Idle::ToldBefore => "changes nothing: the same report has counted already",
+        Idle::NotTheAddress => "changes nothing for the address",
+    }
 }
 
 fn settled_before(change: &str, at: Option<Timestamp>, by: Option<&str>) -> String {

@@ -121,6 +121,8 @@ pub struct Settling {
 pub enum Outcome {
     /// It is settled, and did this.
     Settled(EventChange),
+    /// It is settled, and did nothing.
+    Idle(Idle),
     /// It names no valid address: it cannot be approved.
     NoAddress,
     /// It did not wait.
@@ -134,6 +136,17 @@ pub enum Outcome {
     },
     /// There is no such event.
     Missing,
+}
+
+/// Why an event that was approved did nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It waited longer than it would have suppressed.
+    TermOver,
+    /// Another delivery of the same report has done it.
+    ToldBefore,
+    /// It counts against its host at most, and not against the address.
+    NotTheAddress,
 }
 
 #[cfg(test)]

@@ -188,6 +188,11 @@ pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     }
 }
 
+/// Whether a change would make an entry that suppresses no more: that of an event which waited longer than its term.
+pub(super) fn is_over(change: &Change, now: Timestamp) -> bool {
+    matches!(change, Change::Suppress(entry) if entry.expires_at.is_some_and(|until| until <= now))
+}
+
 /// Writes a change as of `now`, the time of the event, and counts against domain and host. The cause says who let
 /// it come to that, for the history of the list.
 pub(super) async fn apply(

@@ -5,14 +5,16 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Executor, Row};
 
 use super::super::{
-    AuditOrigin, EventChange, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
+    AuditOrigin, EventChange, Idle, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError,
+    Verdict,
 };
-use super::apply::{Subject, apply, corrupt, decide, said};
+use super::apply::{Subject, apply, corrupt, decide, is_over, said};
 use super::audit::Cause;
+use super::breaker::{self, Judge};
 use super::read::{failed, maybe_time, time};
 use super::written;
 use crate::address::Mailbox;
-use crate::policy::Policy;
+use crate::policy::Change;
 use crate::returnpath::Trust;
 
 /// Rows read at once, of which a filter for clients or hosts may leave few.
@@ -98,7 +100,7 @@ fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
 /// Settles events in their order; a dry run does it all and takes it back.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     settling: Settling,
 ) -> Result<Vec<Outcome>, sqlx::Error> {
     if settling.dry_run {
@@ -106,7 +108,7 @@ pub(super) async fn settle(
     }
     let mut outcomes = Vec::with_capacity(settling.events.len());
     for event in &settling.events {
-        outcomes.push(settle_one(connection, policy, &settling, *event).await?);
+        outcomes.push(settle_one(connection, judge, &settling, *event).await?);
     }
     if settling.dry_run {
         connection.execute("ROLLBACK TO dry_run").await?;
@@ -117,7 +119,7 @@ pub(super) async fn settle(
 
 async fn settle_one(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     settling: &Settling,
     event: i64,
 ) -> Result<Outcome, sqlx::Error> {
@@ -128,8 +130,8 @@ async fn settle_one(
         let at = maybe_time(&row, "settled_at").map_err(|error| decode_error(&error))?;
         return Ok(Outcome::NotWaiting { change, at, by: row.try_get("settled_by")? });
     }
-    let change = match settling.verdict {
-        Verdict::Discard => EventChange::Discarded,
+    let (change, outcome) = match settling.verdict {
+        Verdict::Discard => (EventChange::Discarded, Outcome::Settled(EventChange::Discarded)),
         Verdict::Approve => {
             let subject = Subject::stored(&row)?;
             if Mailbox::parse(&subject.recipient).is_err() {
@@ -141,7 +143,10 @@ async fn settle_one(
                 at: Some(settling.at),
                 why: None,
             };
-            approve(connection, policy, &subject, event, &row, &cause).await?
+            match approve(connection, judge, &subject, event, &row, &cause, settling.at).await? {
+                Ok(change) => (change, Outcome::Settled(change)),
+                Err(idle) => (EventChange::None, Outcome::Idle(idle)),
+            }
         }
     };
     sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
@@ -151,19 +156,20 @@ async fn settle_one(
         .bind(&settling.by)
         .execute(&mut *connection)
         .await?;
-    Ok(Outcome::Settled(change))
+    Ok(outcome)
 }
 
 /// Does what the event would have done when it came in; nothing, where another delivery of the same report has
 /// done it (contract 2).
 async fn approve(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     subject: &Subject,
     event: i64,
     row: &SqliteRow,
     cause: &Cause,
-) -> Result<EventChange, sqlx::Error> {
+    at: Timestamp,
+) -> Result<Result<EventChange, Idle>, sqlx::Error> {
     let key: Vec<u8> = row.try_get("event_key")?;
     let key = <[u8; 32]>::try_from(key).map_err(|_| corrupt("event_key", "not 32 octets"))?;
     // Schema 1 kept what waited under the key of its group alone.
@@ -174,12 +180,24 @@ async fn approve(
         .fetch_one(&mut *connection)
         .await?;
     if done {
-        return Ok(EventChange::None);
+        return Ok(Err(Idle::ToldBefore));
     }
     let received_at: Timestamp = time(row, "received_at").map_err(|error| decode_error(&error))?;
-    let change = decide(connection, policy, subject, received_at).await?;
+    let mut change = decide(connection, &judge.settings.policy, subject, received_at).await?;
+    let over = is_over(&change, at);
+    if over {
+        change = Change::None;
+    }
     apply(connection, subject, event, received_at, &change, cause).await?;
-    Ok(said(&change))
+    if judge.settings.breaker.weighs(&change) {
+        // What a person lets through belongs to what is usual.
+        breaker::count(connection, judge, subject, received_at).await?;
+    }
+    Ok(match said(&change) {
+        EventChange::None if over => Err(Idle::TermOver),
+        EventChange::None => Err(Idle::NotTheAddress),
+        said => Ok(said),
+    })
 }
 
 fn decode_error(error: &StoreError) -> sqlx::Error {
