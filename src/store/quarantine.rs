@@ -32,6 +32,10 @@ pub struct QuarantineFilter {
     pub before: Option<Timestamp>,
     /// Only events with a number above this one: the last of the page before.
     pub after: Option<i64>,
+    /// Address by address, each in the order in which it came in, instead of by number.
+    pub by_address: bool,
+    /// Then only events after this address (comparison form), time and number: the last of the page before.
+    pub after_address: Option<(String, Timestamp, i64)>,
     /// At most so many.
     pub limit: u32,
 }

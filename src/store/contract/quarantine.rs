@@ -59,6 +59,11 @@ pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
     ] {
         assert_eq!(found(store, filter.clone()).await, wanted, "{filter:?}");
     }
+    let filter = || QuarantineFilter { by_address: true, limit: 1, ..none() };
+    let first = found(store, filter()).await;
+    let after_address = Some(("dead@one.example".to_owned(), at(0), dead));
+    let second = found(store, QuarantineFilter { after_address, ..filter() }).await;
+    assert_eq!((first, second), (vec![dead], vec![full]), "address by address");
     let by_trust = BounceFilter { trust: Some(Trust::TokenOnly), limit: 9, ..BounceFilter::default() };
     assert_eq!(store.bounces(&by_trust).await.unwrap().len(), 1);
 }

@@ -37,6 +37,7 @@ ALTER TABLE events ADD COLUMN settled_by TEXT;
 UPDATE events SET domain = replace(recipient_key, rtrim(recipient_key, replace(recipient_key, '@', '')), '')
     WHERE recipient_key LIKE '%@%';
 CREATE INDEX events_waiting ON events (id) WHERE change = 'quarantined';
+CREATE INDEX events_waiting_address ON events (recipient_key, received_at, id) WHERE change = 'quarantined';
 CREATE INDEX events_hold ON events (hold) WHERE hold IS NOT NULL;
 CREATE INDEX events_held ON events (hold, received_at, id) WHERE change = 'held'; -- the next to be released
 CREATE INDEX events_trust ON events (trust, message);

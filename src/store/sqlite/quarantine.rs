@@ -20,32 +20,52 @@ use crate::returnpath::Trust;
 /// Rows read at once, of which a filter for clients or hosts may leave few.
 const CHUNK: u32 = 1_000;
 
-/// What waits. Without the index every event there ever was would be looked at.
-pub(super) const WAITING: &str = "SELECT events.*, messages.peer
-     FROM events INDEXED BY events_waiting CROSS JOIN messages ON messages.id = events.message
-     WHERE change = 'quarantined' AND events.id > ?1
-       AND (?2 IS NULL OR message = ?2)
-       AND (?3 IS NULL OR domain = ?3)
-       AND (?4 IS NULL OR recipient_key = ?4)
-       AND (?5 IS NULL OR class = ?5)
-       AND (?6 IS NULL OR trust = ?6)
-       AND (?7 IS NULL OR events.received_at >= ?7)
-       AND (?8 IS NULL OR events.received_at < ?8)
-     ORDER BY events.id LIMIT ?9";
+/// What waits, by one of its indexes: without them every event there ever was would be looked at.
+macro_rules! waiting {
+    ($index:literal, $place:literal, $order:literal) => {
+        concat!(
+            "SELECT events.*, messages.peer FROM events INDEXED BY ",
+            $index,
+            " CROSS JOIN messages ON messages.id = events.message WHERE change = 'quarantined' AND ",
+            $place,
+            " AND (?2 IS NULL OR message = ?2)
+              AND (?3 IS NULL OR domain = ?3)
+              AND (?4 IS NULL OR recipient_key = ?4)
+              AND (?5 IS NULL OR class = ?5)
+              AND (?6 IS NULL OR trust = ?6)
+              AND (?7 IS NULL OR events.received_at >= ?7)
+              AND (?8 IS NULL OR events.received_at < ?8)
+              ORDER BY ",
+            $order,
+            " LIMIT ?9"
+        )
+    };
+}
 
-/// Events that wait, in the order of their numbers.
+/// By number.
+pub(super) const WAITING: &str = waiting!("events_waiting", "events.id > ?1", "events.id");
+
+/// Address by address.
+pub(super) const WAITING_BY_ADDRESS: &str = waiting!(
+    "events_waiting_address",
+    "(recipient_key, events.received_at, events.id) > (?10, ?11, ?1)",
+    "recipient_key, events.received_at, events.id"
+);
+
+/// Events that wait, in the order of their numbers or address by address.
 pub(super) async fn quarantined(
     pool: &SqlitePool,
     filter: &QuarantineFilter,
 ) -> Result<Vec<Quarantined>, StoreError> {
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    let mut after = filter.after;
+    let mut filter = filter.clone();
     while found.len() < wanted {
-        let rows = chunk(pool, filter, after).await?;
+        let rows = chunk(pool, &filter).await?;
         for row in &rows {
             let event = to_quarantined(row)?;
-            after = Some(event.event);
+            filter.after = Some(event.event);
+            filter.after_address = Some((event.recipient_key.clone(), event.received_at, event.event));
             if found.len() < wanted && filter.takes(&event.peer, event.remote_mta.as_deref()) {
                 found.push(event);
             }
@@ -57,12 +77,11 @@ pub(super) async fn quarantined(
     Ok(found)
 }
 
-async fn chunk(
-    pool: &SqlitePool,
-    filter: &QuarantineFilter,
-    after: Option<i64>,
-) -> Result<Vec<SqliteRow>, StoreError> {
-    sqlx::query(WAITING)
+async fn chunk(pool: &SqlitePool, filter: &QuarantineFilter) -> Result<Vec<SqliteRow>, StoreError> {
+    let place = filter.after_address.as_ref().filter(|_| filter.by_address);
+    let after = if filter.by_address { place.map(|(_, _, event)| *event) } else { filter.after };
+    let statement = if filter.by_address { WAITING_BY_ADDRESS } else { WAITING };
+    let query = sqlx::query(statement)
         .bind(after.unwrap_or(0))
         .bind(filter.bounce)
         .bind(&filter.domain)
@@ -71,10 +90,15 @@ async fn chunk(
         .bind(filter.trust.map(Trust::as_str))
         .bind(filter.since.map(written))
         .bind(filter.before.map(written))
-        .bind(CHUNK)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)
+        .bind(CHUNK);
+    let query = if filter.by_address {
+        let (address, at) =
+            place.map_or_else(Default::default, |(address, at, _)| (address.clone(), written(*at)));
+        query.bind(address).bind(at)
+    } else {
+        query
+    };
+    query.fetch_all(pool).await.map_err(failed)
 }
 
 fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {

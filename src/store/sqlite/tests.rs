@@ -104,11 +104,14 @@ async fn what_waits_and_what_came_is_listed_by_an_index() {
     };
     let waiting = plan(quarantine::WAITING).await;
     assert!(waiting.contains("SEARCH events USING INDEX events_waiting (id>?)"), "{waiting}");
+    let by_address = plan(quarantine::WAITING_BY_ADDRESS).await;
+    let index = "events_waiting_address ((recipient_key,received_at)>(?,?))";
+    assert!(by_address.contains(&format!("SEARCH events USING INDEX {index}")), "{by_address}");
     let page = plan(read::PAGE).await;
     for index in ["events_class (class=? AND message=?)", "events_trust (trust=? AND message=?)"] {
         assert!(page.contains(&format!("SEARCH events USING COVERING INDEX {index}")), "{page}");
     }
-    for steps in [waiting, page] {
+    for steps in [waiting, by_address, page] {
         assert!(!steps.contains("TEMP B-TREE") && !steps.contains("SCAN events"), "{steps}");
     }
 }
