@@ -127,19 +127,19 @@ fn by_tokens(
         _ => None,
     };
     let mut found = stands_for_all.map(|group| elsewhere(keys, signed, report, named[group].clone()));
-    let attribution =
-        |(group, (named, proven)): (usize, (Option<String>, Option<(usize, &Token)>))| match proven {
-            None if stands_for_all == Some(group) => found.take().unwrap_or_else(|| not_proven(named)),
-            Some((place, token)) => Attribution {
-                recipient: Some(candidates.address(place).to_owned()),
-                trust: Trust::Proven,
-                applies: true,
-                stream: token.stream().into(),
-            },
-            // Somebody else in a report about one of ours: recorded, and never more.
-            None => not_proven(named),
-        };
-    named.into_iter().zip(proven).enumerate().map(attribution).collect()
+    let groups = named.into_iter().zip(proven).enumerate();
+    let attributions = groups.map(|(group, (named, proven))| match proven {
+        None if stands_for_all == Some(group) => found.take().unwrap_or_else(|| not_proven(named)),
+        Some((place, token)) => Attribution {
+            recipient: Some(candidates.address(place).to_owned()),
+            trust: Trust::Proven,
+            applies: true,
+            stream: token.stream().into(),
+        },
+        // Somebody else in a report about one of ours: recorded, and never more.
+        None => not_proven(named),
+    });
+    attributions.collect()
 }
 
 /// Whether a group tells of a failure, or does not say what it tells of.
