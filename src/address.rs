@@ -280,6 +280,14 @@ fn quoted_if_needed(local_part: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether a character moves a terminal's cursor, ends a line, or turns the order in which text is shown: with
+/// the latter one address can be made to look like another.
+#[must_use]
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

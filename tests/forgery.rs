@@ -15,7 +15,10 @@ use dsnd::store::{Settings, Store, SuppressionFilter};
 use jiff::{SignedDuration, Timestamp};
 
 const REPORTS: usize = 10_000;
-const SHAPES: usize = 13;
+const SHAPES: usize = 15;
+/// The shapes in which the token stands in a complaint.
+const COMPLAINT_TO_FIXED: usize = 12;
+const COMPLAINT_TO_POSTMASTER: usize = 13;
 const OURS: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const STRANGERS: &str = "1 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -71,12 +74,54 @@ fn forged(number: usize, forger: &str, victim: &str, dice: &mut Dice) -> (String
         9 => (different(2 + 5 + dice.throw(4), dice), false),
         10 => (format!("{own}={}", victim.replace('@', "=")), false),
         11 => (format!("bounces+{}", victim.replace('@', "=")), true),
+        COMPLAINT_TO_FIXED => ("bounces+1".to_owned(), true),
+        COMPLAINT_TO_POSTMASTER => ("postmaster".to_owned(), true),
         _ => {
             let readable =
                 Prefix::default().readable(&token(OURS, forger, 7, 0), &Mailbox::parse(forger).unwrap());
             (readable, true)
         }
     }
+}
+
+/// A complaint about a mail to the victim whose sender is a token of his that would be refused at RCPT: expired, from
+/// the future, by another key, or cut off.
+fn complaint(number: usize, victim: &str, dice: &mut Dice) -> Vec<u8> {
+    let mailbox = Mailbox::parse(victim).unwrap();
+    let (keys, days_ago) = match dice.throw(4) {
+        0 => (OURS, 15 + i64::try_from(dice.throw(300)).unwrap()),
+        1 => (OURS, -2 - i64::try_from(dice.throw(30)).unwrap()),
+        2 => (STRANGERS, 0),
+        _ => (OURS, 0),
+    };
+    let token = token(keys, victim, 7, days_ago);
+    let whole = Prefix::default().readable(&token, &mailbox);
+    let cut = (keys, days_ago) == (OURS, 0);
+    let local_part = if cut {
+        format!("{}={}", &blind(&token)[..2 + dice.throw(32)], victim.replace('@', "="))
+    } else if dice.throw(2) == 0 {
+        whole
+    } else {
+        blind(&token)
+    };
+    let shown = if dice.throw(2) == 0 { victim } else { "redacted@customer.example" };
+    let (field, returned) = match dice.throw(3) {
+        0 => (String::new(), format!("Return-Path: <{local_part}@b.example>\n")),
+        1 => (format!("Original-Mail-From: <{local_part}@b.example>\n"), String::new()),
+        _ => (
+            format!("Original-Mail-From: {local_part}@b.example\n"),
+            format!("Return-Path: <{local_part}@b.example>\n"),
+        ),
+    };
+    format!(
+        "From: fbl@provider.example\nMessage-ID: <{number}@provider.example>\nMIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n\
+         --b\nContent-Type: text/plain\n\nA complaint.\n--b\nContent-Type: message/feedback-report\n\n\
+         Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: {shown}\n{field}\n--b\n\
+         Content-Type: message/rfc822\n\n{returned}From: us@b.example\nTo: {shown}\nMessage-ID: <1@b.example>\n\n\
+         Hello\n\n--b--\n"
+    )
+    .into_bytes()
 }
 
 /// A report that names the victim wherever reports name people, in one of its forms, and perhaps the forger himself.
@@ -151,7 +196,10 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
         }
         taken += 1;
         forgers.insert(forger.clone());
-        let message = report(number, &forger, &victim, &mut dice);
+        let message = match number % SHAPES {
+            COMPLAINT_TO_FIXED | COMPLAINT_TO_POSTMASTER => complaint(number, &victim, &mut dice),
+            _ => report(number, &forger, &victim, &mut dice),
+        };
         let recipient = EnvelopeRecipient { forward_path, original_recipient: None };
         // Some to two of his at once, and each of these twice: replayed.
         let mut recipients = vec![recipient.clone()];

@@ -249,6 +249,9 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
         output::field(out, "stream", Some(&streams::label(streams, event.stream)))?;
         let see = event.hold.map(|hold| format!("{hold}, see dsnd holds show {hold}"));
         output::field(out, "hold", see.as_deref())?;
+        let before =
+            event.repeats.map(|bounce| format!("in bounce {bounce}: the same report, which counts once"));
+        output::field(out, "came before", before.as_deref())?;
         let by = event.settled_by.as_deref().unwrap_or("unknown");
         output::field(out, "settled", event.settled_at.map(|at| format!("{at}, by {by}")).as_deref())?;
     }

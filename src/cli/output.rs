@@ -7,6 +7,8 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::address::steers;
+
 /// Standard output, which drops colours where nobody sees them.
 pub(super) fn stdout() -> impl Write {
     anstream::AutoStream::auto(io::stdout().lock())
@@ -111,13 +113,6 @@ pub(super) fn style_of(word: &str) -> Style {
 /// Text from outside without characters that would move a terminal's cursor or a column's end.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
-}
-
-/// Whether a character moves a terminal's cursor, ends a line, or turns the order in which text is shown: with
-/// the latter one address can be made to look like another.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -10,13 +10,12 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::person::person;
-use super::{block_on, bounces, open_store, output, streams, when};
+use super::{block_on, bounces, open_store, output, person, streams, when};
 use crate::address::{comparison_form, domain_key};
 use crate::config::{Config, Streams};
 use crate::returnpath::{Trust, network};
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{Outcome, QuarantineFilter, Quarantined, Settling, Store, Verdict};
+use crate::store::{EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Verdict};
 
 /// Events read at once while listing.
 const PAGE: u32 = 500;
@@ -26,6 +25,9 @@ const BATCH: usize = 500;
 
 /// The most, where that keeps the events about one address together: what one does depends on those before.
 const LARGEST_BATCH: usize = 4_000;
+
+/// The summary's word for events that were approved and did nothing.
+const IDLE: &str = "changing nothing";
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -70,6 +72,9 @@ pub(super) struct Settle {
     /// Say what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Settle what a filter matches, or everything, without asking.
+    #[arg(long)]
+    yes: bool,
     /// One JSON object an event.
     #[arg(long)]
     json: bool,
@@ -99,10 +104,11 @@ struct Filter {
     /// Only those believed this far.
     #[arg(long, value_name = "TRUST", value_parser = ["token_only", "unsigned"])]
     trust: Option<String>,
-    /// Only those received at this time or later: 2026-11-21, or 2026-11-21T20:00:00Z. Days begin at midnight UTC.
+    /// Only those received at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
+    /// Days begin at midnight UTC.
     #[arg(long, value_name = "TIME", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// Only those received before this time.
+    /// Only those received before this time, written in the same ways: what has waited longer than 3d, for example.
     #[arg(long, value_name = "TIME", value_parser = when::parse)]
     before: Option<Timestamp>,
 }
@@ -129,6 +135,8 @@ impl Filter {
             since: self.since,
             before: self.before,
             after: None,
+            by_address: false,
+            after_address: None,
             limit: PAGE,
         }
     }
@@ -142,7 +150,7 @@ struct Told<'a> {
     recipient: Option<&'a str>,
     /// What it did, or in a dry run would do; null where it was not settled.
     change: Option<&'static str>,
-    /// Why it was not settled.
+    /// Why it was not settled, or did nothing.
     problem: Option<String>,
     dry_run: bool,
 }
@@ -235,19 +243,23 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
     }
     let config = Config::load(config)?;
     let store = open_store(&config, Access::Write).await?;
-    let chosen = if by_number {
-        named(&arguments.events)
+    let mut queue = if by_number {
+        Queue::named(&arguments.events)?
     } else {
-        matching(&store, arguments.filter.in_store()).await?
+        ask(arguments, verdict)?;
+        Queue::matching(arguments.filter.in_store())
     };
-    let by = person();
+    let by = person::person();
     let mut out = output::stdout();
     let mut changes: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut left_alone = 0;
-    if chosen.is_empty() && !arguments.json {
-        writeln!(out, "nothing in quarantine is like that; `dsnd quarantine list` shows what there is")?;
-    }
-    for batch in batches(&chosen) {
+    let mut any = false;
+    loop {
+        let batch = queue.next(&store).await?;
+        if batch.is_empty() {
+            break;
+        }
+        any = true;
         let settling = Settling {
             events: batch.iter().map(|chosen| chosen.event).collect(),
             verdict,
@@ -259,12 +271,16 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
         for (chosen, outcome) in batch.iter().zip(outcomes) {
             match &outcome {
                 Outcome::Settled(change) => *changes.entry(change.as_str()).or_default() += 1,
+                Outcome::Idle(_) => *changes.entry(IDLE).or_default() += 1,
                 _ => left_alone += 1,
             }
             tell(&mut out, chosen, &outcome, arguments)?;
         }
     }
-    if !arguments.json && !chosen.is_empty() {
+    if !arguments.json && !any {
+        writeln!(out, "nothing in quarantine is like that; `dsnd quarantine list` shows what there is")?;
+    }
+    if !arguments.json && any {
         writeln!(out, "{}", summary(verdict, arguments.dry_run, &changes, left_alone))?;
     }
     out.flush()?;
@@ -273,65 +289,101 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
     Ok(ExitCode::from(u8::from(missed)))
 }
 
-/// Events that were named by their numbers, each once.
-fn named(numbers: &[i64]) -> Vec<Chosen> {
-    let mut numbers = numbers.to_vec();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let chosen = |event| Chosen { event, bounce: None, recipient: None, recipient_key: String::new() };
-    numbers.into_iter().map(chosen).collect()
-}
-
-/// What a filter finds: address by address, each in the order in which it came in.
-async fn matching(store: &SqliteStore, mut filter: QuarantineFilter) -> anyhow::Result<Vec<Chosen>> {
-    let mut found = Vec::new();
-    loop {
-        let page = store.quarantined(&filter).await?;
-        filter.after = page.last().map(|last| last.event);
-        let full = page.len() as u32 == filter.limit;
-        found.extend(page.into_iter().map(|event| {
-            let recipient = Some(event.recipient).filter(|recipient| !recipient.is_empty());
-            let chosen = Chosen {
-                event: event.event,
-                bounce: Some(event.bounce),
-                recipient,
-                recipient_key: event.recipient_key,
-            };
-            (event.received_at, chosen)
-        }));
-        if !full {
-            break;
-        }
+/// Asks a person at a terminal before what a filter matches is settled.
+fn ask(arguments: &Settle, verdict: Verdict) -> anyhow::Result<()> {
+    if arguments.dry_run || arguments.yes || !person::is_at_terminal() {
+        return Ok(());
     }
-    found.sort_by(|(left_at, left), (right_at, right)| {
-        (&left.recipient_key, left_at, left.event).cmp(&(&right.recipient_key, right_at, right.event))
-    });
-    Ok(found.into_iter().map(|(_, chosen)| chosen).collect())
+    let verb = if verdict == Verdict::Approve { "Approve" } else { "Discard" };
+    let which = if arguments.filter.is_empty() { "everything that waits" } else { "all that is like that" };
+    if !person::confirmed(&format!("{verb} {which} (--dry-run shows it)?"))? {
+        anyhow::bail!("nothing was changed");
+    }
+    Ok(())
 }
 
-/// Cuts into transactions, between addresses where it can be done: a dry run, which takes each back, then counts as
-/// the run itself does.
-fn batches(mut chosen: &[Chosen]) -> Vec<&[Chosen]> {
-    let mut batches = Vec::new();
-    while !chosen.is_empty() {
-        let mut end = BATCH.min(chosen.len());
-        while end < chosen.len()
-            && end < LARGEST_BATCH
-            && !chosen[end].recipient_key.is_empty()
-            && chosen[end].recipient_key == chosen[end - 1].recipient_key
+/// Events to settle, of which no more than a transaction's worth is held at once.
+struct Queue {
+    chosen: Vec<Chosen>,
+    /// Where the next page begins; `None` when there is none.
+    filter: Option<QuarantineFilter>,
+}
+
+impl Queue {
+    /// Events that were named by their numbers, each once; all in one transaction.
+    fn named(numbers: &[i64]) -> anyhow::Result<Self> {
+        let mut numbers = numbers.to_vec();
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.len() > LARGEST_BATCH {
+            anyhow::bail!(
+                "{} events at once are too many; name {LARGEST_BATCH} at most, or use a filter",
+                numbers.len()
+            );
+        }
+        let chosen = |event| Chosen { event, bounce: None, recipient: None, recipient_key: String::new() };
+        Ok(Self { chosen: numbers.into_iter().map(chosen).collect(), filter: None })
+    }
+
+    /// What a filter finds: address by address, each in the order in which it came in.
+    fn matching(filter: QuarantineFilter) -> Self {
+        Self { chosen: Vec::new(), filter: Some(QuarantineFilter { by_address: true, ..filter }) }
+    }
+
+    /// The events of the next transaction; none at the end. It ends between addresses where it can be done: a dry
+    /// run, which takes each back, then counts as the run itself does.
+    async fn next(&mut self, store: &SqliteStore) -> anyhow::Result<Vec<Chosen>> {
+        while self.filter.is_some()
+            && whole(&self.chosen) == self.chosen.len()
+            && self.chosen.len() < LARGEST_BATCH
         {
-            end += 1;
+            self.read(store).await?;
         }
-        let (batch, rest) = chosen.split_at(end);
-        batches.push(batch);
-        chosen = rest;
+        let end = match self.filter {
+            None if self.chosen.iter().all(|chosen| chosen.recipient_key.is_empty()) => self.chosen.len(),
+            _ => whole(&self.chosen),
+        };
+        let rest = self.chosen.split_off(end.min(LARGEST_BATCH));
+        Ok(std::mem::replace(&mut self.chosen, rest))
     }
-    batches
+
+    async fn read(&mut self, store: &SqliteStore) -> anyhow::Result<()> {
+        let Some(mut filter) = self.filter.take() else { return Ok(()) };
+        let page = store.quarantined(&filter).await?;
+        if let Some(last) = page.last()
+            && page.len() as u32 == filter.limit
+        {
+            filter.after_address = Some((last.recipient_key.clone(), last.received_at, last.event));
+            self.filter = Some(filter);
+        }
+        self.chosen.extend(page.into_iter().map(|event| Chosen {
+            event: event.event,
+            bounce: Some(event.bounce),
+            recipient: Some(event.recipient).filter(|recipient| !recipient.is_empty()),
+            recipient_key: event.recipient_key,
+        }));
+        Ok(())
+    }
+}
+
+/// How many from the beginning make a transaction that ends between addresses, where it can be done.
+fn whole(chosen: &[Chosen]) -> usize {
+    let mut end = BATCH.min(chosen.len());
+    while end > 0
+        && end < chosen.len()
+        && end < LARGEST_BATCH
+        && !chosen[end].recipient_key.is_empty()
+        && chosen[end].recipient_key == chosen[end - 1].recipient_key
+    {
+        end += 1;
+    }
+    end
 }
 
 fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Settle) -> anyhow::Result<()> {
     let (change, problem) = match outcome {
         Outcome::Settled(change) => (Some(change.as_str()), None),
+        Outcome::Idle(idle) => (Some(EventChange::None.as_str()), Some(why_idle(*idle).to_owned())),
         Outcome::NoAddress => (None, Some("names no valid address, so it cannot be approved".to_owned())),
         Outcome::NotWaiting { change, at, by } => (None, Some(settled_before(change, *at, by.as_deref()))),
         Outcome::Missing => (None, Some("there is no such event".to_owned())),
@@ -344,9 +396,17 @@ fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Se
         return output::json_line(out, &told);
     }
     let about = recipient.as_ref().map(|recipient| format!(" {recipient}")).unwrap_or_default();
-    let said = change.map_or_else(|| problem.unwrap_or_default(), str::to_owned);
+    let said = problem.or_else(|| change.map(str::to_owned)).unwrap_or_default();
     writeln!(out, "{event}{}: {}", output::clean(&about), output::clean(&said))?;
     Ok(())
+}
+
+const fn why_idle(idle: Idle) -> &'static str {
+    match idle {
+        Idle::TermOver => "changes nothing: its term is over",
+        Idle::ToldBefore => "changes nothing: the same report has counted already",
+        Idle::NotTheAddress => "changes nothing for the address",
+    }
 }
 
 fn settled_before(change: &str, at: Option<Timestamp>, by: Option<&str>) -> String {
@@ -391,10 +451,12 @@ mod tests {
         let mut all: Vec<_> = (0..499).map(|event| chosen(event, "")).collect();
         all.extend((499..600).map(|event| chosen(event, "a@x.example")));
         all.extend((600..700).map(|event| chosen(event, "b@x.example")));
-        let sizes: Vec<_> = batches(&all).iter().map(|batch| batch.len()).collect();
-        assert_eq!(sizes, [600, 100]);
+        assert_eq!((whole(&all), whole(&all[600..])), (600, 100));
         let flood: Vec<_> = (0..5_000).map(|event| chosen(event, "a@x.example")).collect();
-        assert_eq!(batches(&flood)[0].len(), LARGEST_BATCH, "and no transaction is without bounds");
-        assert!(batches(&[]).is_empty());
+        assert_eq!(whole(&flood), LARGEST_BATCH, "and no transaction is without bounds");
+        assert_eq!(whole(&[]), 0);
+        let numbers: Vec<i64> = (1..=600).collect();
+        assert_eq!(Queue::named(&numbers).unwrap().chosen.len(), 600, "those named are settled together");
+        assert!(Queue::named(&(0..5_000).collect::<Vec<_>>()).is_err());
     }
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{output, streams};
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::config::{Config, read_key_file};
-use crate::returnpath::{Keys, Refusal, ReturnPath, Token, keys};
+use crate::returnpath::{Keys, Refusal, ReturnPath, ReturnPaths, Token, keys};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -77,7 +77,7 @@ pub(super) struct Verify {
 
 /// What is known of the address that a message came to.
 pub(super) struct Arrival {
-    pub(super) keys: Keys,
+    pub(super) ours: ReturnPaths,
     pub(super) path: ReturnPath,
 }
 
@@ -122,7 +122,7 @@ pub(super) fn arrival(config: Option<&Path>, address: &str) -> anyhow::Result<Ar
         .return_paths
         .judge(&forward_path(address)?, Timestamp::now())
         .with_context(|| format!("a message to {address} would be refused"))?;
-    Ok(Arrival { keys: config.return_paths.keys().clone(), path })
+    Ok(Arrival { ours: config.return_paths, path })
 }
 
 fn mailbox(address: &str) -> anyhow::Result<Mailbox> {

@@ -2,9 +2,9 @@
 //!
 //! A message is the same when its content is, and when the envelope says of the same recipients that they were
 //! mailed: a report that came to an address which proves nothing is another one when it comes to a token, and two
-//! reports in the same vague words are two when they come to tokens of two recipients. No such difference makes an
-//! event count twice: its key holds the content, the place in the report and, for an event that changes the list,
-//! the recipient, and nothing of the envelope.
+//! reports in the same vague words are two when they come to tokens, or to VERP addresses, of two recipients. No such difference makes an
+//! event count twice: its key holds the content, the place in the report and the recipient, and nothing else of the
+//! envelope.
 
 use std::collections::BTreeSet;
 
@@ -78,8 +78,8 @@ pub fn digest(message: &[u8], received_at: Timestamp) -> [u8; 32] {
 
 /// The digest that a message is stored under: that of its content, with what the return paths of its envelope say
 /// about who was mailed. That is the recipient tag and the stream of each token, not its day: another token of the
-/// same recipient says nothing new. Where unsigned reports count (`unsigned_counts`) it is that they do, and the
-/// recipients of VERP. Where nothing is said it is the digest of the content.
+/// same recipient says nothing new. Without a token it is the recipients of VERP, and where unsigned reports count
+/// (`unsigned_counts`), that they do. Where nothing is said it is the digest of the content.
 #[must_use]
 pub fn message_digest(content: &[u8; 32], paths: &[ReturnPath], unsigned_counts: bool) -> [u8; 32] {
     let mut said: BTreeSet<Vec<u8>> = BTreeSet::new();
@@ -88,8 +88,10 @@ pub fn message_digest(content: &[u8; 32], paths: &[ReturnPath], unsigned_counts:
             said.insert([b"token\0", &token.stream().to_be_bytes()[..], token.tag()].concat());
         }
     }
-    if said.is_empty() && unsigned_counts {
-        said.insert(b"unsigned\0".to_vec());
+    if said.is_empty() {
+        if unsigned_counts {
+            said.insert(b"unsigned\0".to_vec());
+        }
         for path in paths {
             if let ReturnPath::Verp { recipient } | ReturnPath::Batv { recipient: Some(recipient) } = path {
                 said.insert([b"verp\0", recipient.comparison_form().as_bytes()].concat());
@@ -184,7 +186,7 @@ mod tests {
         let of_paths = |paths: &[ReturnPath]| message_digest(&of(MESSAGE), paths, false);
         let (a, b) = (token("a@x.example", 7, 20_000), token("b@x.example", 7, 20_000));
         assert_eq!(of_paths(&[]), of(MESSAGE));
-        assert_eq!(of_paths(&[ReturnPath::Fixed, verp("a@x.example")]), of(MESSAGE), "anybody writes these");
+        assert_eq!(of_paths(&[ReturnPath::Fixed]), of(MESSAGE), "it says of nobody that he was mailed");
         let same = of_paths(std::slice::from_ref(&a));
         for paths in [&[token("a@x.example", 7, 20_003)][..], &[a.clone(), a.clone(), ReturnPath::Fixed]] {
             assert_eq!(of_paths(paths), same);
@@ -196,6 +198,8 @@ mod tests {
             of_paths(std::slice::from_ref(&b)),
             of_paths(&[a.clone(), b]),
             of_paths(&[token("a@x.example", 8, 20_000)]),
+            of_paths(&[verp("a@x.example")]),
+            of_paths(&[verp("b@x.example")]),
             message_digest(&of(MESSAGE), &[], true),
             message_digest(&of(MESSAGE), &[verp("a@x.example")], true),
         ];

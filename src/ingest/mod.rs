@@ -19,8 +19,9 @@ pub use digest::{digest, event_key, message_digest};
 pub use nameless::add_nameless;
 use waiting::Waiting;
 
-use crate::address::{ForwardPath, Mailbox};
+use crate::address::{ForwardPath, Mailbox, steers};
 use crate::classify::Classifier;
+use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
@@ -100,6 +101,8 @@ impl<S: Store> Ingest<S> {
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
         let started = Instant::now();
+        // Whole seconds, as the database has them: what is decided now is decided the same when it is read again.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
         let prepared = {
             let _turn = self
@@ -195,6 +198,7 @@ fn prepare(
     let arrival = Arrival {
         paths: to().map(|path| settings.return_paths.accepted(path)).collect(),
         unsigned_counts: settings.unsigned_trust.covers(envelope.peer.address.ip(), to()),
+        at: now,
     };
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -272,6 +276,8 @@ struct Arrival {
     paths: Vec<ReturnPath>,
     /// Whether it counts though none of them is signed.
     unsigned_counts: bool,
+    /// When.
+    at: Timestamp,
 }
 
 /// One event a recipient group, up to the limit, and how many were left out.
@@ -290,7 +296,7 @@ fn events(
         .unzip();
     let return_paths = &settings.return_paths;
     let mut paths = arrival.paths.clone();
-    paths.extend(complained_path(report, &named, return_paths));
+    paths.extend(complained_path(report, &named, return_paths, arrival.at));
     let attributions = attribute(return_paths.keys(), &paths, report, named);
     let said = groups().zip(classifications).zip(attributions).enumerate();
     let events = said.map(|(index, ((fields, classification), attribution))| {
@@ -300,7 +306,7 @@ fn events(
         NewEvent {
             key: event_key(content, index),
             trust,
-            quarantined: !believed,
+            quarantined: !believed && may_change(classification.class, classification.decision),
             applies: believed && Mailbox::parse(&recipient).is_ok(),
             stream,
             recipient_key: crate::address::comparison_form(&recipient),
@@ -389,7 +395,13 @@ impl Summary {
         if self.events.is_empty() {
             // A subject may name the recipient: where addresses are masked it is left out.
             let subject = self.subject.as_deref().filter(|_| !mask);
-            info!(id, kind = self.kind, subject = subject.unwrap_or(""), millis, "kept; no recipient in it");
+            info!(
+                id,
+                kind = self.kind,
+                subject = in_log(subject.unwrap_or("")),
+                millis,
+                "kept; no recipient in it"
+            );
         }
         for ((recipient, event), change) in self.events.iter().zip(changes) {
             info!(
@@ -416,9 +428,9 @@ fn masked(address: &str) -> String {
     }
 }
 
-/// An address for a log line: control characters, which a quoted local part may hold, written as escapes.
+/// An address for a log line: what a quoted local part may hold to steer a terminal is written as escapes.
 pub(crate) fn in_log(address: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escaped = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
     address.chars().map(escaped).collect()
 }
 

@@ -128,9 +128,20 @@ async fn a_report_that_waited_counts_when_it_comes_to_its_token() {
     assert!(matches!(again, Delivery::Committed { id: 2, duplicate: true }), "{again:?}");
     world.take(doubting, &[world.token("a@x.example", 8, 0, false)], &report).await;
     world.take(&world.believing, &["bounces+1".to_owned()], &report).await;
-    let changes =
-        [event("a@x.example", "unsigned", "quarantined"), event("a@x.example", "proven", "suppressed")];
-    assert_eq!(world.events().await, changes);
+    let changes = [
+        event("a@x.example", "unsigned", "quarantined"),
+        event("a@x.example", "proven", "suppressed"),
+        event("a@x.example", "proven", "none"),
+        event("a@x.example", "unsigned", "none"),
+    ];
+    assert_eq!(world.events().await, changes, "what changes nothing is recorded all the same");
+    let repeated = world.store.bounce(3).await.unwrap().unwrap();
+    assert_eq!(repeated.recipients[0].repeats, Some(2), "with where the report stands that counts");
+    world.approve_all().await;
+    let entry = world.store.suppression("a@x.example", None, now()).await.unwrap().unwrap();
+    assert_eq!(entry.count, 1);
+    let waiting = QuarantineFilter { limit: 9, ..QuarantineFilter::default() };
+    assert!(world.store.quarantined(&waiting).await.unwrap().is_empty(), "and never waits again");
 }
 
 #[tokio::test]
@@ -142,6 +153,24 @@ async fn two_reports_in_the_same_vague_words_are_two_when_they_come_to_two_recip
     let changes =
         [event("a@x.example", "token_only", "suppressed"), event("b@x.example", "token_only", "suppressed")];
     assert_eq!(world.events().await, changes);
+}
+
+#[tokio::test]
+async fn unsigned_verp_tells_two_reports_in_the_same_vague_words_apart() {
+    let report = names(&["forward@y.example"]).replace("Date: Sat, 21 Nov 2026 10:00:00 +0000\n", "");
+    let world = World::new().await;
+    for to in ["bounces+a=x.example", "bounces+b=x.example", "bounces+a=x.example"] {
+        world.take(&world.doubting, &[to.to_owned()], &report).await;
+    }
+    let waits = |recipient| event(recipient, "unsigned", "quarantined");
+    assert_eq!(world.events().await, [waits("a@x.example"), waits("b@x.example")]);
+    world.approve_all().await;
+    // The proof of what was approved counts no second time.
+    world.take(&world.doubting, &[world.token("b@x.example", 7, 0, true)], &report).await;
+    for recipient in ["a@x.example", "b@x.example"] {
+        let entry = world.store.suppression(recipient, None, now()).await.unwrap().expect(recipient);
+        assert_eq!(entry.count, 1, "{recipient}");
+    }
 }
 
 #[tokio::test]
@@ -190,6 +219,79 @@ async fn a_report_that_names_nobody_is_about_whom_its_token_was_minted_for() {
         let to = ForwardPath::Mailbox(Mailbox::new(&to, "b.example").unwrap());
         add_nameless(&mut report, &[world.doubting.settings.return_paths.accepted(&to)]);
         assert!(report.recipients.is_empty(), "{ordinary}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_could_change_something_waits() {
+    let of = |action: &str, status: &str, text: &str| {
+        let one = names(&["a@x.example"]).replace("Action: failed", &format!("Action: {action}"));
+        one.replace("Status: 5.1.1\n", &format!("Status: {status}\nDiagnostic-Code: smtp; {text}\n"))
+    };
+    let blocked = "554 5.7.1 Service unavailable; Client host [192.0.2.44] blocked using zen.spamhaus.org";
+    for (what, message, to, change) in [
+        ("dead", of("failed", "5.1.1", "550 5.1.1 User unknown"), "bounces+1", "quarantined"),
+        ("soft", of("failed", "5.2.2", "552 5.2.2 Mailbox full"), "bounces+1", "quarantined"),
+        ("a host", of("failed", "5.1.2", "550 5.1.2 Host unknown"), "bounces+1", "quarantined"),
+        ("delivered", of("delivered", "2.0.0", "250 2.0.0 OK"), "bounces+1", "quarantined"),
+        ("a complaint", complaint("a@x.example", "", ""), "postmaster", "quarantined"),
+        (
+            "a delay",
+            of("delayed", "4.4.1", "connect to mx.x.example: Connection timed out"),
+            "bounces+1",
+            "none",
+        ),
+        ("our own fault", of("failed", "5.7.1", blocked), "bounces+1", "none"),
+    ] {
+        let world = World::new().await;
+        world.take(&world.doubting, &[to.to_owned()], &message).await;
+        assert_eq!(world.events().await, [event("a@x.example", "unsigned", change)], "{what}");
+    }
+}
+
+/// A complaint about a mail from this sender, which names this address or hides it.
+fn complaint(shown: &str, field: &str, returned: &str) -> String {
+    format!(
+        "From: fbl@provider.example\nMIME-Version: 1.0\nContent-Type: multipart/report; \
+         report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n\
+         Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: {shown}\n{field}\n--b\n\
+         Content-Type: message/rfc822\n\n{returned}From: us@b.example\nTo: {shown}\nMessage-ID: <1@b.example>\n\n\
+         Hello\n\n--b--\n"
+    )
+}
+
+#[tokio::test]
+async fn a_complaint_is_believed_by_the_sender_of_the_mail_it_is_about() {
+    let hidden = "redacted@x.example";
+    for (shown, days_ago, readable, wanted) in [
+        ("a@x.example", 0, false, event("a@x.example", "proven", "suppressed")),
+        ("a@x.example", 0, true, event("a@x.example", "proven", "suppressed")),
+        (hidden, 0, true, event("a@x.example", "token_only", "suppressed")),
+        (hidden, 0, false, event("", "token_only", "quarantined")),
+        ("b@x.example", 0, false, event("b@x.example", "token_only", "quarantined")),
+        // What would be refused at RCPT says nothing here.
+        ("a@x.example", 300, false, event("a@x.example", "unsigned", "quarantined")),
+        (hidden, 300, true, event("", "unsigned", "quarantined")),
+        (hidden, -30, true, event("", "unsigned", "quarantined")),
+    ] {
+        for to in ["postmaster", "bounces+1"] {
+            for field in ["Original-Mail-From: <{}>\n", "Return-Path: <{}>\n"] {
+                let world = World::new().await;
+                let token = world.token("a@x.example", 7, days_ago, readable);
+                let line = field.replace("{}", &format!("{token}@b.example"));
+                let message = if field.starts_with("Return") {
+                    complaint(shown, "", &line)
+                } else {
+                    complaint(shown, &line, "")
+                };
+                world.take(&world.doubting, &[to.to_owned()], &message).await;
+                assert_eq!(
+                    world.events().await,
+                    std::slice::from_ref(&wanted),
+                    "{shown} {days_ago} {to} {line}"
+                );
+            }
+        }
     }
 }
 
@@ -245,6 +347,7 @@ proptest! {
 fn an_address_in_the_log_steers_no_terminal_and_ends_no_line() {
     assert_eq!(in_log("dead.ü@example.com"), "dead.ü@example.com");
     assert_eq!(in_log("\"a\x1b[2J\n\u{9b}\"@x"), "\"a\\u{1b}[2J\\n\\u{9b}\"@x");
+    assert_eq!(in_log("\u{202e}a\u{200f}b@x"), "\\u{202e}a\\u{200f}b@x", "nor turns its order");
 }
 
 #[test]

@@ -193,6 +193,17 @@ pub const fn counter_of(class: Class) -> CounterKind {
     }
 }
 
+/// Whether an event can change anything at all, whatever is known of its address. What cannot need not wait for a
+/// person where nothing proves it.
+#[must_use]
+pub const fn may_change(class: Class, decision: Decision) -> bool {
+    match decision {
+        Decision::Suppress | Decision::Count | Decision::Complaint | Decision::Host => true,
+        Decision::Ignore => matches!(class, Class::Delivered),
+        Decision::Sender => false,
+    }
+}
+
 impl Policy {
     /// Decides what one event does, given what is known of its address.
     #[must_use]

@@ -20,6 +20,9 @@ const OPENING_LINES: usize = 2;
 /// Fields of the reported message in which a provider notes to whom it was delivered.
 const NOTED_RECIPIENT: [&str; 2] = ["X-HmXmrOriginalRecipient", "X-Original-Rcpt-To"];
 
+/// What a complaint brings of the message it is about (RFC 5965 §2).
+const MESSAGES_AND_HEADERS: [&str; 2] = ["message/rfc822", "text/rfc822-headers"];
+
 /// The one of them that only a complaint has; ordinary MTAs write the other, too.
 const COMPLAINT_MARK: &str = "X-HmXmrOriginalRecipient";
 
@@ -33,6 +36,8 @@ pub struct Feedback {
     pub user_agent: Option<String>,
     /// Original-Mail-From (§3.2), without angle brackets.
     pub original_mail_from: Option<String>,
+    /// Return-Path of the message that the complaint is about, without angle brackets.
+    pub return_path: Option<String>,
     /// Arrival-Date or Received-Date (§3.2).
     pub arrival_date: Option<Timestamp>,
     /// Source-IP (§3.2).
@@ -101,6 +106,7 @@ pub(super) fn read(
     if complaint.feedback.feedback_type.is_none() {
         complaint.feedback.feedback_type = type_in(text).map(str::to_owned);
     }
+    complaint.feedback.return_path = returned(parts, &MESSAGES_AND_HEADERS, &["Return-Path"]);
     if complaint.recipients.is_empty() {
         let only = original.filter(|message| message.to.len() == 1).map(|message| message.to[0].clone());
         let address = noted_recipient(parts).or(only).filter(|address| is_readable(address));
@@ -187,7 +193,12 @@ fn noted_recipient(parts: &Parts<'_>) -> Option<String> {
 
 /// The address in the first of these fields of an attached message.
 fn noted(parts: &Parts<'_>, fields: &[&str]) -> Option<String> {
-    let messages = parts.leaves.iter().filter(|leaf| leaf.content_type.essence == "message/rfc822");
+    returned(parts, &["message/rfc822"], fields)
+}
+
+/// The same in a part of one of these media types.
+fn returned(parts: &Parts<'_>, types: &[&str], fields: &[&str]) -> Option<String> {
+    let messages = parts.leaves.iter().filter(|leaf| types.contains(&leaf.content_type.essence.as_str()));
     messages.take(5).find_map(|leaf| {
         let (body, _) = mime::decode(&leaf.body, leaf.encoding, super::returned::MAX_HEADER);
         let (header, _) = Header::read(&body, true);

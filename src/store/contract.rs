@@ -31,6 +31,8 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     quarantine::what_waits_is_found_by_every_filter(&make().await).await;
     quarantine::what_is_approved_does_what_it_would_have_done(&make().await).await;
     quarantine::what_is_approved_late_takes_nothing_back(&make().await).await;
+    quarantine::what_is_approved_after_its_term_makes_no_entry(&make().await).await;
+    breaker::what_is_approved_belongs_to_what_is_usual(&make().await).await;
     quarantine::soft_bounces_that_waited_reach_the_threshold_together(&make().await).await;
     quarantine::one_report_changes_nobody_twice_however_it_comes(&make().await).await;
     quarantine::what_a_person_approved_is_not_applied_again_by_its_proof(&make().await).await;

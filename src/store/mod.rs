@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
-pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,

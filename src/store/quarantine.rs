@@ -32,6 +32,10 @@ pub struct QuarantineFilter {
     pub before: Option<Timestamp>,
     /// Only events with a number above this one: the last of the page before.
     pub after: Option<i64>,
+    /// Address by address, each in the order in which it came in, instead of by number.
+    pub by_address: bool,
+    /// Then only events after this address (comparison form), time and number: the last of the page before.
+    pub after_address: Option<(String, Timestamp, i64)>,
     /// At most so many.
     pub limit: u32,
 }
@@ -121,6 +125,8 @@ pub struct Settling {
 pub enum Outcome {
     /// It is settled, and did this.
     Settled(EventChange),
+    /// It is settled, and did nothing.
+    Idle(Idle),
     /// It names no valid address: it cannot be approved.
     NoAddress,
     /// It did not wait.
@@ -134,6 +140,17 @@ pub enum Outcome {
     },
     /// There is no such event.
     Missing,
+}
+
+/// Why an event that was approved did nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It waited longer than it would have suppressed.
+    TermOver,
+    /// Another delivery of the same report has done it.
+    ToldBefore,
+    /// It counts against its host at most, and not against the address.
+    NotTheAddress,
 }
 
 #[cfg(test)]

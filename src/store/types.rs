@@ -87,13 +87,14 @@ pub struct NewMessage {
 /// What a report says about one recipient, on its way into the store.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The group in the report that it is read from: content and place, unique over all time. An event that
-    /// changes the list is kept under this and its recipient ([`NewEvent::attributed_key`]), so that one report
-    /// changes nobody twice, in whatever order and to whichever addresses it comes.
+    /// The group in the report that it is read from: content and place, unique over all time. An event is kept
+    /// under this and its recipient ([`NewEvent::attributed_key`]), one that changes the list under a key made of
+    /// that ([`NewEvent::applied_key`]), so that one report changes nobody twice, in whatever order and to whichever
+    /// addresses it comes.
     pub key: [u8; 32],
     /// How far the report is believed.
     pub trust: Trust,
-    /// It waits for somebody to approve it, since nothing proves it.
+    /// It waits for somebody to approve it, since nothing proves it and it could change something.
     pub quarantined: bool,
     /// Whether its decision is applied to the list.
     pub applies: bool,
@@ -124,10 +125,27 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// The key under which a group changes the list for a recipient, given in its comparison form.
+    /// The key of what a group says about a recipient, given in its comparison form.
     #[must_use]
     pub fn attributed_key(group: &[u8; 32], recipient_key: &str) -> [u8; 32] {
         Sha256::new().chain_update(group).chain_update(recipient_key).finalize().into()
+    }
+
+    /// The key under which the same changes the list, whether or not it waits under the other in vain.
+    #[must_use]
+    pub fn applied_key(attributed: &[u8; 32]) -> [u8; 32] {
+        Sha256::new().chain_update(attributed).chain_update(b"\0applied").finalize().into()
+    }
+
+    /// The key under which it is recorded once more, from another message with this digest: it changes nothing.
+    #[must_use]
+    pub fn repeated_key(attributed: &[u8; 32], digest: &[u8; 32]) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(attributed)
+            .chain_update(b"\0repeated")
+            .chain_update(digest)
+            .finalize()
+            .into()
     }
 }
 
@@ -422,6 +440,8 @@ pub struct BounceEvent {
     pub change: String,
     /// The hold that it waits or waited for.
     pub hold: Option<i64>,
+    /// The message that brought the same before, in whose place this one changes nothing.
+    pub repeats: Option<i64>,
     /// When a person settled what waited; `None` where nobody had to, or has.
     pub settled_at: Option<Timestamp>,
     /// Who.

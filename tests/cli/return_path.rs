@@ -110,6 +110,23 @@ fn explain_says_how_far_a_message_would_be_believed() {
         let shown = home.run(&["explain", "--return-path", return_path, file]);
         assert!(text(&shown.stdout).contains(trust), "{shown:?}");
     }
+    let complaint = |mail_from: &str| {
+        let message = format!(
+            "From: fbl@provider.example\nMIME-Version: 1.0\nContent-Type: multipart/report; \
+             report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n\
+             Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: list@example.net\n\
+             Original-Mail-From: <{mail_from}>\n\n--b--\n"
+        );
+        let file = home.file("complaint.eml", message.as_bytes());
+        home.json(&["explain", "--json", "--return-path", &fixed, file.to_str().unwrap()]).remove(0)
+    };
+    for (mail_from, trust) in [(minted("list@example.net"), "proven"), (fixed.clone(), "unsigned")] {
+        assert_eq!(
+            complaint(&mail_from)["recipients"][0]["trust"],
+            trust,
+            "the mail's own return path tells"
+        );
+    }
     let refused = home.run(&["explain", "--return-path", "b-x@bounces.example.com", file]);
     assert!(failed(&refused).contains("would be refused"), "{refused:?}");
     let unasked = &home.json(&["explain", "--json", file])[0]["recipients"][0]["trust"];

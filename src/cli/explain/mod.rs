@@ -14,7 +14,7 @@ use super::return_path::{self, Arrival};
 use super::{FAILED, Language, output};
 use crate::classify::evidence::Evidence;
 use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
-use crate::ingest::{add_nameless, assess, attribute};
+use crate::ingest::{add_nameless, assess, attribute, complained_path};
 use crate::report::{Action, RecipientFields, Report, mbox};
 use crate::returnpath::Trust;
 use crate::status::ReplyCode;
@@ -157,9 +157,11 @@ fn explain<'a>(
     }
     let mut recipients: Vec<_> =
         report.recipients.iter().map(|fields| recipient(classifier, &report, fields)).collect();
-    if let Some(Arrival { keys, path }) = arrival {
-        let named = recipients.iter().map(|part| part.recipient.clone()).collect();
-        let attributions = attribute(keys, std::slice::from_ref(path), &report, named);
+    if let Some(Arrival { ours, path }) = arrival {
+        let named: Vec<_> = recipients.iter().map(|part| part.recipient.clone()).collect();
+        let mut paths = vec![path.clone()];
+        paths.extend(complained_path(&report, &named, ours, Timestamp::now()));
+        let attributions = attribute(ours.keys(), &paths, &report, named);
         for (part, attribution) in recipients.iter_mut().zip(attributions) {
             part.recipient = attribution.recipient;
             part.trust = attribution.trust.as_str();

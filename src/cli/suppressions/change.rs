@@ -1,6 +1,6 @@
 //! `dsnd suppressions add|remove`.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -198,9 +198,11 @@ async fn undo(
         out.flush()?;
         return Ok(ExitCode::SUCCESS);
     }
-    if !arguments.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+    if !arguments.yes && person::is_at_terminal() {
         let matched = store.count(&filter).await?;
-        if matched > 0 && !confirmed(&format!("Remove {} ({})?", entries(matched), filter.in_words()))? {
+        if matched > 0
+            && !person::confirmed(&format!("Remove {} ({})?", entries(matched), filter.in_words()))?
+        {
             anyhow::bail!("nothing was removed");
         }
     }
@@ -216,16 +218,6 @@ async fn undo(
 
 fn entries(number: u64) -> String {
     format!("{number} {}", if number == 1 { "entry" } else { "entries" })
-}
-
-/// Asks the person at the terminal; anything but a yes is a no.
-fn confirmed(question: &str) -> anyhow::Result<bool> {
-    let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{} [y/N] ", output::clean(question))?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn changed(out: &mut impl Write, address: &str, change: &'static str, json: bool) -> anyhow::Result<()> {

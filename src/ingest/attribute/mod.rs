@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::assess::from_xtext;
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::report::fields::decoded;
-use crate::report::{RecipientFields, Report, ReportKind};
+use crate::report::{Action, RecipientFields, Report, ReportKind};
 use crate::returnpath::{Candidates, Keys, ReturnPath, ReturnPaths, Token, Trust, prove};
 use crate::store::ANY_STREAM;
 
@@ -52,16 +54,32 @@ pub fn attribute(
     if signed.is_empty() { unsigned(paths, named) } else { by_tokens(keys, &signed, report, named) }
 }
 
-/// The return path of the message that a complaint is about, where the complaint hides who complained: the sender
-/// put the recipient into it (RFC 5965 §3.2, Original-Mail-From).
+/// The return path of the message that a complaint is about: the sender put the recipient into it (RFC 5965 §3.2,
+/// Original-Mail-From; else the Return-Path of the message in the complaint). It is judged as one that the complaint
+/// came to at this time would be: what is refused there says nothing here. A token always counts, unsigned VERP only
+/// where the complaint hides who complained.
 #[must_use]
-pub fn complained_path(report: &Report, named: &[Option<String>], ours: &ReturnPaths) -> Option<ReturnPath> {
-    if report.kind != ReportKind::Feedback || named.iter().any(Option::is_some) {
+pub fn complained_path(
+    report: &Report,
+    named: &[Option<String>],
+    ours: &ReturnPaths,
+    at: Timestamp,
+) -> Option<ReturnPath> {
+    if report.kind != ReportKind::Feedback {
         return None;
     }
-    let mail_from = report.feedback.as_ref()?.original_mail_from.as_deref()?;
-    let path = ours.accepted(&ForwardPath::Mailbox(Mailbox::parse(mail_from).ok()?));
-    (path != ReturnPath::Fixed).then_some(path)
+    let feedback = report.feedback.as_ref()?;
+    let hidden = named.iter().all(Option::is_none);
+    let says = |path: &ReturnPath| match path {
+        ReturnPath::Token { .. } => true,
+        ReturnPath::Fixed => false,
+        _ => hidden,
+    };
+    let judged = |mail_from: &String| {
+        let path = ForwardPath::Mailbox(Mailbox::parse(mail_from).ok()?);
+        ours.judge(&path, at).ok().filter(says)
+    };
+    [&feedback.original_mail_from, &feedback.return_path].into_iter().flatten().find_map(judged)
 }
 
 /// Without a token: what the group says, and for a report about one recipient what VERP says.
@@ -102,10 +120,16 @@ fn by_tokens(
             proven[owners[place]].get_or_insert((place, token));
         }
     }
-    if let ([named], [None]) = (&named[..], &proven[..]) {
-        return vec![elsewhere(keys, signed, report, named.clone())];
-    }
-    let attribution = |(named, proven): (Option<String>, Option<(usize, &Token)>)| match proven {
+    // An alias may have several targets, each with a group: what befell the first that failed befell the alias.
+    let stands_for_all = match &proven[..] {
+        [None] => Some(0),
+        all if all.iter().all(Option::is_none) => report.recipients.iter().take(all.len()).position(failed),
+        _ => None,
+    };
+    let mut found = stands_for_all.map(|group| elsewhere(keys, signed, report, named[group].clone()));
+    let groups = named.into_iter().zip(proven).enumerate();
+    let attributions = groups.map(|(group, (named, proven))| match proven {
+        None if stands_for_all == Some(group) => found.take().unwrap_or_else(|| not_proven(named)),
         Some((place, token)) => Attribution {
             recipient: Some(candidates.address(place).to_owned()),
             trust: Trust::Proven,
@@ -114,15 +138,20 @@ fn by_tokens(
         },
         // Somebody else in a report about one of ours: recorded, and never more.
         None => not_proven(named),
-    };
-    named.into_iter().zip(proven).map(attribution).collect()
+    });
+    attributions.collect()
+}
+
+/// Whether a group tells of a failure, or does not say what it tells of.
+fn failed(fields: &RecipientFields) -> bool {
+    fields.action.is_none_or(|action| action == Action::Failed)
 }
 
 const fn not_proven(recipient: Option<String>) -> Attribution {
     Attribution { recipient, trust: Trust::TokenOnly, applies: false, stream: ANY_STREAM }
 }
 
-/// A report about one recipient whose own fields do not name the one we mailed: forwarded, or vague. The rest of
+/// A report whose groups do not name the one we mailed: forwarded, or vague. The rest of
 /// the message may name him, else the token itself; where tokens of several recipients fit, nobody is taken.
 fn elsewhere(keys: &Keys, signed: &[Signed<'_>], report: &Report, named: Option<String>) -> Attribution {
     let mut addresses = report.header.failed_recipients.clone();

@@ -133,6 +133,28 @@ fn a_token_opens_only_its_own_group() {
 }
 
 #[test]
+fn an_alias_with_two_targets_is_the_recipient_of_the_first_that_failed() {
+    let two = [("", "x@y.example"), ("", "z@y.example")];
+    let forwards = report(&two, "", "", "");
+    let first = |recipient, trust| [is(recipient, trust, true), is("z@y.example", "token_only", false)];
+    assert_eq!(
+        attributed(&[mint("user@shop.example", true)], &forwards),
+        first("user@shop.example", "token_only")
+    );
+    let neither = two.map(|(_, forward)| is(forward, "token_only", false));
+    assert_eq!(attributed(&[mint(US, false)], &forwards), neither, "a blind token names nobody");
+    assert_eq!(attributed(&[mint("a@x.example", true), mint("b@x.example", true)], &forwards), neither);
+    let returned = report(&two, "", "", "To: user@shop.example");
+    assert_eq!(attributed(&[mint(US, false)], &returned), first("user@shop.example", "proven"));
+    let mut delayed = forwards.clone();
+    delayed.recipients[0].action = Some(Action::Delayed);
+    let second = [is("x@y.example", "token_only", false), is("user@shop.example", "token_only", true)];
+    assert_eq!(attributed(&[mint("user@shop.example", true)], &delayed), second);
+    delayed.recipients[1].action = Some(Action::Delivered);
+    assert_eq!(attributed(&[mint("user@shop.example", true)], &delayed), neither);
+}
+
+#[test]
 fn every_token_stands_for_itself_and_two_that_fit_elsewhere_for_nobody() {
     let groups = [("", "a@x.example"), ("", "b@x.example"), ("", "c@x.example")];
     let paths = [mint("a@x.example", false), mint("c@x.example", false), accepted("bounces")];

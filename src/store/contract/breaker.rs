@@ -76,6 +76,27 @@ impl<'a, S: Store> Scene<'a, S> {
     }
 }
 
+pub(super) async fn what_is_approved_belongs_to_what_is_usual(store: &impl Store) {
+    let mut scene = Scene::new(store);
+    scene.ten_ordinary_days("big.example").await;
+    let mut waiting = unknown("big.example", "waits", 51);
+    waiting.iter_mut().for_each(|event| (event.quarantined, event.applies) = (true, false));
+    scene.comes(10, 9, waiting).await;
+    let filter = QuarantineFilter { limit: 100, ..QuarantineFilter::default() };
+    let events = store.quarantined(&filter).await.unwrap().into_iter().map(|event| event.event).collect();
+    let by = "ida".to_owned();
+    let settling = Settling { events, verdict: Verdict::Approve, by, at: when(10, 9), dry_run: true };
+    for dry_run in [true, false] {
+        let outcomes = store.settle(Settling { dry_run, ..settling.clone() }).await.unwrap();
+        assert_eq!(outcomes, vec![Outcome::Settled(Suppressed); 51], "a person lets them all through");
+    }
+    assert_eq!(
+        scene.comes(10, 9, unknown("big.example", "next", 1)).await.changes,
+        [Held],
+        "they are counted"
+    );
+}
+
 fn when(day: i64, hour: i64) -> Timestamp {
     at(day) + SignedDuration::from_hours(hour)
 }

@@ -11,7 +11,7 @@ fn waiting(mut events: Vec<NewEvent>) -> Vec<NewEvent> {
 }
 
 fn settling(events: &[i64], verdict: Verdict) -> Settling {
-    Settling { events: events.to_vec(), verdict, by: "anna".to_owned(), at: at(400), dry_run: false }
+    Settling { events: events.to_vec(), verdict, by: "anna".to_owned(), at: at(100), dry_run: false }
 }
 
 async fn approve(store: &impl Store, events: &[i64]) -> Vec<Outcome> {
@@ -59,6 +59,11 @@ pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
     ] {
         assert_eq!(found(store, filter.clone()).await, wanted, "{filter:?}");
     }
+    let filter = || QuarantineFilter { by_address: true, limit: 1, ..none() };
+    let first = found(store, filter()).await;
+    let after_address = Some(("dead@one.example".to_owned(), at(0), dead));
+    let second = found(store, QuarantineFilter { after_address, ..filter() }).await;
+    assert_eq!((first, second), (vec![dead], vec![full]), "address by address");
     let by_trust = BounceFilter { trust: Some(Trust::TokenOnly), limit: 9, ..BounceFilter::default() };
     assert_eq!(store.bounces(&by_trust).await.unwrap().len(), 1);
 }
@@ -87,7 +92,7 @@ pub(super) async fn what_is_approved_does_what_it_would_have_done(store: &impl S
     assert_eq!(found(store, QuarantineFilter::default()).await, [last], "what names nobody goes on waiting");
     let again = Outcome::NotWaiting {
         change: "suppressed".to_owned(),
-        at: Some(at(400)),
+        at: Some(at(100)),
         by: Some("anna".to_owned()),
     };
     assert_eq!(approve(store, &[dead]).await, [again]);
@@ -121,6 +126,22 @@ pub(super) async fn what_is_approved_late_takes_nothing_back(store: &impl Store)
     assert_eq!(third.changes, [EventChange::Suppressed]);
 }
 
+pub(super) async fn what_is_approved_after_its_term_makes_no_entry(store: &impl Store) {
+    let mut old = message(1, 0, waiting(hard("a@example.org")));
+    old.events.extend(waiting(vec![event("b@example.org", Class::Complaint, Severity::Transient)]));
+    for (index, event) in old.events.iter_mut().enumerate() {
+        event.key[1] = index as u8;
+    }
+    store.record(old).await.unwrap();
+    let events = found(store, QuarantineFilter::default()).await;
+    let late = Settling { at: at(181), ..settling(&events, Verdict::Approve) };
+    let outcomes = [Outcome::Idle(Idle::TermOver), Outcome::Settled(EventChange::Suppressed)];
+    assert_eq!(store.settle(late).await.unwrap(), outcomes, "a complaint has no end");
+    let story = store.story("a@example.org").await.unwrap();
+    assert!(story.entries.is_empty() && story.changes.is_empty(), "{story:?}");
+    assert!(found(store, QuarantineFilter::default()).await.is_empty(), "and it is settled");
+}
+
 pub(super) async fn soft_bounces_that_waited_reach_the_threshold_together(store: &impl Store) {
     let mut events = Vec::new();
     for day in 0..3 {
@@ -128,10 +149,10 @@ pub(super) async fn soft_bounces_that_waited_reach_the_threshold_together(store:
     }
     let changes = [EventChange::Counted, EventChange::Counted, EventChange::Suppressed];
     let outcomes = changes.map(Outcome::Settled);
-    let mut dry = settling(&events, Verdict::Approve);
-    dry.dry_run = true;
-    assert_eq!(store.settle(dry).await.unwrap(), outcomes);
-    assert_eq!(approve(store, &events).await, outcomes);
+    for dry_run in [true, false] {
+        let settling = Settling { at: at(3), dry_run, ..settling(&events, Verdict::Approve) };
+        assert_eq!(store.settle(settling).await.unwrap(), outcomes, "dry: {dry_run}");
+    }
 }
 
 /// The same report once more: the content and so the keys of message 1, in another envelope.
@@ -151,7 +172,7 @@ pub(super) async fn one_report_changes_nobody_twice_however_it_comes(store: &imp
         assert_eq!(store.record(once_more(envelope, list())).await.unwrap().changes, [change]);
         assert_eq!(count().await, Some(1));
     }
-    assert_eq!(approve(store, &[waits]).await, [Outcome::Settled(EventChange::None)], "it was told already");
+    assert_eq!(approve(store, &[waits]).await, [Outcome::Idle(Idle::ToldBefore)], "it was told already");
     assert_eq!(store.record(once_more(4, waiting(list()))).await.unwrap().changes, [EventChange::None]);
     assert_eq!((count().await, found(store, QuarantineFilter::default()).await.len()), (Some(1), 0));
     // Another recipient of the same words is another.

@@ -31,14 +31,17 @@ CREATE INDEX suppression_rates_slot ON suppression_rates (slot);
 -- change knows besides: held, discarded.
 ALTER TABLE events ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of recipient_key
 ALTER TABLE events ADD COLUMN hold INTEGER REFERENCES holds (id); -- what it waits or waited for
+ALTER TABLE events ADD COLUMN repeats INTEGER REFERENCES messages (id); -- where the same report stands that counts
 ALTER TABLE events ADD COLUMN settled_at TEXT;                 -- approved, released or discarded
 ALTER TABLE events ADD COLUMN settled_by TEXT;
 UPDATE events SET domain = replace(recipient_key, rtrim(recipient_key, replace(recipient_key, '@', '')), '')
     WHERE recipient_key LIKE '%@%';
-CREATE INDEX events_waiting ON events (change, id) WHERE change IN ('quarantined', 'held');
+CREATE INDEX events_waiting ON events (id) WHERE change = 'quarantined';
+CREATE INDEX events_waiting_address ON events (recipient_key, received_at, id) WHERE change = 'quarantined';
 CREATE INDEX events_hold ON events (hold) WHERE hold IS NOT NULL;
 CREATE INDEX events_held ON events (hold, received_at, id) WHERE change = 'held'; -- the next to be released
-CREATE INDEX events_trust ON events (trust, id);
+CREATE INDEX events_trust ON events (trust, message);
+CREATE INDEX events_class ON events (class, message);
 
 ALTER TABLE suppressions ADD COLUMN domain TEXT NOT NULL DEFAULT ''; -- of address_key
 ALTER TABLE suppressions ADD COLUMN remote_mta TEXT;                 -- the host whose words made the entry

@@ -5,32 +5,67 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Executor, Row};
 
 use super::super::{
-    AuditOrigin, EventChange, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
+    AuditOrigin, EventChange, Idle, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError,
+    Verdict,
 };
-use super::apply::{Subject, apply, corrupt, decide, said};
+use super::apply::{Subject, apply, corrupt, decide, is_over, said};
 use super::audit::Cause;
+use super::breaker::{self, Judge};
 use super::read::{failed, maybe_time, time};
 use super::written;
 use crate::address::Mailbox;
-use crate::policy::Policy;
+use crate::policy::Change;
 use crate::returnpath::Trust;
 
 /// Rows read at once, of which a filter for clients or hosts may leave few.
 const CHUNK: u32 = 1_000;
 
-/// Events that wait, in the order of their numbers.
+/// What waits, by one of its indexes: without them every event there ever was would be looked at.
+macro_rules! waiting {
+    ($index:literal, $place:literal, $order:literal) => {
+        concat!(
+            "SELECT events.*, messages.peer FROM events INDEXED BY ",
+            $index,
+            " CROSS JOIN messages ON messages.id = events.message WHERE change = 'quarantined' AND ",
+            $place,
+            " AND (?2 IS NULL OR message = ?2)
+              AND (?3 IS NULL OR domain = ?3)
+              AND (?4 IS NULL OR recipient_key = ?4)
+              AND (?5 IS NULL OR class = ?5)
+              AND (?6 IS NULL OR trust = ?6)
+              AND (?7 IS NULL OR events.received_at >= ?7)
+              AND (?8 IS NULL OR events.received_at < ?8)
+              ORDER BY ",
+            $order,
+            " LIMIT ?9"
+        )
+    };
+}
+
+/// By number.
+pub(super) const WAITING: &str = waiting!("events_waiting", "events.id > ?1", "events.id");
+
+/// Address by address.
+pub(super) const WAITING_BY_ADDRESS: &str = waiting!(
+    "events_waiting_address",
+    "(recipient_key, events.received_at, events.id) > (?10, ?11, ?1)",
+    "recipient_key, events.received_at, events.id"
+);
+
+/// Events that wait, in the order of their numbers or address by address.
 pub(super) async fn quarantined(
     pool: &SqlitePool,
     filter: &QuarantineFilter,
 ) -> Result<Vec<Quarantined>, StoreError> {
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    let mut after = filter.after;
+    let mut filter = filter.clone();
     while found.len() < wanted {
-        let rows = chunk(pool, filter, after).await?;
+        let rows = chunk(pool, &filter).await?;
         for row in &rows {
             let event = to_quarantined(row)?;
-            after = Some(event.event);
+            filter.after = Some(event.event);
+            filter.after_address = Some((event.recipient_key.clone(), event.received_at, event.event));
             if found.len() < wanted && filter.takes(&event.peer, event.remote_mta.as_deref()) {
                 found.push(event);
             }
@@ -42,35 +77,28 @@ pub(super) async fn quarantined(
     Ok(found)
 }
 
-async fn chunk(
-    pool: &SqlitePool,
-    filter: &QuarantineFilter,
-    after: Option<i64>,
-) -> Result<Vec<SqliteRow>, StoreError> {
-    sqlx::query(
-        "SELECT events.*, messages.peer FROM events JOIN messages ON messages.id = events.message
-         WHERE change = 'quarantined' AND events.id > ?1
-           AND (?2 IS NULL OR message = ?2)
-           AND (?3 IS NULL OR domain = ?3)
-           AND (?4 IS NULL OR recipient_key = ?4)
-           AND (?5 IS NULL OR class = ?5)
-           AND (?6 IS NULL OR trust = ?6)
-           AND (?7 IS NULL OR events.received_at >= ?7)
-           AND (?8 IS NULL OR events.received_at < ?8)
-         ORDER BY events.id LIMIT ?9",
-    )
-    .bind(after.unwrap_or(0))
-    .bind(filter.bounce)
-    .bind(&filter.domain)
-    .bind(&filter.recipient_key)
-    .bind(&filter.class)
-    .bind(filter.trust.map(Trust::as_str))
-    .bind(filter.since.map(written))
-    .bind(filter.before.map(written))
-    .bind(CHUNK)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)
+async fn chunk(pool: &SqlitePool, filter: &QuarantineFilter) -> Result<Vec<SqliteRow>, StoreError> {
+    let place = filter.after_address.as_ref().filter(|_| filter.by_address);
+    let after = if filter.by_address { place.map(|(_, _, event)| *event) } else { filter.after };
+    let statement = if filter.by_address { WAITING_BY_ADDRESS } else { WAITING };
+    let query = sqlx::query(statement)
+        .bind(after.unwrap_or(0))
+        .bind(filter.bounce)
+        .bind(&filter.domain)
+        .bind(&filter.recipient_key)
+        .bind(&filter.class)
+        .bind(filter.trust.map(Trust::as_str))
+        .bind(filter.since.map(written))
+        .bind(filter.before.map(written))
+        .bind(CHUNK);
+    let query = if filter.by_address {
+        let (address, at) =
+            place.map_or_else(Default::default, |(address, at, _)| (address.clone(), written(*at)));
+        query.bind(address).bind(at)
+    } else {
+        query
+    };
+    query.fetch_all(pool).await.map_err(failed)
 }
 
 fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
@@ -96,7 +124,7 @@ fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
 /// Settles events in their order; a dry run does it all and takes it back.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     settling: Settling,
 ) -> Result<Vec<Outcome>, sqlx::Error> {
     if settling.dry_run {
@@ -104,7 +132,7 @@ pub(super) async fn settle(
     }
     let mut outcomes = Vec::with_capacity(settling.events.len());
     for event in &settling.events {
-        outcomes.push(settle_one(connection, policy, &settling, *event).await?);
+        outcomes.push(settle_one(connection, judge, &settling, *event).await?);
     }
     if settling.dry_run {
         connection.execute("ROLLBACK TO dry_run").await?;
@@ -115,7 +143,7 @@ pub(super) async fn settle(
 
 async fn settle_one(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     settling: &Settling,
     event: i64,
 ) -> Result<Outcome, sqlx::Error> {
@@ -126,8 +154,8 @@ async fn settle_one(
         let at = maybe_time(&row, "settled_at").map_err(|error| decode_error(&error))?;
         return Ok(Outcome::NotWaiting { change, at, by: row.try_get("settled_by")? });
     }
-    let change = match settling.verdict {
-        Verdict::Discard => EventChange::Discarded,
+    let (change, outcome) = match settling.verdict {
+        Verdict::Discard => (EventChange::Discarded, Outcome::Settled(EventChange::Discarded)),
         Verdict::Approve => {
             let subject = Subject::stored(&row)?;
             if Mailbox::parse(&subject.recipient).is_err() {
@@ -139,7 +167,10 @@ async fn settle_one(
                 at: Some(settling.at),
                 why: None,
             };
-            approve(connection, policy, &subject, event, &row, &cause).await?
+            match approve(connection, judge, &subject, event, &row, &cause, settling.at).await? {
+                Ok(change) => (change, Outcome::Settled(change)),
+                Err(idle) => (EventChange::None, Outcome::Idle(idle)),
+            }
         }
     };
     sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
@@ -149,32 +180,49 @@ async fn settle_one(
         .bind(&settling.by)
         .execute(&mut *connection)
         .await?;
-    Ok(Outcome::Settled(change))
+    Ok(outcome)
 }
 
 /// Does what the event would have done when it came in; nothing, where another delivery of the same report has
 /// done it (contract 2).
 async fn approve(
     connection: &mut SqliteConnection,
-    policy: &Policy,
+    judge: &Judge,
     subject: &Subject,
     event: i64,
     row: &SqliteRow,
     cause: &Cause,
-) -> Result<EventChange, sqlx::Error> {
+    at: Timestamp,
+) -> Result<Result<EventChange, Idle>, sqlx::Error> {
     let key: Vec<u8> = row.try_get("event_key")?;
     let key = <[u8; 32]>::try_from(key).map_err(|_| corrupt("event_key", "not 32 octets"))?;
-    let done: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE event_key = ?1)")
-        .bind(&NewEvent::attributed_key(&key, &subject.recipient_key)[..])
+    // Schema 1 kept what waited under the key of its group alone.
+    let grouped = NewEvent::attributed_key(&key, &subject.recipient_key);
+    let done: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE event_key IN (?1, ?2))")
+        .bind(&NewEvent::applied_key(&key)[..])
+        .bind(&NewEvent::applied_key(&grouped)[..])
         .fetch_one(&mut *connection)
         .await?;
     if done {
-        return Ok(EventChange::None);
+        return Ok(Err(Idle::ToldBefore));
     }
     let received_at: Timestamp = time(row, "received_at").map_err(|error| decode_error(&error))?;
-    let change = decide(connection, policy, subject, received_at).await?;
+    let mut change = decide(connection, &judge.settings.policy, subject, received_at).await?;
+    let over = is_over(&change, at);
+    if over {
+        change = Change::None;
+    }
+    let new = breaker::is_new(connection, subject, &change, received_at).await?;
     apply(connection, subject, event, received_at, &change, cause).await?;
-    Ok(said(&change))
+    if new && judge.settings.breaker.weighs(&change) {
+        // What a person lets through belongs to what is usual.
+        breaker::count(connection, judge, subject, received_at).await?;
+    }
+    Ok(match said(&change) {
+        EventChange::None if over => Err(Idle::TermOver),
+        EventChange::None => Err(Idle::NotTheAddress),
+        said => Ok(said),
+    })
 }
 
 fn decode_error(error: &StoreError) -> sqlx::Error {

@@ -23,26 +23,29 @@ macro_rules! message_columns {
     };
 }
 
+/// A page of messages, from the newest on: each is asked for its events, and no list of all that match is made.
+pub(super) const PAGE: &str = concat!(
+    message_columns!(),
+    "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key = ?1))
+       AND (?2 IS NULL OR EXISTS (SELECT 1 FROM events INDEXED BY events_class WHERE class = ?2 AND message = messages.id))
+       AND (?3 IS NULL OR kind = ?3)
+       AND (?4 IS NULL OR id < ?4)
+       AND (?6 IS NULL OR EXISTS (SELECT 1 FROM events INDEXED BY events_trust WHERE trust = ?6 AND message = messages.id))
+     ORDER BY id DESC LIMIT ?5"
+);
+
 /// Messages with their events, the newest first.
 pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
-    let rows = sqlx::query(concat!(
-        message_columns!(),
-        "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key = ?1))
-               AND (?2 IS NULL OR id IN (SELECT message FROM events WHERE class = ?2))
-               AND (?3 IS NULL OR kind = ?3)
-               AND (?4 IS NULL OR id < ?4)
-               AND (?6 IS NULL OR id IN (SELECT message FROM events WHERE trust = ?6))
-             ORDER BY id DESC LIMIT ?5"
-    ))
-    .bind(&filter.recipient_key)
-    .bind(&filter.class)
-    .bind(&filter.kind)
-    .bind(filter.before)
-    .bind(filter.limit)
-    .bind(filter.trust.map(Trust::as_str))
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
+    let rows = sqlx::query(PAGE)
+        .bind(&filter.recipient_key)
+        .bind(&filter.class)
+        .bind(&filter.kind)
+        .bind(filter.before)
+        .bind(filter.limit)
+        .bind(filter.trust.map(Trust::as_str))
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
     let mut bounces = Vec::with_capacity(rows.len());
     for row in &rows {
         bounces.push(with_events(pool, row).await?);
@@ -159,6 +162,7 @@ pub(super) fn to_event(row: &SqliteRow) -> Result<BounceEvent, StoreError> {
             .transpose()?,
         change: row.try_get("change")?,
         hold: row.try_get("hold")?,
+        repeats: row.try_get("repeats")?,
         settled_at: maybe_time(row, "settled_at")?,
         settled_by: row.try_get("settled_by")?,
     })

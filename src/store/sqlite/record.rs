@@ -35,7 +35,9 @@ pub(super) async fn record(
     let mut alarms = Vec::new();
     for event in &message.events {
         let now = message.received_at;
-        if is_known(connection, event).await? {
+        if let Some(first) = known_in(connection, event).await? {
+            let stand = Stand::repeats(event, first, &message.digest);
+            insert_event(connection, id, now, event, stand).await?;
             changes.push(EventChange::None);
             continue;
         }
@@ -45,19 +47,21 @@ pub(super) async fn record(
             let change = decide(connection, &judge.settings.policy, &subject, now).await?;
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
-                    insert_event(connection, id, now, event, EventChange::Held, Some(hold)).await?;
+                    insert_event(connection, id, now, event, Stand::of(event, EventChange::Held, Some(hold)))
+                        .await?;
                     count_hosts(connection, &subject, now).await?;
                     alarms.extend(alarm);
                     EventChange::Held
                 }
                 None => {
-                    let event_id = insert_event(connection, id, now, event, said(&change), None).await?;
+                    let stand = Stand::of(event, said(&change), None);
+                    let event_id = insert_event(connection, id, now, event, stand).await?;
                     apply(connection, &subject, event_id, now, &change, &Cause::BOUNCE).await?;
                     said(&change)
                 }
             }
         } else {
-            insert_event(connection, id, now, event, waits, None).await?; // an event that does not apply names nobody
+            insert_event(connection, id, now, event, Stand::of(event, waits, None)).await?;
             waits
         };
         changes.push(change);
@@ -84,26 +88,47 @@ async fn weigh(
     Ok(held)
 }
 
-/// The key that an event stands under: with its recipient when it changes the list for him.
-fn key_of(event: &NewEvent) -> [u8; 32] {
-    let attributed = event.applies && !event.quarantined;
-    if attributed { NewEvent::attributed_key(&event.key, &event.recipient_key) } else { event.key }
+/// How an event stands in the table.
+struct Stand {
+    key: [u8; 32],
+    change: EventChange,
+    hold: Option<i64>,
+    repeats: Option<i64>,
 }
 
-/// Whether another delivery of the same report brought it (contract 2). One that waited there in vain, or that a
-/// person discarded, does not stand in the way of one that is proven.
-async fn is_known(connection: &mut SqliteConnection, event: &NewEvent) -> Result<bool, sqlx::Error> {
+impl Stand {
+    fn of(event: &NewEvent, change: EventChange, hold: Option<i64>) -> Self {
+        let attributed = NewEvent::attributed_key(&event.key, &event.recipient_key);
+        let applied = event.applies && !event.quarantined;
+        let key = if applied { NewEvent::applied_key(&attributed) } else { attributed };
+        Self { key, change, hold, repeats: None }
+    }
+
+    /// That of an event which another message brought before: nothing is thrown away, and nothing counts twice.
+    fn repeats(event: &NewEvent, first: i64, digest: &[u8; 32]) -> Self {
+        let attributed = NewEvent::attributed_key(&event.key, &event.recipient_key);
+        let key = NewEvent::repeated_key(&attributed, digest);
+        Self { key, change: EventChange::None, hold: None, repeats: Some(first) }
+    }
+}
+
+/// The message of another delivery of the same report that brought it (contract 2). One that waited there in vain,
+/// or that a person discarded, does not stand in the way of one that is proven.
+async fn known_in(connection: &mut SqliteConnection, event: &NewEvent) -> Result<Option<i64>, sqlx::Error> {
     let waits = event.quarantined || !event.applies;
+    let attributed = NewEvent::attributed_key(&event.key, &event.recipient_key);
+    // Schema 1 kept an event under the key of its group alone.
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM events WHERE event_key = ?1)
-             OR EXISTS (SELECT 1 FROM events WHERE event_key = ?2
-                        AND (?3 OR (recipient_key = ?4 AND change NOT IN ('quarantined', 'discarded'))))",
+        "SELECT message FROM events WHERE event_key IN (?1, ?2, ?3)
+             AND (event_key = ?1 OR (recipient_key = ?5 AND (?4 OR change NOT IN ('quarantined', 'discarded'))))
+         ORDER BY event_key <> ?1 LIMIT 1",
     )
-    .bind(&NewEvent::attributed_key(&event.key, &event.recipient_key)[..])
+    .bind(&NewEvent::applied_key(&attributed)[..])
+    .bind(&attributed[..])
     .bind(&event.key[..])
     .bind(waits)
     .bind(&event.recipient_key)
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
 }
 
@@ -166,20 +191,19 @@ async fn insert_event(
     message: i64,
     received_at: Timestamp,
     event: &NewEvent,
-    change: EventChange,
-    hold: Option<i64>,
+    stand: Stand,
 ) -> Result<i64, sqlx::Error> {
     let result = &event.classification;
     sqlx::query_scalar(
         "INSERT INTO events (event_key, message, received_at, stream, trust, recipient, recipient_key, original_recipient,
                              final_recipient, action, status, effective_status, reply_code, diagnostic_type,
                              diagnostic_code, remote_mta, last_attempt_date, bounce_type, category, class, decision,
-                             rule, evidence_field, evidence, facts, change, domain, hold)
+                             rule, evidence_field, evidence, facts, change, domain, hold, repeats)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25, ?26, ?27, ?28)
+                 ?23, ?24, ?25, ?26, ?27, ?28, ?29)
          RETURNING id",
     )
-    .bind(&key_of(event)[..])
+    .bind(&stand.key[..])
     .bind(message)
     .bind(written(received_at))
     .bind(event.stream)
@@ -204,9 +228,10 @@ async fn insert_event(
     .bind(result.evidence_field.as_str())
     .bind(&result.evidence)
     .bind((!result.facts.is_empty()).then(|| serde_json::to_string(&result.facts).unwrap_or_default()))
-    .bind(change.as_str())
+    .bind(stand.change.as_str())
     .bind(domain_of(&event.recipient_key).unwrap_or_default())
-    .bind(hold)
+    .bind(stand.hold)
+    .bind(stand.repeats)
     .fetch_one(connection)
     .await
 }

@@ -91,6 +91,32 @@ async fn files_that_are_not_ours_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn what_waits_and_what_came_is_listed_by_an_index() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    open(&path, Access::Serve).await.unwrap().close().await;
+    let mut connection = raw_connection(&path).await;
+    let mut plan = async |statement: &'static str| {
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows = sqlx::query(plan).fetch_all(&mut connection).await.unwrap();
+        let steps = rows.iter().map(|row| sqlx::Row::get::<String, _>(row, "detail"));
+        steps.collect::<Vec<_>>().join("\n")
+    };
+    let waiting = plan(quarantine::WAITING).await;
+    assert!(waiting.contains("SEARCH events USING INDEX events_waiting (id>?)"), "{waiting}");
+    let by_address = plan(quarantine::WAITING_BY_ADDRESS).await;
+    let index = "events_waiting_address ((recipient_key,received_at)>(?,?))";
+    assert!(by_address.contains(&format!("SEARCH events USING INDEX {index}")), "{by_address}");
+    let page = plan(read::PAGE).await;
+    for index in ["events_class (class=? AND message=?)", "events_trust (trust=? AND message=?)"] {
+        assert!(page.contains(&format!("SEARCH events USING COVERING INDEX {index}")), "{page}");
+    }
+    for steps in [waiting, by_address, page] {
+        assert!(!steps.contains("TEMP B-TREE") && !steps.contains("SCAN events"), "{steps}");
+    }
+}
+
+#[tokio::test]
 async fn a_database_from_before_tls_is_brought_up_to_date() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");

@@ -177,9 +177,7 @@ impl Writer {
         let events = settling.events.len();
         self.send(
             events,
-            Box::new(move |connection, judge| {
-                Box::pin(quarantine::settle(connection, &judge.settings.policy, settling))
-            }),
+            Box::new(move |connection, judge| Box::pin(quarantine::settle(connection, judge, settling))),
         )
         .await
     }
