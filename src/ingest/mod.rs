@@ -20,11 +20,11 @@ pub use nameless::add_nameless;
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox};
-use crate::classify::Classifier;
+use crate::classify::{Classifier, Decision};
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
-use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Store, StoreError};
+use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Replayed, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
 const COMPRESSION: i32 = 3;
@@ -99,9 +99,34 @@ impl<S: Store> Ingest<S> {
         message: Vec<u8>,
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
+        let recorded = self.bring(envelope, message, now, None).await?;
+        Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
+    }
+
+    /// The same for a message that a person brings in: the history of the list names them, and says when they did.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub async fn replay(
+        &self,
+        envelope: Envelope,
+        message: Vec<u8>,
+        came_at: Timestamp,
+        replayed: Replayed,
+    ) -> Result<Recorded, StoreError> {
+        self.bring(envelope, message, came_at, Some(replayed)).await
+    }
+
+    async fn bring(
+        &self,
+        envelope: Envelope,
+        message: Vec<u8>,
+        now: Timestamp,
+        replayed: Option<Replayed>,
+    ) -> Result<Recorded, StoreError> {
         let started = Instant::now();
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
-        let prepared = {
+        let mut prepared = {
             let _turn = self
                 .readers
                 .acquire()
@@ -112,6 +137,7 @@ impl<S: Store> Ingest<S> {
                 .await
                 .map_err(|error| StoreError::Unavailable(format!("reading the message: {error}")))??
         };
+        prepared.replayed = replayed;
         let summary = Summary::of(&prepared);
         let recorded = self.store.record(prepared).await?;
         recorded.alarms.iter().for_each(raise);
@@ -122,7 +148,7 @@ impl<S: Store> Ingest<S> {
             self.settings.mask_addresses,
             started,
         );
-        Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
+        Ok(recorded)
     }
 }
 
@@ -234,6 +260,7 @@ fn prepare(
     Ok(NewMessage {
         digest: message_digest(&content, &arrival.paths, arrival.unsigned_counts),
         received_at: now,
+        replayed: None,
         peer: envelope.peer.address.to_string(),
         helo: envelope.helo.clone(),
         protocol: Some(envelope.transmission_type()),
@@ -262,6 +289,26 @@ fn prepare(
         raw,
         events,
     })
+}
+
+/// What a message would do to a list on which nothing stands, one a recipient: thresholds and holds are the store's.
+///
+/// # Errors
+/// [`StoreError`] when the message could not be compressed.
+pub fn preview(
+    classifier: &Classifier,
+    settings: &IngestSettings,
+    envelope: &Envelope,
+    message: &[u8],
+    now: Timestamp,
+) -> Result<Vec<EventChange>, StoreError> {
+    let would = |event: &NewEvent| match event.classification.decision {
+        _ if event.quarantined => EventChange::Quarantined,
+        Decision::Suppress | Decision::Complaint if event.applies => EventChange::Suppressed,
+        Decision::Count if event.applies => EventChange::Counted,
+        _ => EventChange::None,
+    };
+    Ok(prepare(classifier, settings, envelope, message, now)?.events.iter().map(would).collect())
 }
 
 /// Where a message came to.

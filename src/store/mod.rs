@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
+pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{

@@ -218,7 +218,7 @@ pub(super) async fn apply(
         Change::Suppress(entry) => {
             let stream = subject.stream_of(entry.scope);
             let before = audit::before(connection, key, stream, now).await?;
-            upsert(connection, subject, event, now, entry, cause.at.unwrap_or(now)).await?;
+            upsert(connection, subject, event, now, entry, cause).await?;
             let why = subject.why();
             let noted =
                 Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
@@ -251,13 +251,13 @@ async fn upsert(
     event: i64,
     now: Timestamp,
     entry: &Entry,
-    changed_at: Timestamp,
+    cause: &Cause,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO suppressions (address_key, stream, address, reason, class, status, rule, evidence, first_seen,
                                    last_seen, count, expires_at, recheckable, soft_term_days, origin, event, domain,
                                    remote_mta, changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15, ?16)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, ?17, ?13, ?14, ?15, ?16)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
              rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
@@ -283,7 +283,8 @@ async fn upsert(
     .bind(event)
     .bind(subject.domain())
     .bind(&subject.remote_mta)
-    .bind(written(changed_at))
+    .bind(written(cause.at.unwrap_or(now)))
+    .bind(cause.origin_of_entry())
     .execute(connection)
     .await?;
     Ok(())

@@ -92,7 +92,7 @@ pub(super) async fn undo(
     };
     // What has run out is history and stays.
     let filter = SuppressionFilter { active_at: Some(now), ..filter };
-    bind(sqlx::query(removed!(filter!(), "?9", "?10", "?11", "?12")), &filter)
+    bind(sqlx::query(removed!(filter!(), "?10", "?11", "?12", "?13")), &filter)
         .bind(written(now))
         .bind(AuditOrigin::Undo.as_str())
         .bind(actor)
