@@ -89,3 +89,17 @@ fn entries_are_added_listed_and_removed_by_hand() {
     assert!(failed(&refused).contains("\"bad\" is no address; nothing was changed"), "{refused:?}");
     assert!(home.json(&["suppressions", "list", "--json"]).is_empty(), "all or nothing");
 }
+
+#[test]
+fn what_weighs_more_is_not_replaced_by_a_shorter_entry_unless_forced() {
+    let home = with_bounces();
+    let refused = home.run(&["suppressions", "add", "--days", "1", "new@example.net", "dead@example.net"]);
+    let line = failed(&refused);
+    for words in ["Dead@Example.net has an entry that lasts longer (hard", "--force", "nothing was changed"] {
+        assert!(line.contains(words), "{words:?} in {line}");
+    }
+    assert_eq!(status(&home.run(&["suppressions", "check", "new@example.net"])), 0, "all or nothing");
+    assert_eq!(status(&home.run(&["suppressions", "add", "--days", "300", "dead@example.net"])), 0, "longer");
+    let forced = home.run(&["suppressions", "add", "--days", "1", "--force", "dead@example.net"]);
+    assert_eq!((status(&forced), text(&forced.stdout)), (0, "dead@example.net: added\n"));
+}

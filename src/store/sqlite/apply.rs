@@ -218,8 +218,13 @@ pub(super) async fn apply(
         Change::Suppress(entry) => {
             let stream = subject.stream_of(entry.scope);
             let before = audit::before(connection, key, stream, now).await?;
-            upsert(connection, subject, event, now, entry, cause).await?;
-            let why = subject.why();
+            let mut why = subject.why();
+            if entry.lengthens {
+                lengthen(connection, subject, now, entry, cause).await?;
+                why = format!("lasts longer: {why}");
+            } else {
+                upsert(connection, subject, event, now, entry, cause).await?;
+            }
             let noted =
                 Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
             audit::written_now(connection, noted, &subject.recipient, cause).await?;
@@ -285,6 +290,30 @@ async fn upsert(
     .bind(&subject.remote_mta)
     .bind(written(cause.at.unwrap_or(now)))
     .bind(cause.origin_of_entry())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Gives an entry a later end, and leaves who made it and why.
+async fn lengthen(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    now: Timestamp,
+    entry: &Entry,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE suppressions SET expires_at = ?3, recheckable = ?4, last_seen = max(last_seen, ?5), count = count + 1,
+                                 changed_at = ?6, ended = 0
+         WHERE address_key = ?1 AND stream = ?2",
+    )
+    .bind(&subject.recipient_key)
+    .bind(subject.stream_of(entry.scope))
+    .bind(entry.expires_at.map(written))
+    .bind(entry.recheckable)
+    .bind(written(now))
+    .bind(written(cause.at.unwrap_or(now)))
     .execute(connection)
     .await?;
     Ok(())
