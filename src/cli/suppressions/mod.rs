@@ -135,12 +135,10 @@ fn stream_of(streams: &Streams, named: Option<&str>) -> anyhow::Result<Option<i6
 }
 
 fn reason(entry: &Suppression) -> String {
-    let mut text = entry.reason.as_str().to_owned();
-    for more in [&entry.class, &entry.status].into_iter().flatten() {
-        text.push(' ');
-        text.push_str(more);
-    }
-    text
+    let reason = entry.reason.as_str();
+    // A complaint's class says nothing more.
+    let more = [&entry.class, &entry.status].into_iter().flatten().filter(|more| more.as_str() != reason);
+    std::iter::once(reason).chain(more.map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 /// An entry in one line.
@@ -151,7 +149,7 @@ fn brief(streams: &Streams, entry: &Suppression) -> String {
 
 fn until(entry: &Suppression) -> String {
     match entry.expires_at {
-        Some(at) if entry.recheckable => format!("{at}, or until its host is found back"),
+        Some(at) if entry.recheckable => format!("{at}, recheckable"),
         Some(at) => at.to_string(),
         None => "for ever".to_owned(),
     }
