@@ -79,7 +79,7 @@ enum Verb {
     ///
     /// Judges the return path as RCPT does over SMTP and records the message with the same promise: exit status 0
     /// means committed and synced. Says nothing then; otherwise one line on standard error, and a status of
-    /// sysexits.h: 64 wrong arguments, 65 too big, 67 no such mailbox, 77 return path refused, and 75 whenever it
+    /// sysexits.h: 64 wrong arguments, 65 empty or too big, 67 no such mailbox, 77 return path refused, and 75 whenever it
     /// may work later, also when the configuration is wrong. May run while the daemon does.
     Ingest(ingest::IngestArguments),
     /// Ask and change the suppression list.
