@@ -236,6 +236,7 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
         active_at: None,
         domain: None,
         reason: None,
+        origin: None,
         stream: None,
         rule: None,
         remote_mta: None,

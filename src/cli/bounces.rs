@@ -133,8 +133,8 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line a recipient; one for a message without any, with its subject instead. The subject has a column of its
-/// own: a stranger writes it, and it must not pass for a recipient.
+/// A line a recipient, with the subject of the message that bounced; one for a message without any, with its own. The
+/// subject has a column of its own: a stranger writes it, and it must not pass for a recipient.
 fn lines(streams: &Streams, bounce: &Bounce) -> Vec<Vec<String>> {
     let start = |rest: [String; 8]| {
         let mut line = vec![bounce.id.to_string(), bounce.received_at.to_string()];
@@ -155,7 +155,7 @@ fn lines(streams: &Streams, bounce: &Bounce) -> Vec<Vec<String>> {
             what_it_did(event),
             event.trust.clone(),
             streams::label(streams, event.stream),
-            String::new(),
+            bounce.original_subject.clone().unwrap_or_default(),
         ])
     };
     bounce.recipients.iter().map(line).collect()

@@ -166,6 +166,9 @@ fn read(message: &mut impl Read, max_size: usize) -> Result<Vec<u8>, Refusal> {
         let why = format!("552 5.3.4 Message too big; it may have {max_size} octets (smtp.max_message_size)");
         return Err(Refusal(DATA, why));
     }
+    if octets.is_empty() {
+        return Err(Refusal(DATA, "there is no message on standard input".to_owned()));
+    }
     Ok(octets)
 }
 

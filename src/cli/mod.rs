@@ -69,7 +69,8 @@ enum Verb {
     /// Bring bounces from files into the store: .eml files, mbox files, Maildirs.
     ///
     /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
-    /// broken off is simply started again. Exit status 0, or 2 when a file could not be read.
+    /// broken off is simply started again. The history of the list names you and says when you did it, and what was
+    /// suppressed wrongly goes again: `dsnd suppressions remove --origin replay --since 1h`. Exit status 0, or 2 when a file could not be read.
     Replay(replay::Replay),
     /// Look at what waits because nothing proves it, and approve or discard it.
     #[command(subcommand)]
@@ -78,7 +79,7 @@ enum Verb {
     ///
     /// Judges the return path as RCPT does over SMTP and records the message with the same promise: exit status 0
     /// means committed and synced. Says nothing then; otherwise one line on standard error, and a status of
-    /// sysexits.h: 64 wrong arguments, 65 too big, 67 no such mailbox, 77 return path refused, and 75 whenever it
+    /// sysexits.h: 64 wrong arguments, 65 empty or too big, 67 no such mailbox, 77 return path refused, and 75 whenever it
     /// may work later, also when the configuration is wrong. May run while the daemon does.
     Ingest(ingest::IngestArguments),
     /// Ask and change the suppression list.

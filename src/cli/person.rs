@@ -1,20 +1,26 @@
 //! Who gives a command, for what is written down about it.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::{User, getuid};
 
 use super::output;
 
-/// The login name: that of whoever called sudo, else one's own, else the number of the user.
+/// The login name: that of whoever called sudo, else one's own. A name that is not that of the user who really runs
+/// this, and so was only said, has the number of that user beside it: `ceo (uid 0)`.
 pub(super) fn person() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
+    let uid = getuid();
+    let real = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let said = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
-        .find(|name| !name.trim().is_empty())
-        .unwrap_or_else(|| match std::fs::metadata("/proc/self") {
-            Ok(own) => format!("uid {}", own.uid()),
-            Err(_) => "unknown".to_owned(),
-        })
+        .find(|name| !name.trim().is_empty());
+    match (said, real) {
+        (Some(said), Some(real)) if said == real => said,
+        (Some(said), _) => format!("{said} (uid {uid})"),
+        (None, Some(real)) => real,
+        (None, None) => format!("uid {uid}"),
+    }
 }
 
 /// Whether somebody is there to be asked.

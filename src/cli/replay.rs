@@ -1,7 +1,6 @@
 //! `dsnd replay PATH…`: bounces from files into the store, as if they came in now.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,17 +11,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{FAILED, block_on, output};
+use super::{FAILED, block_on, output, person};
 use crate::address::{ForwardPath, Mailbox, ReversePath};
 use crate::app::{ingest_settings, open_store};
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::ingest::Ingest;
-use crate::report::{Report, mbox, returned};
+use crate::ingest::{Ingest, IngestSettings, preview};
+use crate::report::{Report, ReportKind, mbox, returned};
 use crate::returnpath::ReturnPaths;
-use crate::smtp::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol};
+use crate::smtp::{Envelope, EnvelopeRecipient, Peer, PeerAddress, Protocol};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Hold, Store};
+use crate::store::{EventChange, Hold, Replayed, Store};
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -43,7 +42,7 @@ pub(super) struct Replay {
 
 /// What became of one message.
 #[derive(Debug, Serialize)]
-struct Replayed<'a> {
+struct Told<'a> {
     source: &'a str,
     kind: &'static str,
     recipients: usize,
@@ -51,6 +50,8 @@ struct Replayed<'a> {
     bounce: Option<i64>,
     /// It had been stored before.
     duplicate: bool,
+    /// What it did to the list, one a recipient; in a dry run, what it would do if nothing stood there.
+    changes: Vec<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +59,12 @@ struct Totals {
     recorded: usize,
     duplicates: usize,
     unreadable: usize,
+    unrecognized: usize,
+    suppressed: usize,
+    counted: usize,
+    seen: usize,
+    quarantined: usize,
+    held: usize,
     /// The holds that grew meanwhile.
     holds: Vec<Grown>,
 }
@@ -70,6 +77,44 @@ struct Grown {
     name: String,
     /// How many were added.
     held: i64,
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report, changes: &[EventChange]) {
+        self.unrecognized += usize::from(report.kind == ReportKind::Unrecognized);
+        for change in changes {
+            match change {
+                EventChange::Suppressed => self.suppressed += 1,
+                EventChange::Counted => self.counted += 1,
+                EventChange::Seen => self.seen += 1,
+                EventChange::Quarantined => self.quarantined += 1,
+                EventChange::Held => self.held += 1,
+                EventChange::Cleared | EventChange::Discarded | EventChange::None => {}
+            }
+        }
+    }
+
+    /// Two lines: the messages, and what came of their recipients.
+    fn told(&self, dry_run: bool) -> String {
+        let Self { recorded, duplicates, unreadable, unrecognized, .. } = self;
+        let mut told = if dry_run {
+            format!("{recorded} read, nothing recorded, {unrecognized} not recognized")
+        } else {
+            format!("{recorded} recorded, {duplicates} known already, {unrecognized} not recognized")
+        };
+        if *unreadable > 0 {
+            told.push_str(&format!(", {unreadable} files could not be read"));
+        }
+        let Self { suppressed, counted, seen, quarantined, held, .. } = self;
+        told + &if dry_run {
+            format!("\nwould suppress {suppressed}, count {counted}, quarantine {quarantined}")
+        } else {
+            format!(
+                "\nsuppressed {suppressed}, counted {counted}, on the list before {seen}, \
+                 quarantined {quarantined}, held {held}"
+            )
+        }
+    }
 }
 
 /// Replays every message of every path. What was recorded before changes nothing, so that a run that was broken
@@ -85,13 +130,8 @@ pub(super) fn run(config: Option<&Path>, arguments: &Replay) -> anyhow::Result<E
     bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
     let totals = block_on(replay(&config, arguments, &files, &bar))?;
     bar.finish_and_clear();
-    let verb = if arguments.dry_run { "read" } else { "recorded" };
-    let mut told = format!("{} {verb}, {} known already", totals.recorded, totals.duplicates);
-    if totals.unreadable > 0 {
-        told.push_str(&format!(", {} files could not be read", totals.unreadable));
-    }
     if !arguments.json {
-        writeln!(output::stdout(), "{told}")?;
+        writeln!(output::stdout(), "{}", totals.told(arguments.dry_run))?;
     }
     tell_of_holds(&totals.holds, arguments.json)?;
     Ok(if totals.unreadable > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
@@ -103,7 +143,14 @@ async fn replay(
     files: &[PathBuf],
     bar: &ProgressBar,
 ) -> anyhow::Result<Totals> {
-    let ingest = if arguments.dry_run { None } else { Some(open(config, arguments.trust_unsigned).await?) };
+    let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
+    let settings = settings(config, arguments.trust_unsigned);
+    let ingest = if arguments.dry_run {
+        None
+    } else {
+        Some(open(config, Arc::clone(&classifier), settings.clone()).await?)
+    };
+    let actor = person::person();
     let mut totals = Totals::default();
     let before = match &ingest {
         Some((store, _)) => store.holds(false).await?,
@@ -123,23 +170,26 @@ async fn replay(
             let name = file.display().to_string();
             let source = if index == 0 { name } else { format!("{name}#{}", index + 1) };
             let report = Report::parse(&message);
-            let (mut bounce, mut duplicate) = (None, false);
-            if let Some((_, ingest)) = &ingest {
-                let envelope = envelope(&message, &config.return_paths);
-                let taken = ingest.take_at(envelope, message.into_owned(), when(&report)).await;
-                if let Delivery::Committed { id, duplicate: known } = taken.with_context(|| source.clone())? {
-                    (bounce, duplicate) = (Some(id), known);
-                }
-            }
+            let envelope = envelope(&message, &config.return_paths);
+            let (bounce, duplicate, changes) = if let Some((_, ingest)) = &ingest {
+                let replayed = Replayed { at: Timestamp::now(), actor: actor.clone() };
+                let taken = ingest.replay(envelope, message.into_owned(), when(&report), replayed).await;
+                let recorded = taken.with_context(|| source.clone())?;
+                (Some(recorded.id), recorded.duplicate, recorded.changes)
+            } else {
+                (None, false, preview(&classifier, &settings, &envelope, &message, when(&report))?)
+            };
             if duplicate {
                 totals.duplicates += 1
             } else {
-                totals.recorded += 1
+                totals.recorded += 1;
+                totals.add(&report, &changes);
             }
             if arguments.json {
                 let recipients = report.recipients.len();
-                let line =
-                    Replayed { source: &source, kind: report.kind.as_str(), recipients, bounce, duplicate };
+                let changes = changes.iter().map(|change| change.as_str()).collect();
+                let (source, kind) = (&source, report.kind.as_str());
+                let line = Told { source, kind, recipients, bounce, duplicate, changes };
                 bar.suspend(|| output::json_line(&mut output::stdout(), &line))?;
             }
         }
@@ -182,15 +232,19 @@ fn tell_of_holds(holds: &[Grown], json: bool) -> anyhow::Result<()> {
 
 async fn open(
     config: &Config,
-    trust_unsigned: bool,
+    classifier: Arc<Classifier>,
+    settings: IngestSettings,
 ) -> anyhow::Result<(Arc<SqliteStore>, Ingest<SqliteStore>)> {
-    let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let store = Arc::new(open_store(config).await?);
+    Ok((Arc::clone(&store), Ingest::new(store, classifier, settings)))
+}
+
+fn settings(config: &Config, trust_unsigned: bool) -> IngestSettings {
     let mut settings = ingest_settings(config);
     // Which client brought a file nobody knows: networks say nothing of it.
     settings.unsigned_trust.networks.clear();
     settings.unsigned_trust.generally |= trust_unsigned;
-    Ok((Arc::clone(&store), Ingest::new(store, classifier, settings)))
+    settings
 }
 
 /// When it happened: an old bounce must not suppress from today on. Dates ahead of us are not believed.
@@ -213,7 +267,7 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         .map(|forward_path| EnvelopeRecipient { forward_path, original_recipient: None })
         .collect();
     Envelope {
-        peer: Peer { connection: 0, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into() },
+        peer: Peer { connection: 0, address: PeerAddress::File },
         tls: None,
         helo: "replay".to_owned(),
         reverse_path: ReversePath::Null,

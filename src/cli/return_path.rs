@@ -173,7 +173,11 @@ fn keygen(arguments: &Keygen) -> anyhow::Result<ExitCode> {
     file.write_all(line.as_bytes())
         .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write {}", named()))?;
-    writeln!(out, "{}: key {id} added; it mints from now on, and dsnd knows it after a restart", named())?;
+    writeln!(
+        out,
+        "{}: key {id} added; `systemctl reload dsnd` makes the daemon know it; then give it to your senders",
+        named()
+    )?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

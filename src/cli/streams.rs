@@ -7,6 +7,9 @@ use crate::store::{ANY_STREAM, Bounce, Quarantined, Story, Suppression};
 pub(super) fn number(streams: &Streams, named: &str) -> anyhow::Result<i64> {
     match streams.number(named) {
         Some(number) => Ok(number.into()),
+        None if !named.is_empty() && named.chars().all(|c| c.is_ascii_digit()) => {
+            anyhow::bail!("stream {named} is out of range; numbers go up to 16777215")
+        }
         None => {
             let all: Vec<String> = streams.all().map(|(name, number)| format!("{name} ({number})")).collect();
             if all.is_empty() {

@@ -41,6 +41,10 @@ pub(super) fn streams(reader: &mut Reader) -> Streams {
             );
             continue;
         }
+        if name.eq_ignore_ascii_case("all") {
+            reader.wrong(&at, "\"all\" stands for every stream; give this one another name");
+            continue;
+        }
         match u32::try_from(number).ok().filter(|number| (1..=HIGHEST).contains(number)) {
             None => {
                 reader.wrong(&at, format!("{name} = {number} is out of range; 1 to {HIGHEST} is possible"))
@@ -80,8 +84,9 @@ mod tests {
 
     #[test]
     fn a_number_has_one_name_and_room_in_a_token() {
-        let (_, problems) = read("[streams]\na = 0\nb = 16777216\nc = 7\nd = 7\ne = \"x\"\n12 = 3\n");
-        assert_eq!(problems.len(), 5, "{problems:#?}");
+        let (_, problems) =
+            read("[streams]\na = 0\nb = 16777216\nc = 7\nd = 7\ne = \"x\"\n12 = 3\nall = 4\n");
+        assert_eq!(problems.len(), 6, "{problems:#?}");
         assert!(problems.iter().all(|problem| problem.contains("streams: ")), "{problems:#?}");
     }
 }

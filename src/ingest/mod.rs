@@ -20,12 +20,12 @@ pub use nameless::add_nameless;
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox, steers};
-use crate::classify::Classifier;
+use crate::classify::{Classifier, Decision};
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
-use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Store, StoreError};
+use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Replayed, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
 const COMPRESSION: i32 = 3;
@@ -100,11 +100,36 @@ impl<S: Store> Ingest<S> {
         message: Vec<u8>,
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
+        let recorded = self.bring(envelope, message, now, None).await?;
+        Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
+    }
+
+    /// The same for a message that a person brings in: the history of the list names them, and says when they did.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub async fn replay(
+        &self,
+        envelope: Envelope,
+        message: Vec<u8>,
+        came_at: Timestamp,
+        replayed: Replayed,
+    ) -> Result<Recorded, StoreError> {
+        self.bring(envelope, message, came_at, Some(replayed)).await
+    }
+
+    async fn bring(
+        &self,
+        envelope: Envelope,
+        message: Vec<u8>,
+        now: Timestamp,
+        replayed: Option<Replayed>,
+    ) -> Result<Recorded, StoreError> {
         let started = Instant::now();
         // Whole seconds, as the database has them: what is decided now is decided the same when it is read again.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
-        let prepared = {
+        let mut prepared = {
             let _turn = self
                 .readers
                 .acquire()
@@ -115,6 +140,7 @@ impl<S: Store> Ingest<S> {
                 .await
                 .map_err(|error| StoreError::Unavailable(format!("reading the message: {error}")))??
         };
+        prepared.replayed = replayed;
         let summary = Summary::of(&prepared);
         let recorded = self.store.record(prepared).await?;
         recorded.alarms.iter().for_each(raise);
@@ -125,7 +151,7 @@ impl<S: Store> Ingest<S> {
             self.settings.mask_addresses,
             started,
         );
-        Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
+        Ok(recorded)
     }
 }
 
@@ -240,6 +266,7 @@ fn prepare(
     Ok(NewMessage {
         digest: message_digest(&content, &arrival.paths, arrival.unsigned_counts),
         received_at: now,
+        replayed: None,
         peer: envelope.peer.address.to_string(),
         helo: envelope.helo.clone(),
         protocol: Some(envelope.transmission_type()),
@@ -268,6 +295,26 @@ fn prepare(
         raw,
         events,
     })
+}
+
+/// What a message would do to a list on which nothing stands, one a recipient: thresholds and holds are the store's.
+///
+/// # Errors
+/// [`StoreError`] when the message could not be compressed.
+pub fn preview(
+    classifier: &Classifier,
+    settings: &IngestSettings,
+    envelope: &Envelope,
+    message: &[u8],
+    now: Timestamp,
+) -> Result<Vec<EventChange>, StoreError> {
+    let would = |event: &NewEvent| match event.classification.decision {
+        _ if event.quarantined => EventChange::Quarantined,
+        Decision::Suppress | Decision::Complaint if event.applies => EventChange::Suppressed,
+        Decision::Count if event.applies => EventChange::Counted,
+        _ => EventChange::None,
+    };
+    Ok(prepare(classifier, settings, envelope, message, now)?.events.iter().map(would).collect())
 }
 
 /// Where a message came to.

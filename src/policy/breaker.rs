@@ -157,7 +157,8 @@ impl Breaker {
     /// Whether a change may be held: what a bounce would suppress. A complaint is the recipient's own word.
     #[must_use]
     pub const fn weighs(&self, change: &Change) -> bool {
-        matches!(change, Change::Suppress(entry) if matches!(entry.reason, Reason::Soft | Reason::Hard))
+        matches!(change, Change::Suppress(entry)
+            if entry.lengthens || matches!(entry.reason, Reason::Soft | Reason::Hard))
     }
 
     /// Whether it is worth finding out what is usual.

@@ -174,6 +174,8 @@ pub struct Entry {
     pub recheckable: bool,
     /// Length of the soft term, carried along for doubling.
     pub soft_term_days: u32,
+    /// The entry that stands stays as it is, with its reason and who gave it; only its term becomes longer.
+    pub lengthens: bool,
     /// The counter that reached its threshold and starts anew.
     pub consumes: Option<CounterKind>,
 }
@@ -216,6 +218,7 @@ impl Policy {
                 .and_then(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()),
             recheckable: false,
             soft_term_days: 0,
+            lengthens: false,
             consumes: None,
         };
         match decision {
@@ -341,6 +344,12 @@ fn weigh(history: &History, now: Timestamp, fresh: Entry) -> Change {
     }
     let expires_at =
         if standing.outlasted_by(fresh.expires_at) { fresh.expires_at } else { standing.expires_at };
+    if standing.reason > fresh.reason {
+        // A person's entry stays a person's: whoever takes bounces back leaves it alone.
+        let (reason, recheckable) = (standing.reason, standing.recheckable && fresh.recheckable);
+        let entry = Entry { reason, expires_at, recheckable, soft_term_days, lengthens: true, ..fresh };
+        return Change::Suppress(entry);
+    }
     let recheckable = fresh.recheckable && (standing.recheckable || standing.reason < fresh.reason);
     Change::Suppress(Entry { expires_at, recheckable, soft_term_days, ..fresh })
 }

@@ -125,6 +125,8 @@ fn nothing_is_shortened_and_the_weightier_reason_stays() {
         Some(180),
         "a day by hand hides no dead address"
     );
+    let Change::Suppress(longer) = hard(standing(Reason::Manual, Some(101))) else { panic!("no change") };
+    assert_eq!((longer.reason, longer.lengthens), (Reason::Manual, true), "but it stays a person's entry");
     assert_eq!(days_left(&hard(standing(Reason::Soft, Some(110))), at(100)), Some(180));
     assert_eq!(
         days_left(&hard(standing(Reason::Manual, Some(90))), at(100)),

@@ -24,6 +24,8 @@ pub enum PeerAddress {
     Unix(Option<u32>),
     /// From a program on this machine, by its standard output.
     Pipe,
+    /// From a file; who brought it there nobody knows.
+    File,
 }
 
 impl PeerAddress {
@@ -32,7 +34,7 @@ impl PeerAddress {
     pub const fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(address) => Some(address.ip()),
-            Self::Unix(_) | Self::Pipe => None,
+            Self::Unix(_) | Self::Pipe | Self::File => None,
         }
     }
 }
@@ -47,13 +49,14 @@ impl From<SocketAddr> for PeerAddress {
 }
 
 impl fmt::Display for PeerAddress {
-    /// `192.0.2.1:25`, `[2001:db8::1]:25`, `unix:uid=1000`, `pipe`.
+    /// `192.0.2.1:25`, `[2001:db8::1]:25`, `unix:uid=1000`, `pipe`, `file`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),
             Self::Unix(Some(uid)) => write!(f, "unix:uid={uid}"),
             Self::Unix(None) => f.write_str("unix"),
             Self::Pipe => f.write_str("pipe"),
+            Self::File => f.write_str("file"),
         }
     }
 }

@@ -11,6 +11,8 @@ use super::{BounceEvent, Suppression};
 pub enum AuditOrigin {
     /// A bounce or a complaint, when it came in.
     Bounce,
+    /// A bounce or a complaint that a person brought in from a file.
+    Replay,
     /// A person, for one address.
     Cli,
     /// A person, by importing a list.
@@ -31,6 +33,7 @@ impl AuditOrigin {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bounce => "bounce",
+            Self::Replay => "replay",
             Self::Cli => "cli",
             Self::Import => "import",
             Self::Expiry => "expiry",
@@ -66,6 +69,16 @@ pub struct AuditRow {
     pub event: Option<i64>,
     /// The message of that event, for `dsnd bounces show`.
     pub bounce: Option<i64>,
+}
+
+/// Who brings in a message that came at another time, and when: what it changes is written down as done now, and by
+/// them, while days and terms count from when it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// Now.
+    pub at: Timestamp,
+    /// The person.
+    pub actor: String,
 }
 
 /// Takes one address off the list.

@@ -102,6 +102,7 @@ pub(crate) fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMes
     NewMessage {
         digest: [number; 32],
         received_at: at(day),
+        replayed: None,
         peer: "192.0.2.1:25".to_owned(),
         helo: "mx.example.org".to_owned(),
         protocol: Some("ESMTPS"),

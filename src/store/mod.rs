@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-pub use audit::{AuditOrigin, AuditRow, Removal, Story, ToldEvent};
+pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
@@ -132,7 +132,8 @@ pub trait Store: Send + Sync + 'static {
     /// Puts an address on the list by hand, in place of what is there.
     fn add(&self, entry: ManualEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes an address off the list and forgets what was counted against it. Says whether it was there.
+    /// Takes an address off the list and forgets what was counted against it. Says whether it stood there:
+    /// what has run out is history and stays.
     fn remove(&self, removal: Removal) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Takes every entry of a filter off the list, all in one transaction, and forgets what was counted against

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Alarm;
+use super::{Alarm, Replayed};
 use crate::classify::Classification;
 use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
@@ -36,6 +36,8 @@ pub struct NewMessage {
     pub digest: [u8; 32],
     /// When it was taken.
     pub received_at: Timestamp,
+    /// Who brings it in later than that; `None` where it just came.
+    pub replayed: Option<Replayed>,
     /// Address and port of the client.
     pub peer: String,
     /// Its EHLO name.
@@ -259,7 +261,7 @@ pub struct Suppression {
     pub expires_at: Option<Timestamp>,
     /// A recovered host may release it.
     pub recheckable: bool,
-    /// What made it: `bounce`, `cli`.
+    /// What made it: `bounce`, `replay`, `cli`.
     pub origin: String,
     /// The message behind it, for `dsnd bounces show`.
     pub bounce: Option<i64>,
@@ -280,6 +282,8 @@ pub struct SuppressionFilter {
     pub domain: Option<String>,
     /// Only this reason.
     pub reason: Option<Reason>,
+    /// Only what this made: `bounce`, `replay`, `cli`.
+    pub origin: Option<String>,
     /// Only this stream; [`super::ANY_STREAM`] stands for entries that suppress in every one.
     pub stream: Option<i64>,
     /// Only entries that this rule decided.
@@ -307,6 +311,7 @@ impl SuppressionFilter {
             self.domain.as_ref().map(|domain| format!("domain {domain}")),
             self.remote_mta.as_ref().map(|host| format!("remote host {host}")),
             self.reason.map(|reason| format!("reason {}", reason.as_str())),
+            self.origin.as_ref().map(|origin| format!("origin {origin}")),
             self.stream.map(|stream| format!("stream {stream}")),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -179,3 +179,17 @@ fn a_wrong_call_is_final_and_a_wrong_configuration_loses_no_bounce() {
     let output = piped(&home, &["--return-path", OUR_ADDRESS], &[], b"");
     refused(&output, 75, "DSND_SMTP_IDLE_TIMEOUT");
 }
+
+#[test]
+fn nothing_on_standard_input_is_no_message() {
+    let home = Home::new();
+    let output = home
+        .command(&["ingest", "--return-path", crate::common::OUR_ADDRESS])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "dsnd: there is no message on standard input\n");
+    let range = home.run(&["suppressions", "list", "--stream", "99999999"]);
+    assert!(String::from_utf8_lossy(&range.stderr).contains("stream 99999999 is out of range"), "{range:?}");
+}

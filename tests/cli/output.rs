@@ -42,7 +42,16 @@ fn output_in_a_pipe_is_plain_and_tabbed() {
     );
     assert_eq!(
         lines[1][2..],
-        ["Dead@Example.net", "recipient_unknown", "5.1.1", "suppress", "suppressed", "unsigned", "", ""]
+        [
+            "Dead@Example.net",
+            "recipient_unknown",
+            "5.1.1",
+            "suppress",
+            "suppressed",
+            "unsigned",
+            "",
+            "Our news"
+        ]
     );
     assert_eq!(lines.len(), 4, "a line a recipient");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Home, dsn};
+use crate::common::{Home, dsn, json_lines};
 
 fn bounce(id: &str, address: &str) -> Vec<u8> {
     dsn(id, &[(address, "5.1.1", "550 5.1.1 User unknown")])
@@ -29,11 +29,19 @@ fn files_an_mbox_and_a_maildir_come_in_once() {
     let path = mail.to_str().unwrap();
 
     let dry = home.run(&["replay", "--dry-run", path]);
-    assert_eq!(String::from_utf8_lossy(&dry.stdout), "5 read, 0 known already\n", "{dry:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&dry.stdout),
+        "5 read, nothing recorded, 0 not recognized\nwould suppress 5, count 0, quarantine 0\n",
+        "{dry:?}"
+    );
     assert!(!home.database().exists(), "a dry run writes nothing");
 
     let first = home.run(&["replay", path]);
-    assert_eq!(String::from_utf8_lossy(&first.stdout), "5 recorded, 0 known already\n", "{first:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&first.stdout),
+        "5 recorded, 0 known already, 0 not recognized\nsuppressed 5, counted 0, on the list before 0, quarantined 0, held 0\n",
+        "{first:?}"
+    );
     let again = home.json(&["replay", "--json", path]);
     assert_eq!(again.len(), 5);
     assert!(again.iter().all(|line| line["duplicate"] == true), "{again:?}");
@@ -115,4 +123,52 @@ fn what_a_replay_holds_is_said_at_its_end() {
     assert_eq!(String::from_utf8_lossy(&third.stderr), said(2));
     let lines = crate::common::json_lines(&third.stdout);
     assert_eq!((lines.len(), &lines[2]["held"], &lines[2]["holds"][0]["hold"]), (3, &2.into(), &1.into()));
+}
+
+#[test]
+fn a_wrong_replay_is_named_in_the_history_and_taken_back_by_when_it_was_done() {
+    let home = Home::new();
+    let mut old = String::from_utf8(bounce("old", "old@example.net")).unwrap();
+    let month_ago = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 30))
+        .to_zoned(jiff::tz::TimeZone::UTC);
+    let date = jiff::fmt::rfc2822::to_string(&month_ago).unwrap();
+    old = old.replace("Fri, 20 Nov 2026 10:00:00 +0000", &date);
+    let file = home.file("old.eml", old.as_bytes());
+    let mut command = home.command(&["replay", "--json", file.to_str().unwrap()]);
+    let done = command.env_remove("SUDO_USER").env("USER", "ceo").output().unwrap();
+    let line = &json_lines(&done.stdout)[0];
+    assert_eq!(line["changes"], serde_json::json!(["suppressed"]), "{done:?}");
+
+    let story = home.json(&["suppressions", "show", "--json", "old@example.net"]).remove(0);
+    let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let (change, entry) = (&story["changes"][0], &story["entries"][0]);
+    assert_eq!(change["origin"], "replay");
+    let uid = nix::unistd::getuid();
+    assert_eq!(change["actor"], format!("ceo (uid {uid})"), "the name was only said");
+    let days_ago = |at: jiff::Timestamp| jiff::Timestamp::now().duration_since(at).as_hours() / 24;
+    assert_eq!((days_ago(time(&change["at"])), days_ago(time(&entry["changed_at"]))), (0, 0), "done now");
+    assert_eq!(days_ago(time(&entry["last_seen"])), 30, "it failed then");
+    let term = time(&entry["expires_at"]).duration_since(time(&entry["last_seen"])).as_hours() / 24;
+    assert_eq!(term, 180, "the term counts from then");
+
+    assert_eq!(home.json(&["suppressions", "list", "--json", "--origin", "bounce"]).len(), 0);
+    let undo = home.json(&["suppressions", "remove", "--since", "1h", "--origin", "replay", "--json"]);
+    assert_eq!(undo[0]["removed"], 1);
+    assert_eq!(home.run(&["suppressions", "check", "old@example.net"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_file_is_no_client_of_this_machine() {
+    let home = Home::new().without("RETURN_PATH_TRUST_UNSIGNED");
+    let file = home.file("one.eml", &bounce("one", "one@example.net"));
+    let note = home.file("note.eml", b"Subject: hello\r\n\r\nhow are you?\r\n");
+    let paths = [file.to_str().unwrap(), note.to_str().unwrap()];
+    let told = |verb: &[&str]| String::from_utf8(home.run(&[verb, &paths].concat()).stdout).unwrap();
+    let dry = told(&["replay", "--dry-run"]);
+    assert!(dry.contains("1 not recognized") && dry.contains("suppress 0, count 0, quarantine 1"), "{dry}");
+    let done = told(&["replay"]);
+    assert!(done.contains("1 not recognized") && done.contains("quarantined 1, held 0"), "{done}");
+    assert_eq!(home.json(&["bounces", "list", "--json"])[0]["peer"], "file");
+    assert_eq!(home.json(&["quarantine", "list", "--json"]).len(), 1);
+    assert_eq!(home.json(&["quarantine", "list", "--json", "--peer", "127.0.0.1"]).len(), 0);
 }

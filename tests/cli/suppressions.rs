@@ -89,3 +89,58 @@ fn entries_are_added_listed_and_removed_by_hand() {
     assert!(failed(&refused).contains("\"bad\" is no address; nothing was changed"), "{refused:?}");
     assert!(home.json(&["suppressions", "list", "--json"]).is_empty(), "all or nothing");
 }
+
+#[test]
+fn what_weighs_more_is_not_replaced_by_a_shorter_entry_unless_forced() {
+    let home = with_bounces();
+    let refused = home.run(&["suppressions", "add", "--days", "1", "new@example.net", "dead@example.net"]);
+    let line = failed(&refused);
+    for words in ["Dead@Example.net has an entry that lasts longer (hard", "--force", "nothing was changed"] {
+        assert!(line.contains(words), "{words:?} in {line}");
+    }
+    assert_eq!(status(&home.run(&["suppressions", "check", "new@example.net"])), 0, "all or nothing");
+    assert_eq!(status(&home.run(&["suppressions", "add", "--days", "300", "dead@example.net"])), 0, "longer");
+    let forced = home.run(&["suppressions", "add", "--days", "1", "--force", "dead@example.net"]);
+    assert_eq!((status(&forced), text(&forced.stdout)), (0, "dead@example.net: added\n"));
+}
+
+#[test]
+fn text_says_how_far_the_report_was_believed_and_repeats_nothing() {
+    let home = with_bounces();
+    let said = home.run(&["suppressions", "check", "dead@example.net"]).stdout;
+    let said = text(&said);
+    assert!(
+        said.contains("  trust            unsigned\n") && said.contains("  seen             1 time, "),
+        "{said}"
+    );
+    let listed = home.run(&["suppressions", "list"]).stdout;
+    let listed = text(&listed);
+    assert!(listed.lines().nth(1).is_some_and(|line| line.ends_with("\tunsigned\tall")), "{listed}");
+    home.run(&["suppressions", "add", "vip@example.net"]);
+    let vip = home.run(&["suppressions", "check", "vip@example.net"]).stdout;
+    assert!(text(&vip).contains("  until            for ever\n"), "{vip:?}");
+    assert!(text(&home.run(&["suppressions", "list"]).stdout).contains("\tfor ever\t"));
+    let bounces = home.run(&["bounces", "list"]).stdout;
+    assert!(
+        text(&bounces).lines().skip(1).all(|line| line.ends_with("\tOur news")),
+        "of what bounced: {bounces:?}"
+    );
+}
+
+#[test]
+fn a_term_that_may_be_rechecked_promises_no_more_than_that() {
+    let home = crate::common::Home::new();
+    let dsn = crate::common::dsn(
+        "nx",
+        &[("a@nowhere.example", "5.1.2", "550 5.1.2 Host unknown: domain does not exist")],
+    );
+    let complaint = b"From: fbl@example.org\r\nSubject: complaint\r\nMIME-Version: 1.0\r\nDate: Fri, 20 Nov 2026 10:00:00 +0000\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=e\r\n\r\n--e\r\nContent-Type: text/plain\r\n\r\nan abuse report\r\n--e\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: x/1\r\nVersion: 1\r\nOriginal-Rcpt-To: angry@example.net\r\n\r\n--e\r\nContent-Type: message/rfc822\r\n\r\nFrom: a@example.com\r\nTo: angry@example.net\r\nSubject: x\r\n\r\nhi\r\n--e--\r\n";
+    let files = [home.file("nx.eml", &dsn), home.file("arf.eml", complaint)];
+    for file in &files {
+        assert_eq!(status(&home.run(&["replay", file.to_str().unwrap()])), 0);
+    }
+    let checked = home.run(&["suppressions", "check", "a@nowhere.example", "angry@example.net"]).stdout;
+    let said = text(&checked);
+    assert!(said.contains(", recheckable\n") && !said.contains("found back"), "{said}");
+    assert!(said.contains("  reason           complaint\n"), "{said}");
+}

@@ -9,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::list::table;
-use super::{Filter, open_store, output, person, stream_of, streams};
+use super::{Filter, brief, open_store, output, person, stream_of, streams};
 use crate::address::Mailbox;
-use crate::config::Config;
+use crate::config::{Config, Streams};
+use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{ANY_STREAM, ManualEntry, Removal, Store, Suppression, SuppressionFilter};
 
@@ -30,6 +31,9 @@ pub(in crate::cli) struct Add {
     /// Only in this stream, by name or number, instead of in every one.
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
+    /// Also in place of a complaint, or of an entry that would last longer.
+    #[arg(long)]
+    force: bool,
     /// Why, for whoever looks at the entry later.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -97,6 +101,16 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
         Some(days) => Some(now.checked_add(SignedDuration::from_hours(24 * i64::from(days)))?),
         None => None,
     };
+    if !arguments.force {
+        for mailbox in &mailboxes {
+            let standing = store.standing(&mailbox.comparison_form(), Some(stream), now).await?;
+            let own = standing.into_iter().find(|entry| entry.stream == stream);
+            if let Some(entry) = own.filter(|entry| outweighs(entry, expires_at)) {
+                store.close().await;
+                anyhow::bail!("{}; nothing was changed", weightier(&config.streams, &entry));
+            }
+        }
+    }
     let mut out = output::stdout();
     for mailbox in mailboxes {
         let address = mailbox.to_string();
@@ -116,6 +130,17 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether an entry would lose by one of a person's that ends then.
+fn outweighs(entry: &Suppression, expires_at: Option<Timestamp>) -> bool {
+    let shorter = expires_at.is_some_and(|new| entry.expires_at.is_none_or(|old| old > new));
+    entry.reason == Reason::Complaint || shorter
+}
+
+fn weightier(streams: &Streams, entry: &Suppression) -> String {
+    let what = if entry.reason == Reason::Complaint { "a complaint" } else { "an entry that lasts longer" };
+    format!("{} has {what} ({}); --force puts yours in its place", entry.address, brief(streams, entry))
 }
 
 /// Takes addresses off the list, or what a filter matches.
@@ -154,7 +179,10 @@ async fn remove_each(
         let address_key = mailbox.comparison_form();
         let (there, word) = if arguments.dry_run {
             let entries = store.story(&address_key).await?.entries;
-            let there = entries.iter().any(|entry| stream.is_none_or(|stream| entry.stream == stream));
+            let now = Timestamp::now();
+            let stands = |entry: &&Suppression| entry.expires_at.is_none_or(|end| end > now);
+            let mut standing = entries.iter().filter(stands);
+            let there = standing.any(|entry| stream.is_none_or(|stream| entry.stream == stream));
             (there, "would be removed")
         } else {
             let removal =

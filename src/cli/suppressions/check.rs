@@ -112,10 +112,12 @@ fn print(
     output::field(out, "reason", Some(&reason(entry)))?;
     output::field(out, "evidence", entry.evidence.as_deref())?;
     output::field(out, "rule", entry.rule.as_deref())?;
+    output::field(out, "trust", entry.trust.as_deref())?;
     output::field(out, "note", entry.note.as_deref())?;
     output::field(out, "stream", Some(&streams::reach(streams, entry.stream)))?;
     output::field(out, "until", Some(&until(entry)))?;
-    let seen = format!("{} times, first {}, last {}", entry.count, entry.first_seen, entry.last_seen);
+    let times = if entry.count == 1 { "time" } else { "times" };
+    let seen = format!("{} {times}, first {}, last {}", entry.count, entry.first_seen, entry.last_seen);
     output::field(out, "seen", Some(&seen))?;
     for other in others {
         output::field(out, "also", Some(&brief(streams, other)))?;

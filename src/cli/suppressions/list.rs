@@ -79,10 +79,11 @@ pub(super) fn table(
             entry.status.clone().unwrap_or_default(),
             entry.count.to_string(),
             entry.last_seen.to_string(),
-            entry.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            entry.expires_at.map_or_else(|| "for ever".to_owned(), |at| at.to_string()),
+            entry.trust.clone().unwrap_or_default(),
             streams::reach(streams, entry.stream),
         ]
     };
-    let headings = ["address", "reason", "class", "status", "count", "last seen", "expires", "stream"];
+    let headings = ["address", "reason", "class", "status", "count", "last seen", "until", "trust", "stream"];
     output::rows(out, &headings, entries.iter().map(cells).collect(), first)
 }

@@ -61,6 +61,9 @@ struct Filter {
     /// Only entries made or changed since: a time, a date, or how long ago (90m, 2h, 3d).
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<Timestamp>,
+    /// Only what came in so: bounce (the daemon took it), replay (from files), cli (a person's own entry).
+    #[arg(long, value_name = "ORIGIN", value_parser = ["bounce", "replay", "cli"])]
+    origin: Option<String>,
     /// Only entries for this stream, by name or number; 0: those for every stream.
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
@@ -74,6 +77,7 @@ impl Filter {
             || self.rule.is_some()
             || self.remote_mta.is_some()
             || self.since.is_some()
+            || self.origin.is_some()
     }
 
     /// The filter of the store.
@@ -84,6 +88,7 @@ impl Filter {
             rule: self.rule.clone(),
             remote_mta: self.remote_mta.as_ref().map(|host| host.trim_end_matches('.').to_lowercase()),
             since: self.since,
+            origin: self.origin.clone(),
             stream: stream_of(streams, self.stream.as_deref())?,
             ..SuppressionFilter::default()
         })
@@ -130,12 +135,10 @@ fn stream_of(streams: &Streams, named: Option<&str>) -> anyhow::Result<Option<i6
 }
 
 fn reason(entry: &Suppression) -> String {
-    let mut text = entry.reason.as_str().to_owned();
-    for more in [&entry.class, &entry.status].into_iter().flatten() {
-        text.push(' ');
-        text.push_str(more);
-    }
-    text
+    let reason = entry.reason.as_str();
+    // A complaint's class says nothing more.
+    let more = [&entry.class, &entry.status].into_iter().flatten().filter(|more| more.as_str() != reason);
+    std::iter::once(reason).chain(more.map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 /// An entry in one line.
@@ -146,7 +149,7 @@ fn brief(streams: &Streams, entry: &Suppression) -> String {
 
 fn until(entry: &Suppression) -> String {
     match entry.expires_at {
-        Some(at) if entry.recheckable => format!("{at}, or until its host is found back"),
+        Some(at) if entry.recheckable => format!("{at}, recheckable"),
         Some(at) => at.to_string(),
         None => "for ever".to_owned(),
     }

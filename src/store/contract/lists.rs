@@ -11,6 +11,8 @@ pub(super) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     the_weightiest_entry_answers_first(&make().await).await;
     every_change_leaves_its_row(&make().await).await;
     a_term_that_is_over_is_noted_once(&make().await).await;
+    a_bounce_lengthens_an_entry_of_a_person_and_leaves_it_theirs(&make().await).await;
+    what_has_run_out_is_not_on_the_list(&make().await).await;
     a_bounce_after_the_term_notes_its_end_first(&make().await).await;
     a_filter_takes_back_what_bounces_did(&make().await).await;
     taking_back_forgets_what_was_counted(&make().await).await;
@@ -183,6 +185,38 @@ async fn every_change_leaves_its_row(store: &impl Store) {
     assert!(store.story("stranger@example.org").await.unwrap().is_empty());
 }
 
+async fn a_bounce_lengthens_an_entry_of_a_person_and_leaves_it_theirs(store: &impl Store) {
+    store.add(ManualEntry { expires_at: Some(at(10)), ..by_hand(A, ANY_STREAM, 0) }).await.unwrap();
+    store.record(message(1, 5, hard(A))).await.unwrap();
+    let entry = store.suppression(A, None, at(9)).await.unwrap().unwrap();
+    assert_eq!((entry.reason, entry.origin.as_str(), entry.bounce), (Reason::Manual, "cli", None));
+    assert_eq!(
+        (entry.note.as_deref(), entry.expires_at, entry.count),
+        (Some("asked by phone"), Some(at(185)), 2)
+    );
+    let last = store.story(A).await.unwrap().changes.pop().unwrap();
+    assert_eq!((last.action.as_str(), last.origin.as_str()), ("changed", "bounce"));
+    assert!(last.why.unwrap().starts_with("lasts longer: recipient_unknown"));
+    let filter = SuppressionFilter { since: Some(at(4)), spared: true, ..SuppressionFilter::default() };
+    assert_eq!(store.undo(filter, at(6), None).await.unwrap(), 0, "taking bounces back leaves it");
+}
+
+async fn what_has_run_out_is_not_on_the_list(store: &impl Store) {
+    store.add(ManualEntry { expires_at: Some(at(2)), ..by_hand(A, ANY_STREAM, 0) }).await.unwrap();
+    store.record(message(1, 1, hard(A))).await.unwrap();
+    let before = rows(store, A).await.len();
+    assert!(!store.remove(off(A, None, 200)).await.unwrap(), "it ended on day 181");
+    let entries = store.story(A).await.unwrap().entries;
+    assert_eq!(
+        (entries.len(), rows(store, A).await.len()),
+        (1, before),
+        "it is history, and nothing was done"
+    );
+    store.add(by_hand(A, ANY_STREAM, 201)).await.unwrap();
+    let entry = store.suppression(A, None, at(201)).await.unwrap().unwrap();
+    assert_eq!((entry.count, entry.first_seen), (1, at(201)), "a new entry begins anew");
+}
+
 async fn a_term_that_is_over_is_noted_once(store: &impl Store) {
     for (number, address) in [(1, A), (2, "b@example.org"), (3, "c@example.org")] {
         store.record(message(number, number.into(), hard(address))).await.unwrap();
@@ -234,7 +268,6 @@ async fn a_filter_takes_back_what_bounces_did(store: &impl Store) {
     // Seen again today, which makes an old entry no newer.
     let mut longer = hard("seen@one.example");
     longer[0].remote_mta = None;
-    store.add(ManualEntry { expires_at: Some(at(9)), ..by_hand("seen@one.example", 0, 0) }).await.unwrap();
     store.record(message(5, 1, longer.clone())).await.unwrap();
     let soft_again = soft("seen@one.example");
     store.record(message(6, 6, soft_again)).await.unwrap();

@@ -52,7 +52,8 @@ ALTER TABLE suppressions ADD COLUMN changed_at TEXT NOT NULL DEFAULT ''; -- made
 UPDATE suppressions SET
     remote_mta = (SELECT nullif(lower(rtrim(substr(remote_mta, 1, instr(remote_mta || ' ', ' ') - 1), '.')), '')
                   FROM events WHERE events.id = suppressions.event),
-    changed_at = coalesce((SELECT received_at FROM events WHERE events.id = suppressions.event), first_seen);
+    changed_at = coalesce((SELECT received_at FROM events WHERE events.id = suppressions.event),
+                          iif(origin = 'cli', last_seen, first_seen)); -- a person's entry was seen when it was made
 CREATE INDEX suppressions_expires_at ON suppressions (expires_at) WHERE expires_at IS NOT NULL AND ended = 0;
 
 -- Every change of the list, for ever; rows are only added.

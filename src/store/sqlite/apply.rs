@@ -237,8 +237,13 @@ pub(super) async fn apply_to_list(
             let stream = subject.stream_of(entry.scope);
             // What ran out while the event waited has run out first.
             let before = audit::before(connection, key, stream, cause.at.unwrap_or(now)).await?;
-            upsert(connection, subject, event, now, entry, cause.at.unwrap_or(now)).await?;
-            let why = subject.why();
+            let mut why = subject.why();
+            if entry.lengthens {
+                lengthen(connection, subject, now, entry, cause).await?;
+                why = format!("lasts longer: {why}");
+            } else {
+                upsert(connection, subject, event, now, entry, cause).await?;
+            }
             let noted =
                 Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
             audit::written_now(connection, noted, &subject.recipient, cause).await?;
@@ -279,13 +284,13 @@ async fn upsert(
     event: i64,
     now: Timestamp,
     entry: &Entry,
-    changed_at: Timestamp,
+    cause: &Cause,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO suppressions (address_key, stream, address, reason, class, status, rule, evidence, first_seen,
                                    last_seen, count, expires_at, recheckable, soft_term_days, origin, event, domain,
                                    remote_mta, changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, 'bounce', ?13, ?14, ?15, ?16)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10, ?11, ?12, ?17, ?13, ?14, ?15, ?16)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
              rule = excluded.rule, evidence = excluded.evidence, note = NULL, last_seen = max(last_seen, excluded.last_seen),
@@ -311,7 +316,32 @@ async fn upsert(
     .bind(event)
     .bind(subject.domain())
     .bind(&subject.remote_mta)
-    .bind(written(changed_at))
+    .bind(written(cause.at.unwrap_or(now)))
+    .bind(cause.origin_of_entry())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Gives an entry a later end, and leaves who made it and why.
+async fn lengthen(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    now: Timestamp,
+    entry: &Entry,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE suppressions SET expires_at = ?3, recheckable = ?4, last_seen = max(last_seen, ?5), count = count + 1,
+                                 changed_at = ?6, ended = 0
+         WHERE address_key = ?1 AND stream = ?2",
+    )
+    .bind(&subject.recipient_key)
+    .bind(subject.stream_of(entry.scope))
+    .bind(entry.expires_at.map(written))
+    .bind(entry.recheckable)
+    .bind(written(now))
+    .bind(written(cause.at.unwrap_or(now)))
     .execute(connection)
     .await?;
     Ok(())

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::super::AuditOrigin;
+use super::super::{AuditOrigin, Replayed};
 use super::written;
 
 /// An entry as the history keeps it: a JSON object, with the names that `--json` has.
@@ -54,8 +54,23 @@ pub(super) struct Cause {
 }
 
 impl Cause {
-    /// A bounce did it, when it came in.
-    pub(super) const BOUNCE: Self = Self { origin: AuditOrigin::Bounce, actor: None, at: None, why: None };
+    /// A bounce did it, when it came in or when a person brought it.
+    pub(super) fn bounce(replayed: Option<&Replayed>) -> Self {
+        Self {
+            origin: replayed.map_or(AuditOrigin::Bounce, |_| AuditOrigin::Replay),
+            actor: replayed.map(|replayed| replayed.actor.clone()),
+            at: replayed.map(|replayed| replayed.at),
+            why: None,
+        }
+    }
+
+    /// What the entry says that it came from: a bounce is one, whoever let it through.
+    pub(super) const fn origin_of_entry(&self) -> &'static str {
+        match self.origin {
+            AuditOrigin::Replay => AuditOrigin::Replay.as_str(),
+            _ => AuditOrigin::Bounce.as_str(),
+        }
+    }
 }
 
 /// A change of the entry of one address in one stream.

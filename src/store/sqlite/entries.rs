@@ -31,7 +31,8 @@ macro_rules! filter {
            AND (?6 IS NULL OR suppressions.remote_mta = ?6)
            AND (?7 IS NULL OR suppressions.changed_at >= ?7)
            AND (NOT ?8 OR ?3 = 'manual'
-                OR (suppressions.origin = 'bounce' AND (?3 IS NOT NULL OR suppressions.reason <> 'complaint')))"
+                OR (suppressions.origin IN ('bounce', 'replay') AND (?3 IS NOT NULL OR suppressions.reason <> 'complaint')))
+           AND (?9 IS NULL OR suppressions.origin = ?9)"
     };
 }
 pub(super) use filter;
@@ -50,6 +51,7 @@ pub(super) fn bind<'q>(query: Query<'q>, filter: &SuppressionFilter) -> Query<'q
         .bind(filter.remote_mta.clone())
         .bind(filter.since.map(written))
         .bind(filter.spared)
+        .bind(filter.origin.clone())
 }
 
 /// The entries that suppress an address now, the weightiest first.
@@ -86,7 +88,7 @@ pub(super) async fn list(
     let query = sqlx::query(concat!(
         entries!(),
         filter!(),
-        " AND (address_key, suppressions.stream) > (?9, ?10) ORDER BY address_key, suppressions.stream LIMIT ?11"
+        " AND (address_key, suppressions.stream) > (?10, ?11) ORDER BY address_key, suppressions.stream LIMIT ?12"
     ));
     let (address, stream) = filter.after.clone().unwrap_or((String::new(), -1));
     let rows = bind(query, filter)

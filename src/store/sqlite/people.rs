@@ -19,7 +19,9 @@ pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -
          VALUES (?1, ?2, ?3, 'manual', ?4, ?5, ?5, 1, ?6, 'cli', ?7, ?5)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = NULL, status = NULL, rule = NULL,
-             evidence = NULL, note = excluded.note, last_seen = excluded.last_seen, expires_at = excluded.expires_at,
+             evidence = NULL, note = excluded.note,
+             first_seen = iif(expires_at <= excluded.last_seen, excluded.first_seen, first_seen),
+             count = iif(expires_at <= excluded.last_seen, 1, count), last_seen = excluded.last_seen, expires_at = excluded.expires_at,
              recheckable = 0, origin = excluded.origin, event = NULL, domain = excluded.domain,
              remote_mta = NULL, changed_at = excluded.changed_at, ended = 0",
     )
@@ -44,23 +46,14 @@ pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -
     audit::written_now(connection, noted, &entry.address, &cause).await
 }
 
-/// Takes an address off the list; what was counted against it is forgotten, so that it starts anew.
+/// Takes an address off the list, as far as it stands there: what has run out is history and stays. What was counted against it is forgotten, so that it starts anew.
 pub(super) async fn remove(connection: &mut SqliteConnection, removal: Removal) -> Result<bool, sqlx::Error> {
     macro_rules! its_entries {
         () => {
-            "address_key = ?1 AND (?2 IS NULL OR stream = ?2)"
+            "address_key = ?1 AND (?2 IS NULL OR stream = ?2) AND (expires_at IS NULL OR expires_at > ?3)"
         };
     }
     let Removal { address_key, stream, now, actor } = removal;
-    let streams: Vec<i64> =
-        sqlx::query_scalar(concat!("SELECT stream FROM suppressions WHERE ", its_entries!()))
-            .bind(&address_key)
-            .bind(stream)
-            .fetch_all(&mut *connection)
-            .await?;
-    for stream in streams {
-        audit::before(connection, &address_key, stream, now).await?; // notes that it had run out, if so
-    }
     sqlx::query(removed!(its_entries!(), "?3", "?4", "?5", "?6"))
         .bind(&address_key)
         .bind(stream)
@@ -73,6 +66,7 @@ pub(super) async fn remove(connection: &mut SqliteConnection, removal: Removal) 
     let removed = sqlx::query(concat!("DELETE FROM suppressions WHERE ", its_entries!()))
         .bind(&address_key)
         .bind(stream)
+        .bind(written(now))
         .execute(&mut *connection)
         .await?;
     clear_counter(connection, &address_key, stream, None, None).await?;
@@ -92,7 +86,7 @@ pub(super) async fn undo(
     };
     // What has run out is history and stays.
     let filter = SuppressionFilter { active_at: Some(now), ..filter };
-    bind(sqlx::query(removed!(filter!(), "?9", "?10", "?11", "?12")), &filter)
+    bind(sqlx::query(removed!(filter!(), "?10", "?11", "?12", "?13")), &filter)
         .bind(written(now))
         .bind(AuditOrigin::Undo.as_str())
         .bind(actor)
@@ -100,7 +94,9 @@ pub(super) async fn undo(
         .execute(&mut *connection)
         .await?;
     let forget = concat!(
-        "DELETE FROM counters WHERE scope = 'address' AND EXISTS (
+        "DELETE FROM counters WHERE scope = 'address' AND name IN (SELECT address_key FROM suppressions WHERE ",
+        filter!(),
+        ") AND EXISTS (
              SELECT 1 FROM suppressions
              WHERE suppressions.address_key = counters.name AND suppressions.stream IN (0, counters.stream) AND ",
         filter!(),

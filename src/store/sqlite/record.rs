@@ -31,6 +31,7 @@ pub(super) async fn record(
         });
     }
     let id = insert_message(connection, &message).await?;
+    let cause = Cause::bounce(message.replayed.as_ref());
     let mut changes = Vec::with_capacity(message.events.len());
     let mut alarms = Vec::new();
     for event in &message.events {
@@ -56,7 +57,7 @@ pub(super) async fn record(
                 None => {
                     let stand = Stand::of(event, said(&change), None);
                     let event_id = insert_event(connection, id, now, event, stand).await?;
-                    apply(connection, &subject, event_id, now, &change, &Cause::BOUNCE).await?;
+                    apply(connection, &subject, event_id, now, &change, &cause).await?;
                     said(&change)
                 }
             }

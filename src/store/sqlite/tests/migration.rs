@@ -25,7 +25,7 @@ const ROWS: &str = "
                               origin, event)
     VALUES ('dead@example.org', 'Dead@Example.org', 'hard', 'recipient_unknown', 'iana.5.1.1', '2024-10-01T00:01:00Z',
             '2024-10-05T00:01:00Z', 3, '2025-04-02T00:01:00Z', 'bounce', 3),
-           ('vip@example.com', 'vip@example.com', 'manual', NULL, NULL, '2024-10-02T00:00:00Z', '2024-10-02T00:00:00Z',
+           ('vip@example.com', 'vip@example.com', 'manual', NULL, NULL, '2024-10-02T00:00:00Z', '2024-10-03T00:00:00Z',
             1, NULL, 'cli', NULL),
            ('over@example.com', 'over@example.com', 'soft', 'expired', 'text', '2024-01-01T00:00:00Z',
             '2024-01-01T00:00:00Z', 1, '2024-02-01T00:00:00Z', 'bounce', 99);
@@ -49,6 +49,8 @@ async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     assert_eq!((entry.reason, entry.count, entry.stream, entry.bounce), (Reason::Hard, 3, 0, Some(5)));
     assert_eq!(entry.remote_mta.as_deref(), Some("mx.example.org"));
     assert_eq!(entry.changed_at, contract::at(0), "when the event behind it came");
+    let vip = store.suppression("vip@example.com", None, contract::at(4)).await.unwrap().unwrap();
+    assert_eq!(vip.changed_at, "2024-10-03T00:00:00Z".parse().unwrap(), "when the person last wrote it");
     let all = SuppressionFilter { limit: 9, ..SuppressionFilter::default() };
     let addresses = async |filter: SuppressionFilter| {
         let entries = store.suppressions(&filter).await.unwrap();
