@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Client, DSND, Daemon, Database, Home, dsn, hard_bounce, say};
+use common::{Client, DSND, Daemon, Database, Home, dsn, hard_bounce, say, wait_for};
 use tempfile::TempDir;
 
 /// Recipients of every bounce that fills a database: one that is there with fewer is half-written.
@@ -103,7 +103,9 @@ fn a_bounce_is_not_acknowledged_into_a_database_that_was_cut_short() {
             let reply = send(&mut client, id);
             assert!(reply.starts_with("451 4.3.0"), "{log} {left}: {reply:?}");
         }
-        assert!(daemon.log().contains("cut short; restore it"), "{}", daemon.log());
+        wait_for("what is wrong, in the log", || {
+            daemon.log().contains("cut short; restore it").then_some(())
+        });
         if log {
             // What only stood there is gone; what was in the file itself is not.
             daemon.kill();

@@ -19,7 +19,7 @@ pub(super) struct Place {
     file: Identity,
     /// The write-ahead log exists from the first write on.
     log_file: Identity,
-    /// The most octets that the file and its log had. Neither gets shorter while it is open, but by a `VACUUM` or a
+    /// The octets that the file and its log had. Neither gets shorter while it is open, but by a `VACUUM` or a
     /// checkpoint of another program.
     lengths: [u64; 2],
 }
@@ -33,7 +33,12 @@ impl Place {
         Self { path: path.to_owned(), log: log.into(), file: identity(path), log_file: None, lengths: [0, 0] }
     }
 
-    /// Whether both files are at least as long as they ever were. To be asked before a write as well: a checkpoint
+    /// Whether nothing is left of the file.
+    pub(super) fn is_empty(&self) -> bool {
+        length(&self.path) == 0
+    }
+
+    /// Whether both files are at least as long as they were when this was asked last. To be asked before a write as well: a checkpoint
     /// makes a file long again that was cut, without what stood there.
     pub(super) fn is_whole(&mut self) -> bool {
         let now = [length(&self.path), length(&self.log)];

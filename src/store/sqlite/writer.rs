@@ -292,13 +292,15 @@ async fn open_anew(
     };
     let mut place = Place::of(options.get_filename());
     // Nobody may open an empty file here: SQLite would take it for a new database, and delete the log.
-    if !place.is_whole() && doubtful {
+    if doubtful && place.is_empty() {
         return Err(cut_short("nothing is left"));
     }
     let mut open = match options.connect().await {
         Err(error) if doubtful => return Err(cut_short(&error.to_string())),
         opened => opened?,
     };
+    // Its lengths from here on, where no connection before it can be the last one and remove the log.
+    let _ = place.is_whole();
     if doubtful {
         let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut open).await;
         let found = found.unwrap_or_else(|error| error.to_string());
