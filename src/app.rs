@@ -30,6 +30,9 @@ use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Store, StoreError};
 use reload::Running;
 
+/// The signal of a file size limit, on every system that dsnd is built for.
+const SIGXFSZ: i32 = nix::libc::SIGXFSZ;
+
 /// How often old raw messages are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -307,6 +310,15 @@ async fn drop_old_rates(store: &SqliteStore, now: Timestamp, shutdown: &Cancella
     }
 }
 
+/// Makes a write beyond a file size limit fail, which SQLite takes for a full disk, instead of ending the process.
+///
+/// # Errors
+/// When signals cannot be received.
+pub fn outlive_file_size_limit() -> std::io::Result<()> {
+    // Once asked for, a signal stays with the process, whether or not anybody listens.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+}
+
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -314,6 +326,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, AppError> {
+        outlive_file_size_limit().map_err(Self::failed)?;
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(Self::failed)?,
             interrupt: signal(SignalKind::interrupt()).map_err(Self::failed)?,

@@ -180,7 +180,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// A runtime for a command that asks the store: small, since it does one thing at a time.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        crate::app::outlive_file_size_limit()?;
+        future.await
+    })
 }
 
 /// The rules that the configuration names: the operator's own, then the embedded ones.

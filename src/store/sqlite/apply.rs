@@ -106,18 +106,20 @@ pub(super) const fn said(change: &Change) -> EventChange {
     }
 }
 
-/// What the event does, by policy and history.
+/// What the event does, by policy and history, at its own time; `as_of` is when it is let through.
 pub(super) async fn decide(
     connection: &mut SqliteConnection,
     policy: &Policy,
     subject: &Subject,
     now: Timestamp,
+    as_of: Timestamp,
 ) -> Result<Change, sqlx::Error> {
     let kind = counter_of(subject.class);
     let oldest = day_of(now) - i64::from(policy.window_days(kind));
     let scope = policy.scope(subject.decision);
     let own = subject.stream_of(scope);
-    let standing = standing(connection, &subject.recipient_key, own).await?;
+    let mut standing = standing(connection, &subject.recipient_key, own).await?;
+    standing.end(as_of, now);
     let history = History {
         standing: standing.own,
         everywhere: standing.everywhere,
@@ -142,6 +144,17 @@ struct Found {
     own: Option<Standing>,
     /// The one for every stream, where that is another.
     everywhere: Option<Standing>,
+}
+
+impl Found {
+    /// What has run out by `as_of` stands in nobody's way any more, though it stood when the event came in.
+    fn end(&mut self, as_of: Timestamp, now: Timestamp) {
+        for standing in [&mut self.own, &mut self.everywhere].into_iter().flatten() {
+            if !standing.active(as_of) {
+                standing.expires_at = standing.expires_at.map(|end| end.min(now));
+            }
+        }
+    }
 }
 
 async fn standing(

@@ -188,7 +188,8 @@ async fn release(
         let subject = Subject::stored(row)?;
         let text: String = row.try_get("received_at")?;
         let received_at: Timestamp = text.parse().map_err(|_| corrupt("received_at", &text))?;
-        let mut change = decide(connection, &judge.settings.policy, &subject, received_at).await?;
+        let mut change =
+            decide(connection, &judge.settings.policy, &subject, received_at, settling.at).await?;
         if is_over(&change, settling.at) {
             change = Change::None;
         }

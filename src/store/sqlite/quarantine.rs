@@ -207,7 +207,7 @@ async fn approve(
         return Ok(Err(Idle::ToldBefore));
     }
     let received_at: Timestamp = time(row, "received_at").map_err(|error| decode_error(&error))?;
-    let mut change = decide(connection, &judge.settings.policy, subject, received_at).await?;
+    let mut change = decide(connection, &judge.settings.policy, subject, received_at, at).await?;
     let over = is_over(&change, at);
     if over {
         change = Change::None;

@@ -45,7 +45,7 @@ pub(super) async fn record(
         let waits = if event.quarantined { EventChange::Quarantined } else { EventChange::None };
         let change = if event.applies && !event.quarantined {
             let subject = Subject::of(event);
-            let change = decide(connection, &judge.settings.policy, &subject, now).await?;
+            let change = decide(connection, &judge.settings.policy, &subject, now, now).await?;
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
                     insert_event(connection, id, now, event, Stand::of(event, EventChange::Held, Some(hold)))

@@ -146,6 +146,9 @@ fn command(sent: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 /// The count of a BDAT line, and whether it is the last one (RFC 3030 §2); a count beyond all reason is one that never
 /// comes.
 fn bdat(line: &str) -> Option<(usize, bool)> {
+    if line.starts_with(|c: char| c.is_ascii_whitespace()) {
+        return None; // no command begins with a space: the connection ends at it
+    }
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let (count, last) = match words[..] {
         ["BDAT", count] => (count, false),
