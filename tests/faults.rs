@@ -184,7 +184,7 @@ fn a_file_size_limit_is_answered_with_451_and_taken_up_again_when_it_is_lifted()
     }
     let home = Home::new();
     // 512-octet units. The signal that a write too many sends must not end the process.
-    let limited = "ulimit -S -f 1500 && exec \"$0\" serve";
+    let limited = "ulimit -S -f 2400 && exec \"$0\" serve";
     let daemon = Daemon::start(home.wrapped(&["sh", "-c", limited, DSND], &[]));
     full_and_free_again(&home, daemon, |daemon| {
         let lifted = prlimit(&["--pid", &daemon.pid().to_string(), "--fsize=unlimited"]).unwrap();
