@@ -22,6 +22,8 @@ pub(super) struct Place {
     /// The octets that the file and its log had. Neither gets shorter while it is open, but by a `VACUUM` or a
     /// checkpoint of another program.
     lengths: [u64; 2],
+    /// One of them got shorter: that is not forgotten before the database is opened anew.
+    cut: bool,
 }
 
 impl Place {
@@ -30,7 +32,14 @@ impl Place {
     pub(super) fn of(path: &Path) -> Self {
         let mut log = OsString::from(path);
         log.push("-wal");
-        Self { path: path.to_owned(), log: log.into(), file: identity(path), log_file: None, lengths: [0, 0] }
+        Self {
+            path: path.to_owned(),
+            log: log.into(),
+            file: identity(path),
+            log_file: None,
+            lengths: [0, 0],
+            cut: false,
+        }
     }
 
     /// Whether nothing is left of the file.
@@ -38,13 +47,14 @@ impl Place {
         length(&self.path) == 0
     }
 
-    /// Whether both files are at least as long as they were when this was asked last. To be asked before a write as well: a checkpoint
-    /// makes a file long again that was cut, without what stood there.
+    /// Whether neither file ever got shorter. To be asked before a write as well: a checkpoint makes a file long again
+    /// that was cut, without what stood there.
     pub(super) fn is_whole(&mut self) -> bool {
         let now = [length(&self.path), length(&self.log)];
         let whole = now.iter().zip(&self.lengths).all(|(now, before)| now >= before) && now[0] > 0;
         self.lengths = now;
-        whole
+        self.cut |= !whole;
+        !self.cut
     }
 
     /// Whether the path still names the file that was opened, with the log that was written. To be asked after

@@ -194,7 +194,7 @@ fn account(sent: &[u8], replies: &[(u16, Vec<String>)], cap: usize, reject: bool
         rest = after;
         let line = line.map(String::from_utf8_lossy).unwrap_or_default().to_uppercase();
         // One with a control character in it is no command, and nobody knows where its octets end.
-        let chunk = bdat(&line).filter(|_| chunking && !line.trim_end_matches([' ', '\t']).contains(char::is_control));
+        let chunk = bdat(&line).filter(|_| chunking && !line.contains(|c: char| c.is_control() && c != '\t'));
         if chunk.is_some_and(|(count, _)| count > rest.len()) {
             // It never came whole: no reply, or an end at once to a count that nobody waits for.
             if replies.next().is_some() {
