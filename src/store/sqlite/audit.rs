@@ -41,6 +41,19 @@ macro_rules! removed {
 }
 pub(super) use {entry_json, removed};
 
+/// The statement that notes that entries have run out: which, from FROM on.
+macro_rules! expired {
+    ($which:expr) => {
+        concat!(
+            "INSERT INTO audit (at, address_key, address, stream, action, origin, before, why)
+             SELECT expires_at, address_key, address, stream, 'expired', 'expiry', ",
+            entry_json!(),
+            ", 'its time was over' ",
+            $which
+        )
+    };
+}
+
 /// Who let a change come about, and when.
 #[derive(Debug, Clone)]
 pub(super) struct Cause {
@@ -110,17 +123,11 @@ pub(super) async fn before(
         return Ok(None);
     }
     if row.try_get::<Option<bool>, _>("over")?.unwrap_or(false) {
-        // The same as in `expire`, for this one.
-        sqlx::query(concat!(
-            "INSERT INTO audit (at, address_key, address, stream, action, origin, before, why)
-             SELECT expires_at, address_key, address, stream, 'expired', 'expiry', ",
-            entry_json!(),
-            ", 'its time was over' FROM suppressions WHERE address_key = ?1 AND stream = ?2"
-        ))
-        .bind(address_key)
-        .bind(stream)
-        .execute(&mut *connection)
-        .await?;
+        sqlx::query(expired!("FROM suppressions WHERE address_key = ?1 AND stream = ?2"))
+            .bind(address_key)
+            .bind(stream)
+            .execute(&mut *connection)
+            .await?;
         sqlx::query("UPDATE suppressions SET ended = 1 WHERE address_key = ?1 AND stream = ?2")
             .bind(address_key)
             .bind(stream)
@@ -172,17 +179,7 @@ pub(super) async fn expire(
              ORDER BY expires_at, address_key, stream LIMIT ?2"
         };
     }
-    sqlx::query(concat!(
-        "INSERT INTO audit (at, address_key, address, stream, action, origin, before, why)
-         SELECT expires_at, address_key, address, stream, 'expired', 'expiry', ",
-        entry_json!(),
-        ", 'its time was over' ",
-        over!()
-    ))
-    .bind(written(now))
-    .bind(limit)
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query(expired!(over!())).bind(written(now)).bind(limit).execute(&mut *connection).await?;
     let ended = sqlx::query(concat!(
         "UPDATE suppressions SET ended = 1 WHERE (address_key, stream) IN (SELECT address_key, stream ",
         over!(),

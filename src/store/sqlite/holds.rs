@@ -1,18 +1,19 @@
 //! Holds: what waits, and what a person says about it.
 
-use jiff::Timestamp;
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{Executor, Row};
 
 use super::super::{
     AuditOrigin, EventChange, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, StoreError,
 };
-use super::apply::{Subject, apply_to_list, corrupt, decide, is_over, said};
+use super::apply::{Subject, apply_to_list, said};
 use super::audit::Cause;
 use super::breaker::{self, Judge};
 use super::read::{failed, maybe_time, time};
+use super::settle::{
+    LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled as settled_event,
+};
 use super::written;
-use crate::policy::Change;
 
 /// Holds, the newest first: the open ones, all of them, or one.
 pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Result<Vec<Hold>, StoreError> {
@@ -100,12 +101,11 @@ pub(super) async fn settle(
     if settling.dry_run.is_none() {
         return settle_some(connection, judge, &settling).await;
     }
-    connection.execute("SAVEPOINT dry_run").await?;
+    begin_dry_run(connection).await?;
     // What it finds usual is not remembered.
     let judge = Judge::new(judge.settings.clone());
     let settled = settle_some(connection, &judge, &settling).await?;
-    connection.execute("ROLLBACK TO dry_run").await?;
-    connection.execute("RELEASE dry_run").await?;
+    end_dry_run(connection).await?;
     Ok(settled)
 }
 
@@ -186,14 +186,9 @@ async fn release(
     for row in &rows {
         let event: i64 = row.try_get("id")?;
         let subject = Subject::stored(row)?;
-        let text: String = row.try_get("received_at")?;
-        let received_at: Timestamp = text.parse().map_err(|_| corrupt("received_at", &text))?;
-        let mut change =
-            decide(connection, &judge.settings.policy, &subject, received_at, settling.at).await?;
-        if is_over(&change, settling.at) {
-            change = Change::None;
-        }
-        let new = breaker::is_new(connection, &subject, &change, received_at).await?;
+        let received_at = received_at(row)?;
+        let LetThrough { change, new, .. } =
+            let_through(connection, judge, &subject, received_at, settling.at).await?;
         apply_to_list(connection, &subject, event, received_at, &change, &cause).await?;
         let said = said(&change);
         if said == EventChange::Suppressed {
@@ -203,13 +198,7 @@ async fn release(
             }
             settled.suppressed += 1;
         }
-        sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
-            .bind(event)
-            .bind(said.as_str())
-            .bind(written(settling.at))
-            .bind(&settling.by)
-            .execute(&mut *connection)
-            .await?;
+        settled_event(connection, event, said, settling.at, &settling.by).await?;
         settled.events += 1;
     }
     Ok(settled)

@@ -12,6 +12,7 @@ mod place;
 mod quarantine;
 mod read;
 mod record;
+mod settle;
 mod writer;
 
 use std::path::Path;

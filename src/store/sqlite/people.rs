@@ -46,7 +46,8 @@ pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -
     audit::written_now(connection, noted, &entry.address, &cause).await
 }
 
-/// Takes an address off the list, as far as it stands there: what has run out is history and stays. What was counted against it is forgotten, so that it starts anew.
+/// Takes an address off the list, as far as it stands there: what has run out is history and stays. What was counted
+/// against it is forgotten, so that it starts anew.
 pub(super) async fn remove(connection: &mut SqliteConnection, removal: Removal) -> Result<bool, sqlx::Error> {
     macro_rules! its_entries {
         () => {

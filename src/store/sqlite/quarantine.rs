@@ -1,20 +1,20 @@
 //! What waits for a person because nothing proves it: listed, approved, discarded.
 
 use jiff::Timestamp;
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{Executor, Row};
 
 use super::super::{
     AuditOrigin, EventChange, Idle, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError,
     Verdict,
 };
-use super::apply::{Subject, apply, corrupt, decide, is_over, said};
+use super::apply::{Subject, apply, corrupt, said};
 use super::audit::Cause;
 use super::breaker::{self, Judge};
 use super::read::{failed, maybe_time, time};
+use super::settle::{LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled};
 use super::written;
 use crate::address::Mailbox;
-use crate::policy::Change;
 use crate::returnpath::Trust;
 
 /// Rows read at once, of which a filter for clients or hosts may leave few.
@@ -128,15 +128,14 @@ pub(super) async fn settle(
     settling: Settling,
 ) -> Result<Vec<Outcome>, sqlx::Error> {
     if settling.dry_run {
-        connection.execute("SAVEPOINT dry_run").await?;
+        begin_dry_run(connection).await?;
     }
     let mut outcomes = Vec::with_capacity(settling.events.len());
     for event in &settling.events {
         outcomes.push(settle_one(connection, judge, &settling, *event).await?);
     }
     if settling.dry_run {
-        connection.execute("ROLLBACK TO dry_run").await?;
-        connection.execute("RELEASE dry_run").await?;
+        end_dry_run(connection).await?;
     }
     Ok(outcomes)
 }
@@ -173,13 +172,7 @@ async fn settle_one(
             }
         }
     };
-    sqlx::query("UPDATE events SET change = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
-        .bind(event)
-        .bind(change.as_str())
-        .bind(written(settling.at))
-        .bind(&settling.by)
-        .execute(&mut *connection)
-        .await?;
+    settled(connection, event, change, settling.at, &settling.by).await?;
     Ok(outcome)
 }
 
@@ -206,13 +199,8 @@ async fn approve(
     if done {
         return Ok(Err(Idle::ToldBefore));
     }
-    let received_at: Timestamp = time(row, "received_at").map_err(|error| decode_error(&error))?;
-    let mut change = decide(connection, &judge.settings.policy, subject, received_at, at).await?;
-    let over = is_over(&change, at);
-    if over {
-        change = Change::None;
-    }
-    let new = breaker::is_new(connection, subject, &change, received_at).await?;
+    let received_at = received_at(row)?;
+    let LetThrough { change, over, new } = let_through(connection, judge, subject, received_at, at).await?;
     apply(connection, subject, event, received_at, &change, cause).await?;
     if new && judge.settings.breaker.weighs(&change) {
         // What a person lets through belongs to what is usual.
