@@ -30,11 +30,11 @@ const GROUP: usize = 256;
 const GROUP_EVENTS: usize = 4_096;
 
 /// What a job does inside the transaction.
-type Operation<R> = Box<
+pub(super) type Operation<R> = Box<
     dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Judge) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
 >;
 
-type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
+pub(super) type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
 /// A job: its work, its result until the commit, and who waits for it.
 struct Task<R> {
@@ -203,7 +203,12 @@ impl Writer {
         self.send(1, Box::new(move |connection, _| Box::pin(breaker::prune(connection, now, limit)))).await
     }
 
-    async fn send<R: Send + 'static>(&self, events: usize, operation: Operation<R>) -> Result<R, StoreError> {
+    /// Puts a job in the line and waits until it is committed. `events` says how many rows it writes, roughly.
+    pub(super) async fn send<R: Send + 'static>(
+        &self,
+        events: usize,
+        operation: Operation<R>,
+    ) -> Result<R, StoreError> {
         let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
         let (done, result) = oneshot::channel();
         let _waits = self.gauge.enter();
