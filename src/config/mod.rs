@@ -1,6 +1,7 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod breaker;
+mod http;
 mod limits;
 mod listeners;
 mod reader;
@@ -11,6 +12,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use http::HttpConfig;
 use listeners::listeners;
 pub use listeners::{ListenAddress, Listener, UnixAddress};
 pub use reader::Problem;
@@ -37,6 +39,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The SMTP service, with the limits of its clients.
     pub smtp: Settings,
+    /// The HTTP API.
+    pub http: HttpConfig,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
     /// STARTTLS, where there is a certificate.
@@ -163,6 +167,7 @@ impl Config {
         let mut smtp = smtp(&mut reader);
         let (limits, max_waiting) = limits::limits(&mut reader, name, smtp.max_message_size);
         smtp.limits = limits;
+        let http = http::http(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
@@ -179,6 +184,7 @@ impl Config {
             file: None,
             listeners,
             smtp,
+            http,
             max_waiting,
             tls,
             domains,
