@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use ::metrics::Unit::{Bytes, Count, Seconds};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use family::{Counter, Described, Gauge, Held, Histogram, Label, Metric};
 
@@ -21,8 +21,10 @@ const REFUSED: Label = Label::new(
     &["too_many", "busy", "client_connections", "client_rate", "not_a_proxy", "proxy_header"],
 );
 /// How connections end.
-const ENDED: Label =
-    Label::new("how", &["closed", "client_left", "idle", "too_slow", "shut_down", "no_tls", "failed"]);
+const ENDED: Label = Label::new(
+    "how",
+    &["closed", "client_left", "idle", "no_message", "too_slow", "shut_down", "no_tls", "failed"],
+);
 /// Verbs of SMTP and LMTP.
 const VERB: Label = Label::new(
     "verb",
@@ -308,11 +310,16 @@ metrics! {
 /// The recorder of this process, once there is one.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
+/// Why nothing can be counted.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot count anything: {0}")]
+pub struct InstallError(#[from] metrics_exporter_prometheus::BuildError);
+
 /// Begins to record, with everything at 0; what was recorded before is lost. A second call does nothing.
 ///
 /// # Errors
-/// When a histogram has no buckets.
-pub fn install() -> Result<(), BuildError> {
+/// [`InstallError`], when a histogram has no buckets.
+pub fn install() -> Result<(), InstallError> {
     let mut builder = PrometheusBuilder::new();
     for metric in ALL.iter().filter(|metric| !metric.buckets().is_empty()) {
         let name = Matcher::Full(metric.name().to_owned());

@@ -25,6 +25,7 @@ use super::session::replies;
 use super::settings::{ListenerSettings, Settings};
 use super::tls::TlsAcceptor;
 use super::{Peer, PeerAddress, Sink};
+use crate::metrics;
 
 /// How long accepting pauses after it failed, at first and at most.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -154,6 +155,7 @@ impl<K: Sink> Server<K> {
             info_span!("connection", connection, peer = %address, tls = Empty)
         };
         if proxied && !listener.proxy_from.iter().any(|proxy| proxy.is(&address)) {
+            metrics::SMTP_REFUSED.increment(["not_a_proxy"]);
             if let Some(times) = self.door.strangers.happened() {
                 let what = "connection closed: it comes from no proxy that this listener takes (proxy_from)";
                 warn!(parent: &span, times, "{what}");
@@ -163,10 +165,12 @@ impl<K: Sink> Server<K> {
         // Who is behind a proxy will be seen when the PROXY header has been read.
         let known = (!proxied).then_some(&address);
         let Some(place) = self.door.places.take(&service.settings, known) else {
+            metrics::SMTP_REFUSED.increment(["too_many"]);
             span.in_scope(|| self.door.say_full(&service.settings));
             return self.turn_away(sessions, &service, stream, replies::too_many_connections(), span);
         };
         if !service.sink.ready() {
+            metrics::SMTP_REFUSED.increment(["busy"]);
             if let Some(times) = self.door.busy.happened() {
                 warn!(parent: &span, times, "SMTP connections are asked to come back later");
             }
@@ -239,6 +243,7 @@ where
         let settings = &service.settings;
         if !door.places.seat(&mut place, settings, &peer.address) {
             drop(place);
+            metrics::SMTP_REFUSED.increment(["too_many"]);
             door.say_full(settings);
             return door.turn_away(stream, replies::too_many_connections(), settings.write_timeout).await;
         }
@@ -248,6 +253,7 @@ where
             Err(refusal) => {
                 // One client's attempts never take the places of the others.
                 drop(place);
+                metrics::SMTP_REFUSED.increment([refusal.as_str()]);
                 if let Some(times) = door.refused.happened() {
                     info!(?refusal, times, "too many SMTP connections from one address");
                 }
@@ -255,16 +261,24 @@ where
             }
         };
         debug!("connected");
+        metrics::SMTP_ACCEPTED.increment([]);
+        let served = metrics::SMTP_CONNECTIONS.hold([]);
         let connection =
             Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown)
                 .of(client)
                 .on(&listener, service.tls.clone());
         drop((service, door, listener));
         match connection.run().await {
-            Ok(ended) => debug!(?ended, "connection ended"),
-            Err(error) => debug!(%error, "connection failed"),
+            Ok(ended) => {
+                metrics::SMTP_ENDED.increment([ended.as_str()]);
+                debug!(?ended, "connection ended");
+            }
+            Err(error) => {
+                metrics::SMTP_ENDED.increment(["failed"]);
+                debug!(%error, "connection failed");
+            }
         }
-        drop(place);
+        drop((place, served));
     }
 
     /// Reads the PROXY header, after which the peer is the client; false where the connection ends with that.
@@ -283,6 +297,7 @@ where
                 return false;
             }
             Err(error) => {
+                metrics::SMTP_REFUSED.increment(["proxy_header"]);
                 if let Some(times) = self.door.headers.notice(&error).happened() {
                     warn!(%error, times, "connection closed");
                 }
