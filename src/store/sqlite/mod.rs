@@ -14,6 +14,7 @@ mod read;
 mod record;
 mod settle;
 mod tokens;
+mod vitals;
 mod writer;
 
 use std::path::Path;
