@@ -7,6 +7,8 @@ mod audit;
 mod holds;
 mod quarantine;
 pub mod sqlite;
+mod streams;
+mod tokens;
 mod types;
 mod vitals;
 
@@ -21,6 +23,8 @@ use jiff::Timestamp;
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use streams::{HIGHEST_STREAM, Streams};
+pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,

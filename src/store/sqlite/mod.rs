@@ -13,6 +13,7 @@ mod quarantine;
 mod read;
 mod record;
 mod settle;
+mod tokens;
 mod vitals;
 mod writer;
 

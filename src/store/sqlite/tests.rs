@@ -129,7 +129,7 @@ async fn a_database_from_before_tls_is_brought_up_to_date() {
     for step in [
         "ALTER TABLE messages DROP COLUMN protocol",
         "ALTER TABLE messages DROP COLUMN tls",
-        "DELETE FROM _sqlx_migrations WHERE version >= 3",
+        "DELETE FROM _sqlx_migrations WHERE version = 3",
         "PRAGMA user_version = 2",
     ] {
         connection.execute(step).await.unwrap();
