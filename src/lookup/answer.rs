@@ -96,7 +96,8 @@ fn address_key(key: &str) -> Option<String> {
 
 /// What an access(5) table has for a suppressed recipient: it is refused for good, and this is why.
 fn refusal(entry: &Suppression) -> String {
-    let mut text = format!("550 5.7.1 suppressed: {}", entry.class.as_deref().unwrap_or(entry.reason.as_str()));
+    let mut text =
+        format!("550 5.7.1 suppressed: {}", entry.class.as_deref().unwrap_or(entry.reason.as_str()));
     if let Some(status) = &entry.status {
         let _ = write!(text, " {status}");
     }

@@ -29,7 +29,8 @@ pub fn decode(input: &[u8], limit: usize) -> Result<Option<(&[u8], usize)>, Malf
     if digits > 1 && input[0] == b'0' {
         return Err(Malformed::Length);
     }
-    let length = input[..digits.min(MAX_DIGITS)].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+    let length =
+        input[..digits.min(MAX_DIGITS)].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
     if digits > MAX_DIGITS || length > limit {
         return Err(Malformed::TooLong);
     }
