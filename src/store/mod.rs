@@ -4,7 +4,9 @@
 //! [`sqlite::SqliteStore`] is the first engine.
 
 mod audit;
+mod deliveries;
 mod holds;
+mod outbox;
 mod quarantine;
 pub mod sqlite;
 mod types;
@@ -18,7 +20,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
+pub use deliveries::{
+    Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
+};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::super::Pressure;
 
 /// Counts what waits and keeps how long the last commit took.
@@ -10,6 +12,8 @@ use super::super::Pressure;
 pub(super) struct Gauge {
     waiting: AtomicUsize,
     latency_micros: AtomicU64,
+    /// How many groups were done: those who wait for news listen here.
+    commits: watch::Sender<u64>,
 }
 
 impl Gauge {
@@ -23,7 +27,13 @@ impl Gauge {
     pub(super) fn committed(&self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency_micros.store(micros, Ordering::Relaxed);
+        self.commits.send_modify(|commits| *commits += 1);
         tracing::debug!(waiting = self.waiting.load(Ordering::Relaxed), latency_micros = micros, "writer");
+    }
+
+    /// Changes with every group.
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     pub(super) fn read(&self) -> Pressure {

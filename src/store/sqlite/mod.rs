@@ -3,10 +3,12 @@
 mod apply;
 mod audit;
 mod breaker;
+mod deliveries;
 mod entries;
 mod gauge;
 mod holds;
 mod open;
+mod outbox;
 mod people;
 mod place;
 mod quarantine;
