@@ -7,6 +7,7 @@ mod holds;
 mod reload;
 mod sockets;
 mod systemd;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tracing::{error, info, warn};
 use crate::classify::{Classifier, ClassifierError};
 use crate::config::{Config, Listener};
 use crate::ingest::{Ingest, IngestSettings};
+use crate::metrics;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
 use crate::store::sqlite::{Access, SqliteStore};
@@ -78,6 +80,9 @@ pub enum AppError {
     /// The embedded rules.
     #[error(transparent)]
     Rules(#[from] ClassifierError),
+    /// What is counted.
+    #[error(transparent)]
+    Metrics(#[from] metrics::InstallError),
     /// Signals cannot be received, or a socket failed.
     #[error("{what}: {cause}")]
     System {
@@ -102,6 +107,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Signals::failed)?;
+    metrics::install()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
     let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
@@ -133,6 +139,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
     let forgetting = tokio::spawn(events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
+    let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
     let mut running = Running { config, store: Arc::clone(&store), ingest, server, tls };
@@ -159,7 +166,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
                 error!(error = %cause, "an SMTP listener failed");
             }
         }
-        let _ = tokio::join!(pruning, forgetting, expiring, telling, watching);
+        let _ = tokio::join!(pruning, forgetting, expiring, telling, measuring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.

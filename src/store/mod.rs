@@ -10,6 +10,7 @@ mod outbox;
 mod quarantine;
 pub mod sqlite;
 mod types;
+mod vitals;
 
 #[cfg(test)]
 mod contract;
@@ -30,6 +31,7 @@ pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,
 };
+pub use vitals::{ChangeCount, Vital, Vitals};
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
 pub const ANY_STREAM: i64 = 0;

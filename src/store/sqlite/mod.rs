@@ -15,6 +15,7 @@ mod quarantine;
 mod read;
 mod record;
 mod settle;
+mod vitals;
 mod writer;
 
 use std::path::Path;
