@@ -4,6 +4,7 @@ mod clock;
 mod events;
 mod files;
 mod holds;
+mod http;
 mod reload;
 mod sockets;
 mod systemd;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clock::Clock;
+pub use http::open_door;
 use jiff::{SignedDuration, Timestamp};
 pub use sockets::Passed;
 use sockets::{Bound, Sockets};
@@ -69,6 +71,9 @@ pub enum AppError {
     /// The database.
     #[error("{0} (store.path)")]
     Store(#[from] StoreError),
+    /// The HTTP API would be open to everybody.
+    #[error("{0}")]
+    OpenDoor(String),
     /// The certificate or its key.
     #[error("{cause} ({key})")]
     Tls {
@@ -110,13 +115,15 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     metrics::install()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
-    let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
+    let Sockets { listening, http, files } = Sockets::bind(&config.listeners, &config.http.listen, passed)?;
     let store = Arc::new(open_store(&config).await?);
+    http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
     files::warn_if_few(config.smtp.max_connections);
 
-    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
+    let api = http::api(&store, Arc::clone(&classifier), &config, &shutdown);
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let server =
         Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()).with_tls(tls.clone());
     let server = Arc::new(server);
@@ -130,6 +137,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
             }
         });
     }
+    let api = http::start(api, http, &mut services, &shutdown);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
@@ -142,7 +150,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server, tls };
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, tls };
     let name = loop {
         tokio::select! {
             name = signals.next() => break name,
@@ -163,7 +171,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let ending = async {
         while let Some(ended) = services.join_next().await {
             if let Ok(Err(cause)) = ended {
-                error!(error = %cause, "an SMTP listener failed");
+                error!(error = %cause, "a listener failed");
             }
         }
         let _ = tokio::join!(pruning, forgetting, expiring, telling, measuring, watching);

@@ -9,6 +9,8 @@ mod holds;
 mod outbox;
 mod quarantine;
 pub mod sqlite;
+mod streams;
+mod tokens;
 mod types;
 mod vitals;
 
@@ -27,6 +29,8 @@ pub use deliveries::{
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use streams::{HIGHEST_STREAM, Streams};
+pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,

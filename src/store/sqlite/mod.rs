@@ -15,6 +15,7 @@ mod quarantine;
 mod read;
 mod record;
 mod settle;
+mod tokens;
 mod vitals;
 mod writer;
 
