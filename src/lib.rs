@@ -18,7 +18,7 @@
 //!
 //! | layer | modules | what |
 //! | --- | --- | --- |
-//! | 0 vocabulary | [`address`], [`status`] | words without I/O |
+//! | 0 vocabulary | [`address`], [`status`], [`metrics`] | words without I/O |
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
@@ -59,6 +59,7 @@ pub mod classify;
 pub mod cli;
 pub mod config;
 pub mod ingest;
+pub mod metrics;
 pub mod policy;
 pub mod report;
 pub mod returnpath;
