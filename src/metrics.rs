@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use ::metrics::Unit::{Bytes, Count, Seconds};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use family::{Counter, Described, Gauge, Held, Histogram, Label, Metric};
 
@@ -308,11 +308,16 @@ metrics! {
 /// The recorder of this process, once there is one.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
+/// Why nothing can be counted.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot count anything: {0}")]
+pub struct InstallError(#[from] metrics_exporter_prometheus::BuildError);
+
 /// Begins to record, with everything at 0; what was recorded before is lost. A second call does nothing.
 ///
 /// # Errors
-/// When a histogram has no buckets.
-pub fn install() -> Result<(), BuildError> {
+/// [`InstallError`], when a histogram has no buckets.
+pub fn install() -> Result<(), InstallError> {
     let mut builder = PrometheusBuilder::new();
     for metric in ALL.iter().filter(|metric| !metric.buckets().is_empty()) {
         let name = Matcher::Full(metric.name().to_owned());

@@ -86,6 +86,18 @@ impl<H, const N: usize> Metric<H, N> {
         Self { name, help, unit, buckets, labels, cells: OnceLock::new() }
     }
 
+    /// Values that were read from somewhere, with [`OTHER`] in place of those that are not allowed.
+    #[must_use]
+    pub fn known<'v>(&self, values: [&'v str; N]) -> [&'v str; N] {
+        let mut known = values;
+        for (value, label) in known.iter_mut().zip(&self.labels) {
+            if !label.values.contains(value) {
+                *value = OTHER;
+            }
+        }
+        known
+    }
+
     fn cell(&self, values: [&str; N]) -> Option<&H> {
         let mut index = 0;
         for (label, value) in self.labels.iter().zip(values) {
@@ -154,6 +166,14 @@ macro_rules! described {
 described!(::metrics::Counter, "counter", describe_counter, register_counter, |counter| counter);
 described!(::metrics::Gauge, "gauge", describe_gauge, register_gauge, |gauge| gauge);
 described!(::metrics::Histogram, "histogram", describe_histogram, register_histogram, |histogram| histogram);
+
+impl<H> Metric<H, 1> {
+    /// The values of its one label.
+    #[must_use]
+    pub const fn values(&self) -> &'static [&'static str] {
+        self.labels[0].values
+    }
+}
 
 impl<const N: usize> Counter<N> {
     /// One more.

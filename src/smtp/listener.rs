@@ -25,6 +25,7 @@ use super::session::replies;
 use super::settings::{ListenerSettings, Settings};
 use super::tls::TlsAcceptor;
 use super::{Peer, PeerAddress, Sink};
+use crate::metrics;
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
@@ -160,6 +161,7 @@ impl<K: Sink> Server<K> {
             info_span!("connection", connection, peer = %address, tls = Empty)
         };
         if proxied && !listener.proxy_from.iter().any(|proxy| proxy.is(&address)) {
+            metrics::SMTP_REFUSED.increment(["not_a_proxy"]);
             if let Some(times) = self.door.strangers.happened() {
                 let what = "connection closed: it comes from no proxy that this listener takes (proxy_from)";
                 warn!(parent: &span, times, "{what}");
@@ -168,12 +170,14 @@ impl<K: Sink> Server<K> {
         }
         let limit = service.settings.max_connections;
         let Some(place) = Place::take(&self.places, limit) else {
+            metrics::SMTP_REFUSED.increment(["too_many"]);
             if let Some(times) = self.door.full.happened() {
                 warn!(parent: &span, limit, times, "too many SMTP connections");
             }
             return self.turn_away(sessions, &service, stream, replies::too_many_connections(), span);
         };
         if !service.sink.ready() {
+            metrics::SMTP_REFUSED.increment(["busy"]);
             if let Some(times) = self.door.busy.happened() {
                 warn!(parent: &span, times, "SMTP connections are asked to come back later");
             }
@@ -250,6 +254,7 @@ where
             Err(refusal) => {
                 // One client's attempts never take the places of the others.
                 drop(place);
+                metrics::SMTP_REFUSED.increment([refusal.as_str()]);
                 if let Some(times) = door.refused.happened() {
                     info!(?refusal, times, "too many SMTP connections from one address");
                 }
@@ -260,16 +265,24 @@ where
             }
         };
         debug!("connected");
+        metrics::SMTP_ACCEPTED.increment([]);
+        let served = metrics::SMTP_CONNECTIONS.hold([]);
         let connection =
             Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown)
                 .of(client)
                 .on(&listener, service.tls.clone());
         drop((service, door, listener));
         match connection.run().await {
-            Ok(ended) => debug!(?ended, "connection ended"),
-            Err(error) => debug!(%error, "connection failed"),
+            Ok(ended) => {
+                metrics::SMTP_ENDED.increment([ended.as_str()]);
+                debug!(?ended, "connection ended");
+            }
+            Err(error) => {
+                metrics::SMTP_ENDED.increment(["failed"]);
+                debug!(%error, "connection failed");
+            }
         }
-        drop(place);
+        drop((place, served));
     }
 
     /// Reads the PROXY header, after which the peer is the client; false where the connection ends with that.
@@ -288,6 +301,7 @@ where
                 return false;
             }
             Err(error) => {
+                metrics::SMTP_REFUSED.increment(["proxy_header"]);
                 if let Some(times) = self.door.headers.notice(&error).happened() {
                     warn!(%error, times, "connection closed");
                 }

@@ -9,7 +9,10 @@ mod audit;
 mod holds;
 mod quarantine;
 pub mod sqlite;
+mod streams;
+mod tokens;
 mod types;
+mod vitals;
 
 #[cfg(test)]
 mod contract;
@@ -23,10 +26,13 @@ pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use streams::{HIGHEST_STREAM, Streams};
+pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,
 };
+pub use vitals::{ChangeCount, Vital, Vitals};
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
 pub const ANY_STREAM: i64 = 0;

@@ -19,6 +19,7 @@ use super::session::{Next, Received, Session, replies};
 use super::settings::{ListenerSettings, Settings};
 use super::tls::{MaybeTls, TlsAcceptor};
 use super::{Peer, Sink};
+use crate::metrics;
 
 /// The read buffer while commands are awaited: what an idle connection holds.
 const COMMAND_BUFFER: usize = 4 * 1024;
@@ -49,6 +50,20 @@ pub enum Ended {
     ShutDown,
     /// The TLS handshake failed, or was interrupted: nothing can be said any more.
     NoTls,
+}
+
+impl Ended {
+    /// The word that metrics have for it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::ClientLeft => "client_left",
+            Self::Idle => "idle",
+            Self::TooSlow => "too_slow",
+            Self::ShutDown => "shut_down",
+            Self::NoTls => "no_tls",
+        }
+    }
 }
 
 /// A message that comes in: until when all of it has to be there, and how fast.
@@ -243,12 +258,14 @@ where
             Ok((stream, info)) => {
                 Span::current().record("tls", field::display(&info));
                 debug!("TLS handshake done");
+                metrics::TLS_HANDSHAKES.increment([info.version]);
                 self.stream = MaybeTls::Tls(Box::new(stream));
                 self.session.tls_started(info);
                 Ok(Ok(()))
             }
             Err((error, plain)) => {
                 info!(%error, "TLS handshake failed");
+                metrics::TLS_HANDSHAKES.increment(["failed"]);
                 self.stream = plain.map_or(MaybeTls::Gone, MaybeTls::Plain);
                 Ok(Err(Ended::NoTls))
             }
@@ -332,7 +349,11 @@ where
                 }
                 let span = info_span!("message", number = self.messages, octets = octets.len());
                 let recipients = envelope.recipients.len();
+                let (size, began) = (octets.len() as u64, Instant::now());
                 let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
+                metrics::MESSAGES.increment([delivery.as_str()]);
+                metrics::MESSAGE_BYTES.add([], size);
+                metrics::MESSAGE_TIME.took([], began.elapsed());
                 (self.session.delivered(recipients, delivery), Next::Command)
             }
         };
@@ -355,6 +376,9 @@ where
     }
 
     fn say(&mut self, reply: &Reply) {
+        if let Some(reason) = replies::rejection(reply) {
+            metrics::SMTP_REJECTIONS.increment([reason]);
+        }
         reply.write_to(&mut self.output);
     }
 

@@ -79,6 +79,16 @@ pub enum Refusal {
     ConnectionRate,
 }
 
+impl Refusal {
+    /// The word that metrics have for it.
+    pub(in crate::smtp) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "client_connections",
+            Self::ConnectionRate => "client_rate",
+        }
+    }
+}
+
 /// What is counted over all connections of a service. It lasts as long as the service, whatever its limits become.
 #[derive(Debug, Default)]
 pub struct Counted {

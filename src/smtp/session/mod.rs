@@ -18,6 +18,7 @@ use super::reply::Reply;
 use super::settings::{BareNewline, ListenerProtocol, ListenerSettings, Settings};
 use super::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol, RecipientVerdict, TlsInfo};
 use crate::address::{ForwardPath, ReversePath};
+use crate::metrics;
 
 /// What the connection does after the replies are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +180,7 @@ impl Session {
                 ("", self.no_command(reply))
             }
         };
+        metrics::SMTP_COMMANDS.increment([if verb.is_empty() { "other" } else { verb }]);
         self.step(verb, outcome)
     }
 

@@ -50,6 +50,35 @@ impl RecipientVerdict {
     }
 }
 
+/// Why a reply within a session is no `2yz`, in the word that metrics have for it.
+pub(in crate::smtp) fn rejection(reply: &Reply) -> Option<&'static str> {
+    let code = reply.code().get();
+    let detail = reply.status().map(|status| (status.subject, status.detail));
+    let reason = match (code, detail) {
+        (..400, _) => return None,
+        (421, Some((4, 2))) => "timeout",
+        (421, Some((3, 2))) => "shutting_down",
+        (421, Some((7, 0))) => "session_limit",
+        (421, Some((5, 0))) => "chunk_lost",
+        (450, _) => "message_rate",
+        (451, _) => "store_unavailable",
+        (452, Some((3, 1))) => "no_memory",
+        (452, Some((5, 3))) => "too_many_recipients",
+        (500, _) => "not_recognized",
+        (501 | 555, _) => "syntax",
+        (502, _) => "not_implemented",
+        (503 | 554, _) => "out_of_sequence",
+        (530, _) => "tls_required",
+        (550, Some((1, 1))) => "no_such_mailbox",
+        (550, Some((6, 0))) => "bare_newlines",
+        (550, Some((7, 1))) if *reply == RecipientVerdict::NotOurs.reply() => "relaying_denied",
+        (550, Some((7, 1))) => "return_path",
+        (552, _) => "too_big",
+        _ => "other",
+    };
+    Some(reason)
+}
+
 /// The announced or real size is above the cap (RFC 1870 §6).
 pub(super) fn too_big() -> Reply {
     Reply::new(552, 3, 4, "Message too big")

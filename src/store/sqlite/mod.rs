@@ -15,6 +15,8 @@ mod read;
 mod record;
 mod settle;
 mod stored;
+mod tokens;
+mod vitals;
 mod writer;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 mod audit;
 mod hashed;
 mod migration;
+mod vitals;
 
 use super::*;
 use crate::classify::{Class, Severity};
