@@ -12,12 +12,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::super::{
-    HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome, Pressure, Recorded, Removal, Settings,
-    Settling, StoreError, SuppressionFilter,
+    HoldSettled, HoldSettling, ManualEntry, Outcome, Pressure, Recorded, Removal, Settings, Settling,
+    StoreError, SuppressionFilter,
 };
 use super::breaker::{self, Judge};
 use super::gauge::Gauge;
 use super::place::Place;
+use super::stored::Arriving;
 use super::{audit, holds, open, people, quarantine, record};
 use crate::metrics;
 
@@ -145,8 +146,8 @@ impl Writer {
         let _ = self.task.await;
     }
 
-    pub(super) async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
-        let events = 1 + message.events.len();
+    pub(super) async fn record(&self, message: Arriving) -> Result<Recorded, StoreError> {
+        let events = 1 + message.message.events.len();
         self.send(
             events,
             Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
@@ -155,11 +156,12 @@ impl Writer {
     }
 
     pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::add(connection, entry)))).await
+        self.send(1, Box::new(move |connection, judge| Box::pin(people::add(connection, judge, entry)))).await
     }
 
     pub(super) async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, removal)))).await
+        self.send(1, Box::new(move |connection, judge| Box::pin(people::remove(connection, judge, removal))))
+            .await
     }
 
     pub(super) async fn undo(
