@@ -5,6 +5,7 @@ mod limits;
 mod listeners;
 mod reader;
 mod return_path;
+mod store;
 mod streams;
 mod tls;
 
@@ -17,6 +18,7 @@ pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, unsigned_trust};
+pub use store::StoreConfig;
 pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
@@ -59,19 +61,6 @@ pub struct Config {
     pub rules: Vec<RuleFile>,
     /// Logging.
     pub log: LogConfig,
-}
-
-/// `[store]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// How long a write waits for a lock.
-    pub busy_timeout: Duration,
-    /// How many days raw messages are kept.
-    pub raw_days: u32,
-    /// How many recipients of one report are recorded.
-    pub max_recipients: usize,
 }
 
 /// `[log]`.
@@ -166,7 +155,7 @@ impl Config {
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
-        let store = store(&mut reader);
+        let store = store::store(&mut reader, name, return_paths.max_age_days());
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
         let rules = rules(&mut reader);
@@ -267,23 +256,6 @@ fn is_hostname(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-}
-
-fn store(reader: &mut Reader) -> StoreConfig {
-    let path = match reader.text("store.path") {
-        None => PathBuf::from("dsnd.db"),
-        Some((at, text)) if text.is_empty() => {
-            reader.wrong(&at, "name a file, such as \"/var/lib/dsnd/dsnd.db\"");
-            PathBuf::new()
-        }
-        Some((_, text)) => PathBuf::from(text),
-    };
-    StoreConfig {
-        path,
-        busy_timeout: secs(reader.integer("store.busy_timeout", 5, 1..=60)),
-        raw_days: small(reader.integer("store.raw_days", 14, 0..=3_650)),
-        max_recipients: size(reader.integer("store.max_recipients", 1_000, 1..=100_000)),
-    }
 }
 
 fn policy(reader: &mut Reader, name: &str) -> Policy {

@@ -1,6 +1,7 @@
 //! What every engine must do. An engine calls [`check`] with a way to make an empty store.
 
 mod breaker;
+pub(crate) mod lifecycle;
 mod lists;
 mod quarantine;
 

@@ -6,7 +6,9 @@
 mod audit;
 mod holds;
 mod quarantine;
+mod retention;
 pub mod sqlite;
+mod statistics;
 mod types;
 
 #[cfg(test)]
@@ -20,6 +22,8 @@ use jiff::Timestamp;
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
+pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,

@@ -12,7 +12,9 @@ mod place;
 mod quarantine;
 mod read;
 mod record;
+mod retention;
 mod settle;
+mod statistics;
 mod writer;
 
 use std::path::Path;

@@ -50,6 +50,18 @@ async fn it_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn it_keeps_what_is_needed_and_drops_what_is_old() {
+    let dir = TempDir::new().unwrap();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    contract::lifecycle::check(|| {
+        let number = made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = dir.path().join(format!("{number}.db"));
+        async move { open(&path, Access::Serve).await.unwrap() }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_new_file_is_for_its_owner_alone_and_stays_after_closing() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");
@@ -114,33 +126,6 @@ async fn what_waits_and_what_came_is_listed_by_an_index() {
     for steps in [waiting, by_address, page] {
         assert!(!steps.contains("TEMP B-TREE") && !steps.contains("SCAN events"), "{steps}");
     }
-}
-
-#[tokio::test]
-async fn a_database_from_before_tls_is_brought_up_to_date() {
-    let dir = TempDir::new().unwrap();
-    let path = dir.path().join("dsnd.db");
-    let store = open(&path, Access::Serve).await.unwrap();
-    let id = store.record(contract::message(1, 0, contract::hard("a@example.org"))).await.unwrap().id;
-    assert_eq!(store.bounce(id).await.unwrap().unwrap().protocol.as_deref(), Some("ESMTPS"));
-    store.close().await;
-    let mut connection = raw_connection(&path).await;
-    for step in [
-        "ALTER TABLE messages DROP COLUMN protocol",
-        "ALTER TABLE messages DROP COLUMN tls",
-        "DELETE FROM _sqlx_migrations WHERE version >= 3",
-        "PRAGMA user_version = 2",
-    ] {
-        connection.execute(step).await.unwrap();
-    }
-    sqlx::Connection::close(connection).await.unwrap();
-    let refused = open(&path, Access::Read).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Older { found: 2, known: SCHEMA, .. }), "{refused}");
-    let store = open(&path, Access::Serve).await.unwrap();
-    let bounce = store.bounce(id).await.unwrap().unwrap();
-    assert_eq!((bounce.protocol, bounce.tls), (None, None));
-    store.record(contract::message(2, 0, contract::hard("b@example.org"))).await.unwrap();
-    store.close().await;
 }
 
 #[tokio::test]

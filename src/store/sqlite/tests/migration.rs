@@ -32,16 +32,42 @@ const ROWS: &str = "
     INSERT INTO counters (scope, name, kind, day, count) VALUES ('address', '\"a@b\"@example.org', 'mailbox_full', 20000, 1);
 ";
 
+/// A database as the program of a schema left it.
+async fn make(path: &Path, schema: usize) {
+    let mut connection = raw_connection(path).await;
+    let migrations = |steps: &[(i64, &'static str, &'static str)]| {
+        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        };
+        Migrator::with_migrations(steps.iter().map(step).collect())
+    };
+    migrations(&MIGRATIONS[..1]).run(&mut connection).await.unwrap();
+    connection.execute(ROWS).await.unwrap();
+    migrations(&MIGRATIONS[..schema]).run(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_every_schema_is_brought_up_to_date_and_goes_on() {
+    for schema in 1..MIGRATIONS.len() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("dsnd.db");
+        make(&path, schema).await;
+        let refused = open(&path, Access::Read).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Older { known: SCHEMA, .. }), "{schema}: {refused}");
+        let store = open(&path, Access::Serve).await.unwrap();
+        let bounce = store.bounce(5).await.unwrap().unwrap();
+        assert_eq!((bounce.protocol, bounce.tls, bounce.recipients.len()), (None, None, 3), "{schema}");
+        store.record(contract::message(2, 0, contract::hard("b@example.org"))).await.unwrap();
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");
-    let mut connection = raw_connection(&path).await;
-    let (version, name, sql) = MIGRATIONS[0];
-    let first = Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false);
-    Migrator::with_migrations(vec![first]).run(&mut connection).await.unwrap();
-    connection.execute(ROWS).await.unwrap();
-    connection.close().await.unwrap();
+    make(&path, 1).await;
 
     assert!(matches!(open(&path, Access::Read).await, Err(StoreError::Older { found: 1, .. })));
     let store = open(&path, Access::Serve).await.unwrap();
@@ -76,5 +102,27 @@ async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     let counted: i64 =
         sqlx::query_scalar("SELECT count(*) FROM counters").fetch_one(&mut connection).await.unwrap();
     assert_eq!(counted, 1);
+    let applies: Vec<bool> = sqlx::query_scalar("SELECT applies FROM events ORDER BY id")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(applies, [true, false, true]);
+    let counted: Vec<(i64, String, i64, String, String, i64)> =
+        sqlx::query_as("SELECT day, domain, stream, class, change, count FROM aggregates")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let row = |domain: &str, stream, class: &str, change: &str| {
+        (20_000, domain.to_owned(), stream, class.to_owned(), change.to_owned(), 1)
+    };
+    assert_eq!(
+        counted,
+        [
+            row("", 0, "complaint", "quarantined"),
+            row("example.org", 0, "mailbox_full", "counted"),
+            row("example.org", 7, "recipient_unknown", "suppressed")
+        ],
+        "events of before are counted"
+    );
     connection.close().await.unwrap();
 }
