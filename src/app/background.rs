@@ -28,7 +28,7 @@ const EXPIRE_AT_ONCE: u32 = 500;
 const RAW_AT_ONCE: u32 = 200;
 
 /// Messages looked at, and events dropped, in one transaction.
-const EVENTS_AT_ONCE: u32 = 500;
+const EVENTS_AT_ONCE: u32 = 200;
 
 /// Small rows dropped in one transaction.
 const ROWS_AT_ONCE: u32 = 2_000;
