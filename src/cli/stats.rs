@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::bounces::class;
 use super::{block_on, open_store, output, streams, when};
 use crate::address::domain_key;
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{ANY_STREAM, Dimension, Statistics, StatisticsFilter, StatisticsRow};
+use crate::store::{ANY_STREAM, Dimension, Statistics, StatisticsFilter, StatisticsRow, Streams};
 
 /// Days that are shown where nobody says from when on.
 const USUAL_DAYS: i64 = 30;

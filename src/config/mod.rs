@@ -1,6 +1,7 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod breaker;
+mod http;
 mod limits;
 mod listeners;
 mod reader;
@@ -12,6 +13,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use http::HttpConfig;
 use listeners::listeners;
 pub use listeners::{ListenAddress, Listener, UnixAddress};
 pub use reader::Problem;
@@ -19,13 +21,13 @@ use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, unsigned_trust};
 pub use store::StoreConfig;
-pub use streams::Streams;
 
 use crate::classify::rules::RuleFile;
 use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
+use crate::store::Streams;
 
 /// Where a configuration is looked for when none is named.
 const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
@@ -39,6 +41,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The SMTP service, with the limits of its clients.
     pub smtp: Settings,
+    /// The HTTP API.
+    pub http: HttpConfig,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
     /// STARTTLS, where there is a certificate.
@@ -152,6 +156,7 @@ impl Config {
         let mut smtp = smtp(&mut reader);
         let (limits, max_waiting) = limits::limits(&mut reader, name, smtp.max_message_size);
         smtp.limits = limits;
+        let http = http::http(&mut reader);
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
@@ -168,6 +173,7 @@ impl Config {
             file: None,
             listeners,
             smtp,
+            http,
             max_waiting,
             tls,
             domains,

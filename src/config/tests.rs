@@ -32,6 +32,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
         log(&mut reader),
         breaker::breaker(&mut reader),
         tls::tls(&mut reader),
+        http::http(&mut reader),
         unsigned_trust(&mut reader, &[]),
     );
     for key in reader.known() {

@@ -9,7 +9,10 @@ mod quarantine;
 mod retention;
 pub mod sqlite;
 mod statistics;
+mod streams;
+mod tokens;
 mod types;
+mod vitals;
 
 #[cfg(test)]
 mod contract;
@@ -24,10 +27,13 @@ pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
 pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
+pub use streams::{HIGHEST_STREAM, Streams};
+pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,
 };
+pub use vitals::{ChangeCount, Vital, Vitals};
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
 pub const ANY_STREAM: i64 = 0;

@@ -27,6 +27,8 @@ pub struct Pressure {
     pub waiting: usize,
     /// How long the first write of the last commit waited for its end.
     pub commit_latency: Duration,
+    /// How long the oldest of the writes that wait has waited.
+    pub oldest: Duration,
 }
 
 /// A message on its way into the store.

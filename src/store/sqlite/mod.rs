@@ -15,6 +15,8 @@ mod record;
 mod retention;
 mod settle;
 mod statistics;
+mod tokens;
+mod vitals;
 mod writer;
 
 use std::path::Path;

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use super::super::StoreError;
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 4;
+pub const SCHEMA: i64 = 6;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "trust", include_str!("../migrations/0002_trust.sql")),
     (3, "transport", include_str!("../migrations/0003_transport.sql")),
     (4, "lifecycle", include_str!("../migrations/0004_lifecycle.sql")),
+    (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
 ];
 
 /// How many readers may be at work at once.

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod audit;
 mod migration;
+mod vitals;
 
 use super::*;
 use crate::classify::{Class, Severity};

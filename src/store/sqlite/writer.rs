@@ -19,6 +19,7 @@ use super::breaker::{self, Judge};
 use super::gauge::Gauge;
 use super::place::Place;
 use super::{audit, holds, open, people, quarantine, record};
+use crate::metrics;
 
 /// Jobs that may wait before those who bring more have to.
 const QUEUE: usize = 512;
@@ -239,6 +240,7 @@ async fn run(
     while let Some(first) = jobs.recv().await {
         let mut events = first.events();
         let queued = first.queued();
+        gauge.begun(queued);
         group.push(first);
         while group.len() < GROUP
             && events < GROUP_EVENTS
@@ -325,6 +327,7 @@ async fn commit_group(
     group: &mut Vec<Box<dyn Job>>,
 ) -> bool {
     let started = std::time::Instant::now();
+    let queued = group.first().map_or(started, |first| first.queued());
     let jobs = group.len();
     if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
         let cause = error.to_string();
@@ -344,6 +347,9 @@ async fn commit_group(
             group.drain(..).for_each(|mut job| job.committed());
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::debug!(jobs, micros, "committed");
+            metrics::STORE_COMMITS.increment(["committed"]);
+            metrics::STORE_GROUP.record([], f64::from(u32::try_from(jobs).unwrap_or(u32::MAX)));
+            metrics::STORE_COMMIT_TIME.took([], queued.elapsed());
             true
         }
         Err(error) => {
@@ -375,6 +381,7 @@ async fn run_group(
 }
 
 fn fail_all(group: &mut Vec<Box<dyn Job>>, cause: &str) {
+    metrics::STORE_COMMITS.increment(["failed"]);
     group.drain(..).for_each(|mut job| job.failed(cause));
 }
 
