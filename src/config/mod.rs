@@ -1,6 +1,7 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod breaker;
+mod events;
 mod http;
 mod limits;
 mod listeners;
@@ -20,7 +21,7 @@ pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, unsigned_trust};
-pub use store::StoreConfig;
+pub use store::{HashKeyFileError, StoreConfig, read_hash_key_file};
 
 use crate::classify::rules::RuleFile;
 use crate::policy::{Breaker, Policy, Scope};
@@ -61,6 +62,8 @@ pub struct Config {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+    /// How long events are kept for those who want to be told, in days.
+    pub keep_events_days: u32,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -163,6 +166,7 @@ impl Config {
         let store = store::store(&mut reader, name, return_paths.max_age_days());
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
+        let keep_events_days = events::keep_days(&mut reader);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -183,6 +187,7 @@ impl Config {
             store,
             policy,
             breaker,
+            keep_events_days,
             rules,
             log,
         })
@@ -191,7 +196,11 @@ impl Config {
     /// What it says about what bounces do to the list.
     #[must_use]
     pub fn store_settings(&self) -> crate::store::Settings {
-        crate::store::Settings { policy: self.policy.clone(), breaker: self.breaker.clone() }
+        crate::store::Settings {
+            policy: self.policy.clone(),
+            breaker: self.breaker.clone(),
+            addresses: self.store.addresses.clone(),
+        }
     }
 }
 

@@ -104,6 +104,43 @@ fn events_are_kept_for_as_long_as_a_report_can_come_again_with_proof() {
 }
 
 #[test]
+fn addresses_are_hashed_with_a_key_that_only_its_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("hash.key");
+    let (name, digits) = (path.display().to_string(), "0f".repeat(32));
+    let with = |more: &str| format!("[store]\nhash_key_file = {name:?}\n{more}");
+    assert!(problems(&with(""))[0].contains("`dsnd store keygen --output FILE` makes one"));
+    std::fs::write(&path, &digits).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(problems(&with(""))[0].contains("its mode is 0644"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let store = parse(&with("")).unwrap().store;
+    assert_eq!(
+        (store.addresses.key().is_some(), store.addresses.all_hashed(), store.raw_days),
+        (true, false, 14)
+    );
+    let store = parse(&with("hash_addresses = true\n")).unwrap().store;
+    assert_eq!((store.addresses.all_hashed(), store.raw_days), (true, 0), "raw messages hold addresses");
+
+    let said = problems(&with("hash_addresses = true\nraw_days = 3\n"));
+    assert!(
+        said.len() == 1 && said[0].starts_with("t.toml:4: store.raw_days: raw messages hold addresses"),
+        "{said:?}"
+    );
+    let said = problems("[store]\nhash_addresses = true\n");
+    assert!(said.len() == 1 && said[0].starts_with("t.toml:2: store.hash_addresses: "), "{said:?}");
+    std::fs::write(&path, &digits[1..]).unwrap();
+    let said = problems(&with("")).join("\n");
+    assert!(said.contains("64 hexadecimal digits") && !said.contains("0f0f"), "{said}");
+
+    let variable = |value: &str| std::iter::once(("DSND_STORE_HASH_KEY".to_owned(), value.to_owned()));
+    assert!(Config::parse("t", "", variable(&digits)).unwrap().store.addresses.key().is_some());
+    assert!(Config::parse("t", "", variable("x")).is_err());
+    assert!(problems("[store]\nhash_key = \"x\"\n")[0].contains("unknown key"), "no key stands in the file");
+}
+
+#[test]
 fn a_scope_is_one_of_two_words() {
     use crate::policy::Scope;
     let policy = parse("[policy]\nhard_scope = \"stream\"\nsoft_scope = \"global\"\n").unwrap().policy;

@@ -1,8 +1,10 @@
 //! What every engine must do. An engine calls [`check`] with a way to make an empty store.
 
 mod breaker;
+pub(crate) mod deliveries;
 pub(crate) mod lifecycle;
 mod lists;
+pub(crate) mod outbox;
 mod quarantine;
 
 use jiff::Timestamp;

@@ -8,7 +8,9 @@ use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
 mod audit;
+mod hashed;
 mod migration;
+mod outbox;
 mod vitals;
 
 use super::*;
@@ -97,9 +99,9 @@ async fn files_that_are_not_ours_are_refused_and_left_alone() {
     assert!(matches!(open(&path("other.db"), Access::Serve).await, Err(StoreError::NotOurs { .. })));
 
     open(&path("newer.db"), Access::Serve).await.unwrap().close().await;
-    raw_connection(&path("newer.db")).await.execute("PRAGMA user_version = 7").await.unwrap();
+    raw_connection(&path("newer.db")).await.execute("PRAGMA user_version = 99").await.unwrap();
     let error = open(&path("newer.db"), Access::Serve).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 7, known: SCHEMA, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: SCHEMA, .. }), "{error}");
     assert!(error.to_string().contains("newer.db"));
 }
 

@@ -32,32 +32,30 @@ const ROWS: &str = "
     INSERT INTO counters (scope, name, kind, day, count) VALUES ('address', '\"a@b\"@example.org', 'mailbox_full', 20000, 1);
 ";
 
-/// A database as the program of a schema left it.
-async fn make(path: &Path, schema: usize) {
+/// A database as it was after the first so many steps.
+async fn make(path: &Path, steps: usize) {
     let mut connection = raw_connection(path).await;
-    let migrations = |steps: &[(i64, &'static str, &'static str)]| {
-        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
-            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-        };
-        Migrator::with_migrations(steps.iter().map(step).collect())
+    let step = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     };
-    migrations(&MIGRATIONS[..1]).run(&mut connection).await.unwrap();
+    let steps = MIGRATIONS[..steps].iter().map(step).collect();
+    Migrator::with_migrations(steps).run(&mut connection).await.unwrap();
     connection.execute(ROWS).await.unwrap();
-    migrations(&MIGRATIONS[..schema]).run(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_database_of_every_schema_is_brought_up_to_date_and_goes_on() {
-    for schema in 1..MIGRATIONS.len() {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("dsnd.db");
-        make(&path, schema).await;
+async fn a_database_of_any_earlier_schema_is_brought_up_to_date() {
+    let dir = TempDir::new().unwrap();
+    for steps in 1..MIGRATIONS.len() {
+        let path = dir.path().join(format!("{steps}.db"));
+        make(&path, steps).await;
+        let found = MIGRATIONS[steps - 1].0;
         let refused = open(&path, Access::Read).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Older { known: SCHEMA, .. }), "{schema}: {refused}");
+        assert!(matches!(refused, StoreError::Older { found: old, .. } if old == found), "{refused}");
         let store = open(&path, Access::Serve).await.unwrap();
         let bounce = store.bounce(5).await.unwrap().unwrap();
-        assert_eq!((bounce.protocol, bounce.tls, bounce.recipients.len()), (None, None, 3), "{schema}");
+        assert_eq!((bounce.protocol, bounce.tls), (None, None));
         store.record(contract::message(2, 0, contract::hard("b@example.org"))).await.unwrap();
         store.close().await;
     }
