@@ -5,6 +5,7 @@
 
 mod audit;
 mod holds;
+mod lists;
 mod quarantine;
 pub mod sqlite;
 mod types;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,

@@ -6,6 +6,8 @@ mod breaker;
 mod entries;
 mod gauge;
 mod holds;
+mod join;
+mod lists;
 mod open;
 mod people;
 mod place;
