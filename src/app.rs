@@ -3,9 +3,11 @@
 mod clock;
 mod files;
 mod holds;
+mod http;
 mod reload;
 mod sockets;
 mod systemd;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clock::Clock;
+pub use http::open_door;
 use jiff::{SignedDuration, Timestamp};
 pub use sockets::Passed;
 use sockets::{Bound, Sockets};
@@ -24,6 +27,7 @@ use tracing::{error, info, warn};
 use crate::classify::{Classifier, ClassifierError};
 use crate::config::{Config, Listener};
 use crate::ingest::{Ingest, IngestSettings};
+use crate::metrics;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
 use crate::store::sqlite::{Access, SqliteStore};
@@ -66,6 +70,9 @@ pub enum AppError {
     /// The database.
     #[error("{0} (store.path)")]
     Store(#[from] StoreError),
+    /// The HTTP API would be open to everybody.
+    #[error("{0}")]
+    OpenDoor(String),
     /// The certificate or its key.
     #[error("{cause} ({key})")]
     Tls {
@@ -77,6 +84,9 @@ pub enum AppError {
     /// The embedded rules.
     #[error(transparent)]
     Rules(#[from] ClassifierError),
+    /// What is counted.
+    #[error(transparent)]
+    Metrics(#[from] metrics::InstallError),
     /// Signals cannot be received, or a socket failed.
     #[error("{what}: {cause}")]
     System {
@@ -101,15 +111,18 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Signals::failed)?;
+    metrics::install()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
-    let Sockets { listening, files } = Sockets::bind(&config.listeners, passed)?;
+    let Sockets { listening, http, files } = Sockets::bind(&config.listeners, &config.http.listen, passed)?;
     let store = Arc::new(open_store(&config).await?);
+    http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
     files::warn_if_few(config.smtp.max_connections);
 
-    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let shutdown = CancellationToken::new();
+    let api = http::api(&store, Arc::clone(&classifier), &config, &shutdown);
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
     let server =
         Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()).with_tls(tls.clone());
     let server = Arc::new(server);
@@ -123,6 +136,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
             }
         });
     }
+    let api = http::start(api, http, &mut services, &shutdown);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
@@ -131,9 +145,10 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
     let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
+    let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server, tls };
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, tls };
     let name = loop {
         tokio::select! {
             name = signals.next() => break name,
@@ -154,10 +169,10 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let ending = async {
         while let Some(ended) = services.join_next().await {
             if let Ok(Err(cause)) = ended {
-                error!(error = %cause, "an SMTP listener failed");
+                error!(error = %cause, "a listener failed");
             }
         }
-        let _ = tokio::join!(pruning, expiring, telling, watching);
+        let _ = tokio::join!(pruning, expiring, telling, measuring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.

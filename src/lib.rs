@@ -18,11 +18,11 @@
 //!
 //! | layer | modules | what |
 //! | --- | --- | --- |
-//! | 0 vocabulary | [`address`], [`status`] | words without I/O |
+//! | 0 vocabulary | [`address`], [`status`], [`metrics`] | words without I/O |
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
-//! | 4 movement | [`ingest`], [`transfer`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above; whole lists |
+//! | 4 movement | [`ingest`], [`transfer`], [`http`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above; whole lists |
 //! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
 //!
 //! # RFC index
@@ -49,6 +49,7 @@
 //! | 3030 | CHUNKING, BINARYMIME | Partial: BDAT; BINARYMIME is not offered |
 //! | 3207 | STARTTLS | Yes, the receiving side |
 //! | 3848 | names of transmission types | Yes |
+//! | 6750, 9110, 9457 | bearer tokens, HTTP, problem details | Yes, as far as the API needs them |
 //! | 9422 | LIMITS | Yes: RCPTMAX, MAILMAX |
 
 #![forbid(unsafe_code)]
@@ -59,7 +60,9 @@ pub mod app;
 pub mod classify;
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod ingest;
+pub mod metrics;
 pub mod policy;
 pub mod report;
 pub mod returnpath;

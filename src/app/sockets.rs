@@ -99,44 +99,57 @@ pub(super) enum Bound {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     pub(super) listening: Vec<(Bound, ListenerSettings)>,
+    /// Those of the HTTP API.
+    pub(super) http: Vec<Bound>,
     pub(super) files: Vec<SocketFile>,
 }
 
 impl Sockets {
     /// Binds everything, or nothing.
-    pub(super) fn bind(listeners: &[Listener], mut passed: Passed) -> Result<Self, AppError> {
+    pub(super) fn bind(
+        listeners: &[Listener],
+        http: &[ListenAddress],
+        mut passed: Passed,
+    ) -> Result<Self, AppError> {
         let mut all = Self::default();
-        for listener in listeners {
-            all.add(listener, &mut passed).map_err(|cause| AppError::Bind {
-                address: listener.address.to_string(),
-                key: listener.key,
-                hint: hint(&listener.address, &cause),
-                cause,
-            })?;
+        for Listener { address, settings, key } in listeners {
+            let bound = all.add(address, key, &mut passed)?;
+            all.listening.extend(bound.into_iter().map(|bound| (bound, settings.clone())));
         }
-        let wanted = |name: &String| {
-            listeners
-                .iter()
-                .any(|listener| matches!(&listener.address, ListenAddress::Systemd(ours) if ours == name))
+        for address in http {
+            let bound = all.add(address, "http.listen", &mut passed)?;
+            all.http.extend(bound);
+        }
+        let wanted = listeners.iter().map(|listener| &listener.address).chain(http);
+        let named = |name: &String| {
+            wanted.clone().any(|address| matches!(address, ListenAddress::Systemd(ours) if ours == name))
         };
-        for name in passed.names.iter().filter(|name| !wanted(name)) {
+        for name in passed.names.iter().filter(|name| !named(name)) {
             warn!(name, "systemd passed a socket that no listener names; nobody accepts connections on it");
         }
         Ok(all)
     }
 
-    fn add(&mut self, listener: &Listener, passed: &mut Passed) -> io::Result<()> {
-        let bound = match &listener.address {
-            ListenAddress::Tcp(address) => vec![Bound::Tcp(tcp(*address)?)],
-            ListenAddress::Unix(address) => {
-                let (socket, file) = unix(address)?;
+    fn add(
+        &mut self,
+        address: &ListenAddress,
+        key: &'static str,
+        passed: &mut Passed,
+    ) -> Result<Vec<Bound>, AppError> {
+        let bound = match address {
+            ListenAddress::Tcp(address) => tcp(*address).map(|socket| vec![Bound::Tcp(socket)]),
+            ListenAddress::Unix(address) => unix(address).map(|(socket, file)| {
                 self.files.push(file);
                 vec![Bound::Unix(socket)]
-            }
-            ListenAddress::Systemd(name) => passed.named(name)?,
+            }),
+            ListenAddress::Systemd(name) => passed.named(name),
         };
-        self.listening.extend(bound.into_iter().map(|bound| (bound, listener.settings.clone())));
-        Ok(())
+        bound.map_err(|cause| AppError::Bind {
+            address: address.to_string(),
+            key,
+            hint: hint(address, &cause),
+            cause,
+        })
     }
 }
 

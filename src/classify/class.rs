@@ -1,10 +1,11 @@
 //! What we conclude from a report, and what each conclusion does.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Our conclusion about one recipient (`taxonomy.md`'s table). What the remote host said is
 /// [`crate::status::StatusClass`]; the two are kept apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are the field's words; `Class::describe` says each in a sentence")]
 pub enum Class {
@@ -39,7 +40,7 @@ pub enum Class {
 }
 
 /// What a classification does to the recipient's standing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Suppress now.
@@ -57,7 +58,7 @@ pub enum Decision {
 }
 
 /// The operator's word for a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BounceType {
     /// The address or its host is dead: no use sending again.
@@ -69,7 +70,7 @@ pub enum BounceType {
 }
 
 /// The subject of an enhanced status code (RFC 3463 §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
     /// `x.0.x`: other or undefined.

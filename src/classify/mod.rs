@@ -7,6 +7,7 @@
 mod class;
 pub mod evidence;
 pub mod facts;
+pub mod guide;
 pub mod registry;
 pub mod rules;
 

@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 use super::{block_on, open_store, output, streams};
 use crate::address::comparison_form;
 use crate::classify::Class;
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::returnpath::Trust;
 use crate::store::sqlite::Access;
-use crate::store::{Bounce, BounceEvent, BounceFilter, Store};
+use crate::store::{Bounce, BounceEvent, BounceFilter, Store, Streams};
 
 /// Messages read at once while listing.
 const PAGE: u32 = 200;

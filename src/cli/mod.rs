@@ -28,9 +28,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::classify::Classifier;
+use crate::classify::guide::Language;
 use crate::config::Config;
 use crate::store::sqlite::{Access, SqliteStore};
 
@@ -100,13 +102,17 @@ enum Verb {
     Generate(generate::Generate),
 }
 
-/// The language of explanations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Language {
-    /// English
-    En,
-    /// Deutsch
-    De,
+impl ValueEnum for Language {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::En, Self::De]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::En => PossibleValue::new("en").help("English"),
+            Self::De => PossibleValue::new("de").help("Deutsch"),
+        })
+    }
 }
 
 /// Parses the arguments, runs the verb, and turns what comes of it into an exit status.

@@ -12,10 +12,12 @@ use serde::Serialize;
 
 use super::{block_on, bounces, open_store, output, person, streams, when};
 use crate::address::{comparison_form, domain_key};
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::returnpath::{Trust, network};
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Verdict};
+use crate::store::{
+    EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Streams, Verdict,
+};
 
 /// Events read at once while listing.
 const PAGE: u32 = 500;

@@ -1,7 +1,6 @@
 //! Streams by their names: what a person writes becomes a number, and what is shown gets its name.
 
-use crate::config::Streams;
-use crate::store::{ANY_STREAM, Bounce, Quarantined, Story, Suppression};
+use crate::store::{ANY_STREAM, Bounce, Quarantined, Story, Streams, Suppression};
 
 /// The number of a stream, given by name or in digits.
 pub(super) fn number(streams: &Streams, named: &str) -> anyhow::Result<i64> {
@@ -42,14 +41,12 @@ fn name(streams: &Streams, stream: i64) -> Option<String> {
 
 /// Gives an entry the name of its stream.
 pub(super) fn name_entry(streams: &Streams, entry: &mut Suppression) {
-    entry.stream_name = name(streams, entry.stream);
+    streams.name_entry(entry);
 }
 
 /// Gives every event of a message the name of its stream.
 pub(super) fn name_bounce(streams: &Streams, bounce: &mut Bounce) {
-    for event in &mut bounce.recipients {
-        event.stream_name = name(streams, event.stream);
-    }
+    streams.name_bounce(bounce);
 }
 
 /// Gives an event that waits the name of its stream.

@@ -29,13 +29,7 @@ impl Listener {
     /// Whether only programs on this machine can reach it, and none of them is known to connect for others.
     #[must_use]
     pub fn is_private(&self) -> bool {
-        let private = match &self.address {
-            ListenAddress::Tcp(address) => address.ip().is_loopback(),
-            ListenAddress::Unix(_) => true,
-            // systemd knows what it is bound to; here nobody does.
-            ListenAddress::Systemd(_) => false,
-        };
-        private && self.settings.proxy_from.is_empty()
+        self.address.is_private() && self.settings.proxy_from.is_empty()
     }
 }
 
@@ -48,6 +42,19 @@ pub enum ListenAddress {
     Unix(UnixAddress),
     /// Every socket that systemd passes under this name (`FileDescriptorName=`).
     Systemd(String),
+}
+
+impl ListenAddress {
+    /// Whether only programs on this machine can reach it.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+            // systemd knows what it is bound to; here nobody does.
+            Self::Systemd(_) => false,
+        }
+    }
 }
 
 /// A Unix socket.
@@ -127,7 +134,7 @@ const fn plain(address: SocketAddr) -> Listener {
 }
 
 /// Port 0 is any free one, so that it is never the same.
-fn same_place(one: &ListenAddress, other: &ListenAddress) -> bool {
+pub(super) fn same_place(one: &ListenAddress, other: &ListenAddress) -> bool {
     match (one, other) {
         (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => one == other && one.port() != 0,
         (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one.path == other.path,
@@ -154,7 +161,7 @@ fn listener(reader: &mut Reader, at: &Place) -> Option<Listener> {
         reader.wrong(at, "a listener needs an address = \"…\"");
         return None;
     };
-    let mut address = match parse(&text) {
+    let mut address = match parse(&text, "\"0.0.0.0:25\", \"[::]:25\"", "lmtp") {
         Ok(address) => address,
         Err(what) => {
             reader.wrong(&place, what);
@@ -173,28 +180,30 @@ fn listener(reader: &mut Reader, at: &Place) -> Option<Listener> {
     Some(Listener { address, settings: ListenerSettings { proxy_from, ..settings }, key: "listener.address" })
 }
 
-fn parse(text: &str) -> Result<ListenAddress, String> {
+/// What an address stands for. Examples in an error are of an `ip` address, and of sockets with this `name`.
+pub(super) fn parse(text: &str, ip: &str, name: &str) -> Result<ListenAddress, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         if !path.starts_with('/') || path.ends_with('/') || path.len() > MAX_UNIX_PATH || path.contains('\0')
         {
             return Err(format!(
                 "{text:?} names no socket: an absolute path of at most {MAX_UNIX_PATH} octets, such as \
-                 \"unix:/run/dsnd/lmtp.sock\""
+                 \"unix:/run/dsnd/{name}.sock\""
             ));
         }
         return Ok(ListenAddress::Unix(UnixAddress { path: path.into(), mode: DEFAULT_MODE, group: None }));
     }
-    if let Some(name) = text.strip_prefix("systemd:") {
+    if let Some(passed) = text.strip_prefix("systemd:") {
         // systemd.socket(5), FileDescriptorName=: no colons, no control characters
-        if name.is_empty() || name.len() > 255 || name.contains(|c: char| c == ':' || !c.is_ascii_graphic()) {
+        if passed.is_empty()
+            || passed.len() > 255
+            || passed.contains(|c: char| c == ':' || !c.is_ascii_graphic())
+        {
             return Err(format!("{text:?} names no socket: a FileDescriptorName, such as \"systemd:smtp\""));
         }
-        return Ok(ListenAddress::Systemd(name.to_owned()));
+        return Ok(ListenAddress::Systemd(passed.to_owned()));
     }
     text.parse().map(ListenAddress::Tcp).map_err(|_| {
-        format!(
-            "{text:?} is no address: \"0.0.0.0:25\", \"[::]:25\", \"unix:/run/dsnd/lmtp.sock\" or \"systemd:NAME\""
-        )
+        format!("{text:?} is no address: {ip}, \"unix:/run/dsnd/{name}.sock\" or \"systemd:NAME\"")
     })
 }
 

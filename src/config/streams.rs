@@ -1,34 +1,7 @@
 //! `[streams]`: names for the numbers that signed return paths carry.
 
-use std::collections::BTreeMap;
-
 use super::reader::Reader;
-
-/// Highest number of a stream: a token has three octets for it.
-const HIGHEST: u32 = 0xff_ffff;
-
-/// The operator's names of streams. Number 0 is "no stream".
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Streams(BTreeMap<String, u32>);
-
-impl Streams {
-    /// The number of a stream, given by its name or in digits.
-    #[must_use]
-    pub fn number(&self, named: &str) -> Option<u32> {
-        self.0.get(named).copied().or_else(|| named.parse().ok().filter(|number| *number <= HIGHEST))
-    }
-
-    /// The name of a number, where it has one.
-    #[must_use]
-    pub fn name(&self, number: i64) -> Option<&str> {
-        self.0.iter().find(|(_, known)| i64::from(**known) == number).map(|(name, _)| name.as_str())
-    }
-
-    /// Every name with its number, by name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.0.iter().map(|(name, number)| (name.as_str(), *number))
-    }
-}
+use crate::store::{HIGHEST_STREAM as HIGHEST, Streams};
 
 pub(super) fn streams(reader: &mut Reader) -> Streams {
     let mut streams = Streams::default();
@@ -52,7 +25,7 @@ pub(super) fn streams(reader: &mut Reader) -> Streams {
             Some(number) => match streams.name(number.into()) {
                 Some(other) => reader.wrong(&at, format!("{name} and {other} have the same number {number}")),
                 None => {
-                    streams.0.insert(name, number);
+                    streams.insert(name, number);
                 }
             },
         }

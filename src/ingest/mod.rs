@@ -2,6 +2,7 @@
 
 mod assess;
 mod attribute;
+mod count;
 mod digest;
 mod nameless;
 mod waiting;
@@ -21,6 +22,7 @@ use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox, steers};
 use crate::classify::{Classifier, Decision};
+use crate::metrics;
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
@@ -143,6 +145,7 @@ impl<S: Store> Ingest<S> {
         prepared.replayed = replayed;
         let summary = Summary::of(&prepared);
         let recorded = self.store.record(prepared).await?;
+        summary.count(&recorded);
         recorded.alarms.iter().for_each(raise);
         summary.log(
             recorded.id,
@@ -191,6 +194,7 @@ pub fn verdict(return_paths: &ReturnPaths, recipient: &ForwardPath) -> Recipient
         Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
             // Never the address itself: a token in a log lets its reader send reports about its recipient.
             info!(reason = refusal.as_str(), %refusal, "return path refused");
+            metrics::RETURN_PATHS_REFUSED.increment([refusal.as_str()]);
             RecipientVerdict::Refuse(refusal.text())
         }
     }
@@ -241,6 +245,7 @@ fn prepare(
         Ok(read) => read,
         Err(_) => {
             error!("the report reader panicked; the message is kept raw");
+            metrics::PARSE_FAILURES.increment([]);
             (unreadable(), Vec::new(), 0)
         }
     };
@@ -406,6 +411,8 @@ struct Summary {
     kind: &'static str,
     subject: Option<String>,
     events: Vec<(String, NewEventBrief)>,
+    /// Where each thing was that could not be read.
+    defects: Vec<&'static str>,
 }
 
 struct NewEventBrief {
@@ -429,6 +436,7 @@ impl Summary {
             kind: message.kind,
             subject: message.subject.clone(),
             events: message.events.iter().map(|event| (event.recipient.clone(), brief(event))).collect(),
+            defects: message.defects.iter().map(|defect| count::stage(defect)).collect(),
         }
     }
 

@@ -20,7 +20,7 @@ impl Waiting {
     pub(super) fn enter<F: Fn() -> Pressure>(&self, limit: usize, store: F) -> Waits<'_, F> {
         let messages = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
         if messages >= limit && !self.behind.swap(true, Ordering::Relaxed) {
-            let Pressure { waiting, commit_latency } = store();
+            let Pressure { waiting, commit_latency, .. } = store();
             warn!(
                 messages,
                 limit,
@@ -49,7 +49,7 @@ impl<F: Fn() -> Pressure> Drop for Waits<'_, F> {
     fn drop(&mut self) {
         let messages = self.all.messages.fetch_sub(1, Ordering::Relaxed) - 1;
         if messages <= self.limit / 2 && self.all.behind.swap(false, Ordering::Relaxed) {
-            let Pressure { waiting, commit_latency } = (self.store)();
+            let Pressure { waiting, commit_latency, .. } = (self.store)();
             info!(
                 messages,
                 queue = waiting,

@@ -129,6 +129,18 @@ pub enum Delivery {
     TryLater,
 }
 
+impl Delivery {
+    /// The word that metrics have for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Committed { duplicate: false, .. } => "committed",
+            Self::Committed { duplicate: true, .. } => "duplicate",
+            Self::TryLater => "try_later",
+        }
+    }
+}
+
 /// Takes what arrives. The listener calls it from many sessions at once.
 pub trait Sink: Send + Sync + 'static {
     /// Decides about one recipient, before any message data is read. Must not block.

@@ -1,14 +1,19 @@
 //! Where bounces and the suppression list are kept.
 //!
 //! [`Store`] is the contract every engine keeps; `contract.rs` holds the tests that say so, and
-//! [`sqlite::SqliteStore`] is the first engine.
+//! [`sqlite::SqliteStore`] is the first engine. Addresses go in and are asked for in comparison form; whether they are
+//! kept in clear or hashed is behind the contract ([`Addresses`]).
 
+mod addresses;
 mod audit;
 mod holds;
 mod lists;
 mod quarantine;
 pub mod sqlite;
+mod streams;
+mod tokens;
 mod types;
+mod vitals;
 
 #[cfg(test)]
 mod contract;
@@ -18,14 +23,18 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed};
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use streams::{HIGHEST_STREAM, Streams};
+pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{
     Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
     Settings, Suppression, SuppressionFilter,
 };
+pub use vitals::{ChangeCount, Vital, Vitals};
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
 pub const ANY_STREAM: i64 = 0;
@@ -71,6 +80,12 @@ pub enum StoreError {
         /// What was seen.
         cause: String,
     },
+    /// Addresses in the file were hashed with another key than the one that is configured.
+    #[error(
+        "addresses in {0} were hashed with another key: none of them would be found; give \
+         store.hash_key_file the file with the key that was used"
+    )]
+    OtherHashKey(PathBuf),
     /// The file cannot be created or opened.
     #[error("cannot open the database {path}: {cause}")]
     Open {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Alarm, Replayed};
+use super::{Addresses, Alarm, Replayed};
 use crate::classify::Classification;
 use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
@@ -18,6 +18,8 @@ pub struct Settings {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+    /// How addresses are kept. It is settled when a store is opened; [`super::sqlite::SqliteStore::replace`] leaves it.
+    pub addresses: Addresses,
 }
 
 /// How busy a store's writers are.
@@ -27,6 +29,8 @@ pub struct Pressure {
     pub waiting: usize,
     /// How long the first write of the last commit waited for its end.
     pub commit_latency: Duration,
+    /// How long the oldest of the writes that wait has waited.
+    pub oldest: Duration,
 }
 
 /// A message on its way into the store.

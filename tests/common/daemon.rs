@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Client, DSND, OUR_DOMAIN, PATIENCE};
+use super::{Client, DSND, Http, OUR_DOMAIN, PATIENCE};
 
 /// A directory with a configuration, in which commands run and daemons start.
 pub(crate) struct Home {
@@ -29,6 +29,7 @@ impl Home {
         let home = Self { directory, settings: BTreeMap::new() };
         let database = home.database();
         home.with("SMTP_LISTEN", "127.0.0.1:0")
+            .with("HTTP_LISTEN", "127.0.0.1:0")
             .with("SMTP_HOSTNAME", "mx.bounces.example.com")
             .with("RETURN_PATH_DOMAINS", OUR_DOMAIN)
             .with("RETURN_PATH_TRUST_UNSIGNED", "true")
@@ -143,6 +144,7 @@ pub(crate) fn json_lines(output: &[u8]) -> Vec<Value> {
 pub(crate) struct Daemon {
     child: Child,
     address: SocketAddr,
+    http: Arc<Mutex<Option<SocketAddr>>>,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -156,6 +158,8 @@ impl Daemon {
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = channel();
         let written = Arc::clone(&log);
+        let http = Arc::new(Mutex::new(None));
+        let found_http = Arc::clone(&http);
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Ok(entry) = serde_json::from_str::<Value>(&line)
@@ -166,12 +170,20 @@ impl Daemon {
                     let address = entry["address"].as_str().and_then(|text| text.parse().ok());
                     let _ = address.filter(SocketAddr::is_ipv4).map(|address| found.send(address));
                 }
+                if let Ok(entry) = serde_json::from_str::<Value>(&line)
+                    && entry["message"] == "accepting HTTP connections"
+                {
+                    let address = entry["address"].as_str().and_then(|text| text.parse().ok());
+                    let mut known = found_http.lock().expect("the address");
+                    *known = known.or(address);
+                }
                 let mut log = written.lock().expect("the log");
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        let mut daemon = Self { child, address: SocketAddr::from(([0; 4], 0)), log, reader: Some(reader) };
+        let mut daemon =
+            Self { child, address: SocketAddr::from(([0; 4], 0)), http, log, reader: Some(reader) };
         match address.recv_timeout(PATIENCE) {
             Ok(address) => daemon.address = address,
             Err(RecvTimeoutError::Disconnected) => panic!("it did not start: {}", daemon.log()),
@@ -183,6 +195,12 @@ impl Daemon {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its HTTP API is.
+    pub(crate) fn http(&self) -> Http {
+        let address = super::wait_for("the HTTP listener", || *self.http.lock().expect("the address"));
+        Http::new(address)
     }
 
     /// Its process id.

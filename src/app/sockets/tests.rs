@@ -68,13 +68,13 @@ async fn all_sockets_are_bound_or_none_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lmtp.sock");
     let text = format!(
-        "[smtp]\nlisten = [\"127.0.0.1:0\"]\n[return_path]\ntrust_unsigned = false\n\
+        "[smtp]\nlisten = [\"127.0.0.1:0\"]\n[http]\nlisten = []\n[return_path]\ntrust_unsigned = false\n\
          [[listener]]\naddress = \"unix:{}\"\n[[listener]]\naddress = \"systemd:smtp\"\n",
         path.display()
     );
     let config = Config::parse("t.toml", &text, std::iter::empty()).unwrap();
     let nothing = Passed { sockets: listenfd::ListenFd::empty(), names: Vec::new() };
-    let error = Sockets::bind(&config.listeners, nothing).unwrap_err().to_string();
+    let error = Sockets::bind(&config.listeners, &config.http.listen, nothing).unwrap_err().to_string();
     assert_eq!(
         error,
         "cannot listen on systemd:smtp (listener.address): systemd passed no socket of this name; it passed none at all"

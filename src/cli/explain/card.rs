@@ -4,10 +4,11 @@ use std::io::Write;
 use std::ops::Range;
 
 use super::{Explain, Explained, RecipientPart};
+use crate::classify::guide::{Guide, Language, Said, of_code, of_reply};
 use crate::classify::registry::Registry;
 use crate::cli::guide::{self, words};
+use crate::cli::output;
 use crate::cli::paper::Paper;
-use crate::cli::{Language, output};
 use crate::status::ReplyCode;
 
 /// How much of a long text is shown on either side of the deciding words, in bytes.
@@ -112,18 +113,14 @@ fn card<W: Write>(
 }
 
 /// The guide to the code that decided.
-fn guide_to<'r>(
-    registry: &'r Registry,
-    recipient: &RecipientPart,
-    language: Language,
-) -> Option<guide::Guide<'r>> {
+fn guide_to<'r>(registry: &'r Registry, recipient: &RecipientPart, language: Language) -> Option<Guide<'r>> {
     if let Some(code) = recipient.effective_status.as_deref().and_then(|code| code.parse().ok()) {
         let text = recipient.context.as_deref().or(recipient.diagnostic_code.as_deref()).unwrap_or_default();
-        let said = guide::Said { class: recipient.class, text };
-        return Some(guide::of_code(registry, code, Some(said), language));
+        let said = Said { class: recipient.class, text };
+        return Some(of_code(registry, code, Some(said), language));
     }
     let entry = registry.reply(recipient.reply_code.and_then(ReplyCode::new)?)?;
-    Some(guide::of_reply(registry, entry, language))
+    Some(of_reply(registry, entry, language))
 }
 
 /// The words and what stands around them, cut at spaces, and where the words are in that.

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::return_path::{self, Arrival};
-use super::{FAILED, Language, output};
+use super::{FAILED, output};
 use crate::classify::evidence::Evidence;
+use crate::classify::guide::Language;
 use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
 use crate::ingest::{add_nameless, assess, attribute, complained_path};
 use crate::report::{Action, RecipientFields, Report, mbox};

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::words::{self, words};
-use super::{Guide, Verdict};
 use crate::classify::Decision;
+use crate::classify::guide::{Guide, Language, Verdict};
+use crate::cli::output;
 use crate::cli::paper::Paper;
-use crate::cli::{Language, output};
 use crate::status::EnhancedStatusCode;
 
 /// Prints everything that a guide has.

@@ -1,7 +1,7 @@
 //! The words around an explanation, in both languages.
 
+use crate::classify::guide::Language;
 use crate::classify::{BounceType, Category, Class, Decision};
-use crate::cli::Language;
 use crate::status::{EnhancedStatusCode, StatusClass};
 
 /// Everything that a guide's print-out says by itself.

@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::list::table;
 use super::{Filter, brief, open_store, output, person, stream_of, streams};
 use crate::address::Mailbox;
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{ANY_STREAM, ManualEntry, Removal, Store, Suppression, SuppressionFilter};
+use crate::store::{ANY_STREAM, ManualEntry, Removal, Store, Streams, Suppression, SuppressionFilter};
 
 /// Entries that a dry run shows.
 const SAMPLE: u32 = 20;

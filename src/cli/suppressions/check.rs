@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::super::FAILED;
 use super::{brief, open_store, output, reason, stream_of, streams, until};
 use crate::address::Mailbox;
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{Store, Suppression};
+use crate::store::{Store, Streams, Suppression};
 
 /// `check`.
 #[derive(Debug, Args)]

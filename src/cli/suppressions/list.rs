@@ -7,9 +7,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{Filter, open_store, output, streams};
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{Store, Suppression, SuppressionFilter};
+use crate::store::{Store, Streams, Suppression, SuppressionFilter};
 
 /// Entries read at once while listing.
 const PAGE: u32 = 500;

@@ -15,9 +15,9 @@ use jiff::Timestamp;
 
 use super::{block_on, open_store, output, person, streams, when};
 use crate::address::domain_key;
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::policy::Reason;
-use crate::store::{Suppression, SuppressionFilter};
+use crate::store::{Streams, Suppression, SuppressionFilter};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::{brief, open_store, output, streams};
 use crate::address::Mailbox;
-use crate::config::{Config, Streams};
+use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{AuditRow, Store, Story, Suppression, ToldEvent};
+use crate::store::{AuditRow, Store, Story, Streams, Suppression, ToldEvent};
 
 /// `show`.
 #[derive(Debug, Args)]

@@ -50,6 +50,35 @@ impl RecipientVerdict {
     }
 }
 
+/// Why a reply within a session is no `2yz`, in the word that metrics have for it.
+pub(in crate::smtp) fn rejection(reply: &Reply) -> Option<&'static str> {
+    let code = reply.code().get();
+    let detail = reply.status().map(|status| (status.subject, status.detail));
+    let reason = match (code, detail) {
+        (..400, _) => return None,
+        (421, Some((4, 2))) => "timeout",
+        (421, Some((3, 2))) => "shutting_down",
+        (421, Some((7, 0))) => "session_limit",
+        (421, Some((5, 0))) => "chunk_lost",
+        (450, _) => "message_rate",
+        (451, _) => "store_unavailable",
+        (452, Some((3, 1))) => "no_memory",
+        (452, Some((5, 3))) => "too_many_recipients",
+        (500, _) => "not_recognized",
+        (501 | 555, _) => "syntax",
+        (502, _) => "not_implemented",
+        (503 | 554, _) => "out_of_sequence",
+        (530, _) => "tls_required",
+        (550, Some((1, 1))) => "no_such_mailbox",
+        (550, Some((6, 0))) => "bare_newlines",
+        (550, Some((7, 1))) if *reply == RecipientVerdict::NotOurs.reply() => "relaying_denied",
+        (550, Some((7, 1))) => "return_path",
+        (552, _) => "too_big",
+        _ => "other",
+    };
+    Some(reason)
+}
+
 /// The announced or real size is above the cap (RFC 1870 §6).
 pub(super) fn too_big() -> Reply {
     Reply::new(552, 3, 4, "Message too big")
@@ -63,6 +92,16 @@ pub(super) fn no_room() -> Reply {
 /// At MAIL: the client had its messages for this minute.
 pub(super) fn too_many_messages() -> Reply {
     Reply::new(450, 7, 0, "Too many messages from your address, try again later")
+}
+
+/// The end of a client that does not speak SMTP.
+pub(super) fn too_many_bad_commands() -> Reply {
+    Reply::new(421, 7, 0, "Too many bad commands, closing connection")
+}
+
+/// The end of a client that sends commands and no message.
+pub(super) fn too_many_commands() -> Reply {
+    Reply::new(421, 7, 0, "Too many commands without a message, closing connection")
 }
 
 /// What the sink made of a message.
@@ -80,6 +119,11 @@ pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
 /// The client took too long (RFC 5321 §4.5.3.2).
 pub(in crate::smtp) fn idle() -> Reply {
     Reply::new(421, 4, 2, "Timeout, closing connection")
+}
+
+/// The client does what it likes, but sends no message.
+pub(in crate::smtp) fn no_message() -> Reply {
+    Reply::new(421, 4, 2, "No message for too long, closing connection")
 }
 
 /// The message comes in at less than the least pace.

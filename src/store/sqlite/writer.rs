@@ -12,13 +12,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::super::{
-    HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome, Pressure, Recorded, Removal, Settings,
-    Settling, StoreError, SuppressionFilter,
+    HoldSettled, HoldSettling, ManualEntry, Outcome, Pressure, Recorded, Removal, Settings, Settling,
+    StoreError, SuppressionFilter,
 };
 use super::breaker::{self, Judge};
 use super::gauge::Gauge;
 use super::place::Place;
+use super::stored::Arriving;
 use super::{audit, holds, open, people, quarantine, record};
+use crate::metrics;
 
 /// Jobs that may wait before those who bring more have to.
 const QUEUE: usize = 512;
@@ -139,8 +141,8 @@ impl Writer {
         let _ = self.task.await;
     }
 
-    pub(super) async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
-        let events = 1 + message.events.len();
+    pub(super) async fn record(&self, message: Arriving) -> Result<Recorded, StoreError> {
+        let events = 1 + message.message.events.len();
         self.send(
             events,
             Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
@@ -149,11 +151,12 @@ impl Writer {
     }
 
     pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::add(connection, entry)))).await
+        self.send(1, Box::new(move |connection, judge| Box::pin(people::add(connection, judge, entry)))).await
     }
 
     pub(super) async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, removal)))).await
+        self.send(1, Box::new(move |connection, judge| Box::pin(people::remove(connection, judge, removal))))
+            .await
     }
 
     pub(super) async fn undo(
@@ -239,6 +242,7 @@ async fn run(
     while let Some(first) = jobs.recv().await {
         let mut events = first.events();
         let queued = first.queued();
+        gauge.begun(queued);
         group.push(first);
         while group.len() < GROUP
             && events < GROUP_EVENTS
@@ -325,6 +329,7 @@ async fn commit_group(
     group: &mut Vec<Box<dyn Job>>,
 ) -> bool {
     let started = std::time::Instant::now();
+    let queued = group.first().map_or(started, |first| first.queued());
     let jobs = group.len();
     if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
         let cause = error.to_string();
@@ -344,6 +349,9 @@ async fn commit_group(
             group.drain(..).for_each(|mut job| job.committed());
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::debug!(jobs, micros, "committed");
+            metrics::STORE_COMMITS.increment(["committed"]);
+            metrics::STORE_GROUP.record([], f64::from(u32::try_from(jobs).unwrap_or(u32::MAX)));
+            metrics::STORE_COMMIT_TIME.took([], queued.elapsed());
             true
         }
         Err(error) => {
@@ -375,6 +383,7 @@ async fn run_group(
 }
 
 fn fail_all(group: &mut Vec<Box<dyn Job>>, cause: &str) {
+    metrics::STORE_COMMITS.increment(["failed"]);
     group.drain(..).for_each(|mut job| job.failed(cause));
 }
 

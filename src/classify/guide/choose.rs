@@ -8,9 +8,11 @@ use crate::status::EnhancedStatusCode;
 
 /// What was said with a code, and what was concluded from it.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::cli) struct Said<'t> {
-    pub(in crate::cli) class: Class,
-    pub(in crate::cli) text: &'t str,
+pub struct Said<'t> {
+    /// What was concluded.
+    pub class: Class,
+    /// What was said.
+    pub text: &'t str,
 }
 
 /// How much of an example's wording must stand in the text.

@@ -1,7 +1,5 @@
 //! What is asked: a code, a reply code, or a line with codes in it.
 
-use anyhow::bail;
-
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
 use crate::classify::registry::{Registry, Reply};
 use crate::classify::{Classification, Classifier};
@@ -12,18 +10,45 @@ pub(super) const LINE: &str = "reply_line";
 
 /// A question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Query {
+pub enum Query {
     /// `5.4.2`.
     Code(EnhancedStatusCode),
     /// `550`.
     Reply(ReplyCode),
     /// `421 4.4.2 Bad connection`: at least one of the two is there.
-    Line { code: Option<EnhancedStatusCode>, reply: Option<ReplyCode> },
+    Line {
+        /// The enhanced code.
+        code: Option<EnhancedStatusCode>,
+        /// The reply code.
+        reply: Option<ReplyCode>,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// No code was given.
+    #[error(
+        "{0:?} holds no status code; give an enhanced code (5.4.2), a reply code (550) or a whole reply line \
+         (\"421 4.4.2 Bad connection\")"
+    )]
+    NoCode(String),
+    /// A reply code that nobody has explained.
+    #[error("{reply} is not among the reply codes that dsnd explains: {known}")]
+    Unexplained {
+        /// Which.
+        reply: ReplyCode,
+        /// Those that are explained.
+        known: String,
+    },
 }
 
 impl Query {
     /// Reads what was asked.
-    pub(super) fn read(text: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// [`QueryError::NoCode`] where there is no code in it.
+    pub fn read(text: &str) -> Result<Self, QueryError> {
         let text = text.trim();
         if let Ok(code) = text.parse() {
             return Ok(Self::Code(code));
@@ -36,10 +61,7 @@ impl Query {
         let code = source.status.or_else(|| EnhancedStatusCode::find(text).map(|(code, _)| code));
         let reply = source.reply_code.or_else(|| ReplyCode::prefix(text));
         if code.is_none() && reply.is_none() {
-            bail!(
-                "{text:?} holds no status code; give an enhanced code (5.4.2), a reply code (550) or a whole \
-                 reply line (\"421 4.4.2 Bad connection\")"
-            );
+            return Err(QueryError::NoCode(text.to_owned()));
         }
         Ok(Self::Line { code, reply })
     }
@@ -71,13 +93,13 @@ impl Query {
     }
 
     /// The entry of the reply code; an error only where it is all that was asked about.
-    pub(super) fn explained_reply(self, registry: &Registry) -> anyhow::Result<Option<&Reply>> {
+    pub(super) fn explained_reply(self, registry: &Registry) -> Result<Option<&Reply>, QueryError> {
         let Some(reply) = self.reply() else { return Ok(None) };
         let entry = registry.reply(reply);
         if entry.is_none() && matches!(self, Self::Reply(_)) {
             let known: Vec<String> =
                 registry.reply_entries().iter().map(|entry| entry.code.to_string()).collect();
-            bail!("{reply} is not among the reply codes that dsnd explains: {}", known.join(", "));
+            return Err(QueryError::Unexplained { reply, known: known.join(", ") });
         }
         Ok(entry)
     }

@@ -1,0 +1,79 @@
+//! The HTTP API within the daemon: its settings, its listeners, and that it is open to nobody by accident.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use super::sockets::Bound;
+use crate::classify::Classifier;
+use crate::config::{Config, HttpConfig};
+use crate::http::{Api, Server, Settings};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{StoreError, Tokens};
+
+/// What the API goes by.
+pub(super) fn settings(config: &Config) -> Settings {
+    Settings {
+        max_message: config.smtp.max_message_size,
+        shutdown_grace: config.smtp.shutdown_grace,
+        mask_addresses: config.log.mask_addresses,
+        streams: config.streams.clone(),
+        return_paths: config.return_paths.clone(),
+        ..config.http.settings.clone()
+    }
+}
+
+/// What the handlers reach.
+pub(super) fn api(
+    store: &Arc<SqliteStore>,
+    classifier: Arc<Classifier>,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> Api {
+    Api::new(Arc::clone(store), classifier, settings(config), None, shutdown.clone())
+}
+
+/// Serves the API on every socket of it.
+pub(super) fn start(
+    api: Api,
+    sockets: Vec<Bound>,
+    services: &mut JoinSet<io::Result<()>>,
+    shutdown: &CancellationToken,
+) -> Api {
+    let server = Arc::new(Server::new(api.clone(), shutdown.clone()));
+    for socket in sockets {
+        let server = Arc::clone(&server);
+        services.spawn(async move {
+            match socket {
+                Bound::Tcp(listener) => server.serve(listener).await,
+                Bound::Unix(listener) => server.serve(listener).await,
+            }
+        });
+    }
+    api
+}
+
+/// What is wrong where the API listens to others than this machine and has no token.
+///
+/// # Errors
+/// [`StoreError`] where the tokens cannot be read.
+pub async fn open_door(config: &HttpConfig, store: &impl Tokens) -> Result<Option<String>, StoreError> {
+    let Some(address) = config.public() else { return Ok(None) };
+    let open = store.tokens().await?.is_empty();
+    Ok(open.then(|| {
+        format!(
+            "http.listen: {address} can be reached from elsewhere, and without a token everybody could change the \
+             list; `dsnd tokens create --name NAME --scope write` makes one, or listen on 127.0.0.1 alone"
+        )
+    }))
+}
+
+pub(super) async fn refuse_open_door(config: &HttpConfig, store: &impl Tokens) -> Result<(), AppError> {
+    match open_door(config, store).await? {
+        Some(what) => Err(AppError::OpenDoor(what)),
+        None => Ok(()),
+    }
+}

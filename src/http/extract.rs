@@ -1,0 +1,121 @@
+//! Reading requests; what cannot be read is a [`Problem`].
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// A body in JSON, of a request or of a response.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+        Ok(Self(value))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The parameters after the question mark.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// The parameters in the path, percent-decoded.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let axum::extract::Path(value) = axum::extract::Path::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// A message: a body of type `message/rfc822`.
+#[derive(Debug)]
+pub struct Message(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Message {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let named = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = named.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("message/rfc822") {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "a message has `Content-Type: message/rfc822`",
+            ));
+        }
+        Ok(Self(Bytes::from_request(request, state).await?))
+    }
+}
+
+/// The detail of a problem with a body that came too slowly, is too large, or broke off.
+fn of_body(status: StatusCode, text: String) -> Problem {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "the body is larger than this takes"),
+        _ if text.contains("timeout") => Problem::timeout(),
+        _ => Problem::new(status, text),
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        of_body(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        let (status, text) = (rejection.status(), rejection.body_text());
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => {
+                Self::new(status, "a body in JSON has `Content-Type: application/json`")
+            }
+            JsonRejection::BytesRejection(_) => of_body(status, text),
+            _ => Self::new(status, text),
+        }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        match rejection.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
+            _ => Self::bad_request(rejection.body_text()),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The description of the API (OpenAPI 3.1), made from the code.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::problem::{Fault, PROBLEM_JSON, Problem};
+use super::routes;
+use super::state::Api;
+
+/// What every request may be answered, in place of what was asked for.
+const ALWAYS: &[(&str, &str)] = &[
+    ("400", "The request cannot be understood"),
+    ("408", "The request was not there, or not done, in time"),
+    ("421", "The Host header names another service (http.hosts)"),
+    ("500", "dsnd failed; its log says more"),
+    ("503", "Not now: the database cannot be reached, or there is too much at once"),
+];
+
+/// What a request with a token may be answered besides.
+const GUARDED: &[(&str, &str)] =
+    &[("401", "A token is needed, or this one does not hold"), ("403", "The token may only read")];
+
+/// What a request with a body may be answered besides.
+const WITH_BODY: &[(&str, &str)] = &[
+    ("413", "The body is too large"),
+    ("415", "The body has another media type than it should"),
+    ("422", "The body is understood, and something in it is wrong"),
+];
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "dsnd",
+        description = "The suppression list and the bounces behind it. Field names are those of the command line's \
+                       `--json`. Errors are problem details (RFC 9457). Where there are tokens, every path below \
+                       /v1 needs one.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    components(schemas(Problem, Fault)),
+    tags(
+        (name = "status codes", description = "What a code means and what to do about it"),
+        (name = "service", description = "Whether dsnd works, and how it does")
+    )
+)]
+struct Base;
+
+/// The routes, and their description.
+pub(super) fn assemble() -> (Router<Api>, OpenApi) {
+    let (router, mut document) =
+        OpenApiRouter::with_openapi(Base::openapi()).merge(routes::all()).split_for_parts();
+    let token = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token of `dsnd tokens create`; needed as soon as there is one"))
+            .build(),
+    );
+    let components = document.components.get_or_insert_default();
+    components.security_schemes.insert("token".to_owned(), RefOr::T(token));
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            complete(path, operation);
+        }
+    }
+    (router, document)
+}
+
+/// The description of the API.
+#[must_use]
+pub fn document() -> OpenApi {
+    assemble().1
+}
+
+/// `GET /openapi.json`, which is written once.
+pub(super) fn route(document: &OpenApi) -> Router<Api> {
+    let text: Arc<str> = document.to_json().unwrap_or_default().into();
+    let answer = move || {
+        let text = Bytes::from(text.as_bytes().to_vec());
+        async move { ([(CONTENT_TYPE, "application/json")], text) }
+    };
+    Router::new().route("/openapi.json", get(answer))
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+/// Adds what is the same for all.
+fn complete(path: &str, operation: &mut Operation) {
+    let guarded = path.starts_with("/v1/");
+    let mut more: Vec<_> = ALWAYS.to_vec();
+    if guarded {
+        more.extend(GUARDED);
+        // Or none at all: on loopback, before the first token is made.
+        let token = SecurityRequirement::new::<&str, [&str; 0], &str>("token", []);
+        operation.security.get_or_insert_default().extend([token, SecurityRequirement::default()]);
+    }
+    if operation.request_body.is_some() {
+        more.extend(WITH_BODY);
+    }
+    for (status, description) in more {
+        let known = &mut operation.responses.responses;
+        known.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
+    }
+}
+
+fn problem(description: &str) -> Response {
+    let schema = Ref::from_schema_name(Problem::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build()
+}

@@ -1,0 +1,6 @@
+//! The HTTP API as its clients see it.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod service;
