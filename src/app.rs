@@ -1,6 +1,7 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
 mod clock;
+mod events;
 mod files;
 mod holds;
 mod http;
@@ -144,6 +145,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
     let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
+    let forgetting = tokio::spawn(events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
     let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
@@ -172,7 +174,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
                 error!(error = %cause, "a listener failed");
             }
         }
-        let _ = tokio::join!(pruning, expiring, telling, measuring, watching);
+        let _ = tokio::join!(pruning, forgetting, expiring, telling, measuring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.

@@ -1,6 +1,7 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod breaker;
+mod events;
 mod http;
 mod limits;
 mod listeners;
@@ -61,6 +62,8 @@ pub struct Config {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+    /// How long events are kept for those who want to be told, in days.
+    pub keep_events_days: u32,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -178,6 +181,7 @@ impl Config {
         let store = store::store(&mut reader, name);
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
+        let keep_events_days = events::keep_days(&mut reader);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -198,6 +202,7 @@ impl Config {
             store,
             policy,
             breaker,
+            keep_events_days,
             rules,
             log,
         })

@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod breaker;
+mod deliveries;
 mod entries;
 mod gauge;
 mod holds;
@@ -10,6 +11,7 @@ mod join;
 mod lists;
 mod mask;
 mod open;
+mod outbox;
 mod people;
 mod place;
 mod quarantine;

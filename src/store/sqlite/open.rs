@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 6;
+pub const SCHEMA: i64 = 7;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -26,6 +26,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "transport", include_str!("../migrations/0003_transport.sql")),
     (5, "privacy", include_str!("../migrations/0005_privacy.sql")),
     (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
+    (7, "outbox", include_str!("../migrations/0007_outbox.sql")),
 ];
 
 /// How many readers may be at work at once.

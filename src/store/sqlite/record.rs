@@ -161,9 +161,9 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     sqlx::query_scalar(
         "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
-                               original_from, original_to, original_subject, defects, size, raw, protocol, tls)
+                               original_from, original_to, original_subject, defects, size, raw, protocol, tls, replayed_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24)
+                 ?23, ?24, ?25)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -190,6 +190,7 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(Some(&message.raw).filter(|raw| !raw.is_empty()))
     .bind(message.protocol)
     .bind(&message.tls)
+    .bind(message.replayed.as_ref().map(|replayed| written(replayed.at)))
     .fetch_one(connection)
     .await
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 mod audit;
 mod hashed;
 mod migration;
+mod outbox;
 mod vitals;
 
 use super::*;

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::super::{
@@ -134,6 +134,11 @@ impl Writer {
 
     pub(super) fn pressure(&self) -> Pressure {
         self.gauge.read()
+    }
+
+    /// Changes with every group that was committed.
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.gauge.commits()
     }
 
     pub(super) async fn close(self) {
