@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{StoreError, SuppressionFilter};
 use crate::policy::Reason;
@@ -68,7 +69,7 @@ pub struct ListMark {
 }
 
 /// What became of the entries of a list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Imported {
     /// On the list now, where nothing stood.
     pub added: u64,

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 /// A kind of list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Our own columns, in CSV.
     Csv,
@@ -228,6 +232,7 @@ mod tests {
     fn every_format_has_one_name() {
         for format in Format::ALL {
             assert_eq!(Format::from_name(format.as_str()), Some(format));
+            assert_eq!(serde_json::to_value(format).unwrap(), format.as_str());
         }
         assert_eq!(Format::from_name("excel"), None);
     }

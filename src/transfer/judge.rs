@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::line::Line;
 use super::{Format, ours, providers};
@@ -36,6 +37,8 @@ pub struct ListSettings {
     pub until: Option<Timestamp>,
     /// What entries are noted with that have no note.
     pub note: Option<String>,
+    /// Addresses that dsnd's own lists have hashed can be kept: there is a key.
+    pub hashed: bool,
 }
 
 impl std::fmt::Debug for ListSettings {
@@ -51,7 +54,7 @@ impl std::fmt::Debug for ListSettings {
 }
 
 /// Records that were understood and make no entry, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Skipped {
     /// Their term is over.
     pub over: u64,
@@ -137,10 +140,16 @@ impl ListSettings {
     }
 
     /// An entry for that reason that began then, with the term that policy gives it.
-    pub(super) fn fresh(&self, mailbox: &Mailbox, reason: Reason, at: Timestamp) -> ListEntry {
+    pub(super) fn fresh(
+        &self,
+        address: String,
+        address_key: String,
+        reason: Reason,
+        at: Timestamp,
+    ) -> ListEntry {
         ListEntry {
-            address: mailbox.to_string(),
-            address_key: mailbox.comparison_form(),
+            address,
+            address_key,
             stream: ANY_STREAM,
             reason,
             class: None,

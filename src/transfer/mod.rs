@@ -5,6 +5,7 @@
 //! bytes. Neither keeps more than one record of a list, so a list may be of any size.
 
 mod format;
+mod import;
 mod judge;
 mod line;
 mod ours;
@@ -15,6 +16,7 @@ mod time;
 mod writer;
 
 pub use format::Format;
+pub use import::{Importer, Summary, ToldLine};
 pub use judge::{ListSettings, Skipped, StreamNumbers};
 pub use reader::{BadLine, ListReader, Part};
 pub use writer::{ListWriter, WrittenFormat};

@@ -4,7 +4,7 @@ use super::judge::ListSettings;
 use super::line::Line;
 use super::time;
 use crate::policy::Reason;
-use crate::store::ListEntry;
+use crate::store::{ListEntry, is_hashed};
 
 /// The fields in the order in which they are written.
 pub(super) const FIELDS: [&str; 16] = [
@@ -32,7 +32,13 @@ const MAX_TEXT: usize = 8 * 1024;
 /// Reads an entry. Only the address has to be there; how the entry came to where it was exported (`origin`,
 /// `changed_at`, `bounce`, `trust`) is passed over.
 pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntry, String> {
-    let mailbox = ListSettings::address(line.text("address"))?;
+    let address = line.text("address").ok_or("no address")?;
+    // What was exported where addresses are hashed stands for the same person wherever the same key is used.
+    let address_key = match is_hashed(address) {
+        true if settings.hashed => address.to_owned(),
+        true => return Err("a hashed address, and store.hash_key_file names no key".to_owned()),
+        false => ListSettings::address(Some(address))?.comparison_form(),
+    };
     let reason = match (settings.reason, line.text("reason")) {
         (Some(reason), _) => reason,
         (None, None) => Reason::Manual,
@@ -57,9 +63,8 @@ pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntr
         None if !line.has("expiresat") => settings.end(reason, recheckable, last_seen),
         end => end,
     };
-    let fresh = settings.fresh(&mailbox, reason, last_seen);
+    let fresh = settings.fresh(address.to_owned(), address_key, reason, last_seen);
     Ok(ListEntry {
-        address: line.text("address").unwrap_or_default().to_owned(),
         stream: stream(line, settings)?.unwrap_or(fresh.stream),
         class: text(line, "class")?,
         status: text(line, "status")?,

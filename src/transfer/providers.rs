@@ -26,7 +26,7 @@ pub(super) fn entry(
     let at = created(line, settings)?;
     let fresh = |reason: Reason, note: Option<String>| {
         let reason = settings.reason.unwrap_or(reason);
-        ListEntry { note, ..settings.fresh(&mailbox, reason, at) }
+        ListEntry { note, ..settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at) }
     };
     let noted = |reason, note: &str| Ok(Ok(fresh(reason, Some(note.to_owned()))));
     match format {
@@ -122,7 +122,10 @@ fn bounce(
     let evidence =
         Evidence { sources: vec![Source::new(EvidenceField::DiagnosticCode, &whole)], ..Evidence::default() };
     let judged = settings.classifier.decide(&evidence);
-    let mut entry = settings.fresh(mailbox, settings.reason.unwrap_or(Reason::Hard), at);
+    let mut entry = {
+        let reason = settings.reason.unwrap_or(Reason::Hard);
+        settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at)
+    };
     entry.note = Some(format!("{service}: bounce"));
     entry.evidence = Some(whole).filter(|text| !text.is_empty());
     let unclear = judged.class == Class::Undetermined;

@@ -15,6 +15,7 @@ mod quarantine;
 mod replay;
 mod return_path;
 mod suppressions;
+mod transfer;
 
 use std::process::Output;
 

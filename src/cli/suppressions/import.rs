@@ -20,14 +20,14 @@ use crate::classify::Classifier;
 use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{Imported, ListEntry, ListMark, ListPart, Lists, StoreError};
-use crate::transfer::{BATCH, BadLine, Format, ListReader, ListSettings, Part, Skipped};
+use crate::store::{Imported, StoreError};
+use crate::transfer::{BATCH, BadLine, Format, Importer, ListReader, ListSettings, Part, Summary};
 
 /// Octets of a file read at once.
 const OCTETS: usize = 64 * 1024;
 
 /// Bad lines that are shown.
-const SHOWN: usize = 20;
+const SHOWN: u64 = 20;
 
 /// How long other processes get for a write of their own between two batches, once one has written: about as long as
 /// SQLite lets them sleep between two looks at the lock.
@@ -69,29 +69,12 @@ pub(in crate::cli) struct Import {
     json: bool,
 }
 
-/// A bad line, as told.
-#[derive(Debug, Serialize)]
-struct ToldLine {
-    line: u64,
-    reason: String,
-}
-
 /// What came of a list.
 #[derive(Debug, Serialize)]
-struct Told {
-    source: String,
-    /// What it was read as; null where it was empty.
-    format: Option<&'static str>,
-    dry_run: bool,
-    /// Records in it.
-    records: u64,
+struct Told<'a> {
+    source: &'a str,
     #[serde(flatten)]
-    imported: Imported,
-    skipped: Skipped,
-    /// Records that could not be taken.
-    bad: u64,
-    /// The first of them.
-    bad_lines: Vec<ToldLine>,
+    summary: &'a Summary,
 }
 
 /// What the thread that reads hands on.
@@ -108,79 +91,72 @@ fn format(name: &str) -> Result<Format, String> {
 
 pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<ExitCode> {
     let source = arguments.file.display().to_string();
+    let named = if source == "-" { "standard input" } else { &source };
     let settings = settings(config, &arguments)?;
-    let now = settings.now;
     let (input, size) = open(&arguments.file)?;
-    let mut bad_file = match &arguments.bad {
-        Some(path) => Some(BadFile::new(path)?),
-        None => None,
-    };
-    let mut list = Sink {
-        store: store(config, arguments.dry_run).await?,
-        dry_run: arguments.dry_run,
-        actor: person::person(),
-        at: now,
-        source: if source == "-" { "standard input".to_owned() } else { source.clone() },
-        mark: None,
-        imported: Imported::default(),
-    };
+    let mut bad_file = arguments.bad.as_deref().map(BadFile::new).transpose()?;
+    let store = store(config, arguments.dry_run).await?.map(Arc::new);
+    let dry_run = arguments.dry_run;
+    let mut importer =
+        Importer::new(store.clone(), Some(person::person()), settings.now, named.to_owned(), dry_run);
     let bar = progress::octets(size);
     let (send, mut parts) = mpsc::channel(2);
     // Reading and storing go side by side.
     let reader = std::thread::spawn(move || read(input, settings, &send));
-    let mut told = Told {
-        source,
-        format: None,
-        dry_run: arguments.dry_run,
-        records: 0,
-        imported: Imported::default(),
-        skipped: Skipped::default(),
-        bad: 0,
-        bad_lines: Vec::new(),
-    };
+    let mut shown = 0;
     let result: anyhow::Result<()> = async {
-        while let Some(read) = parts.recv().await {
-            let Piece { part, format, header, octets } = read;
-            told.format = format.map(Format::as_str);
-            told.records += (part.entries.len() + part.bad.len()) as u64 + part.skipped.sum();
-            told.skipped += part.skipped;
-            told.bad += part.bad.len() as u64;
-            for line in part.bad {
+        while let Some(Piece { part, format, header, octets }) = parts.recv().await {
+            for bad in &part.bad {
                 if let Some(file) = &mut bad_file {
-                    file.write(header.as_deref(), &line)?;
+                    file.write(header.as_deref(), bad)?;
                 }
-                if told.bad_lines.len() < SHOWN {
-                    let BadLine { line, reason, .. } = line;
-                    let place = format!("{}, line {line}: {reason}", list.source);
-                    bar.suspend(|| output::error(&place));
-                    told.bad_lines.push(ToldLine { line, reason });
+                if shown < SHOWN {
+                    shown += 1;
+                    let told = format!("{named}, line {}: {}", bad.line, bad.reason);
+                    bar.suspend(|| output::error(&told));
                 }
             }
-            list.put(part.entries, format).await?;
+            if importer.put(part, format).await? {
+                tokio::time::sleep(TURN).await;
+            }
             bar.set_position(octets);
-            progress::told(&bar, told.records, "records");
+            progress::told(&bar, importer.summary.records, "records");
         }
         Ok(())
     }
     .await;
     drop(parts);
     bar.finish_and_clear();
-    told.imported = list.imported;
-    if let Some(store) = list.store {
+    let summary = std::mem::take(&mut importer.summary);
+    drop(importer);
+    if let Some(store) = store.and_then(Arc::into_inner) {
         store.close().await;
     }
     let stopped = reader.join().unwrap_or_else(|_| Err(anyhow::anyhow!("reading the list failed")));
     // Of both, the store's error is the cause.
-    let result = result.and(stopped).with_context(|| match told.records {
-        0 => told.source.clone(),
-        read => format!("{}: stopped after {read} records; those before are done", told.source),
+    let result = result.and(stopped).with_context(|| match summary.records {
+        0 => named.to_owned(),
+        read => format!("{named}: stopped after {read} records; those before are done"),
     });
     if let Some(file) = bad_file {
         file.finish()?;
     }
     result?;
-    tell(&told, arguments.bad.as_deref(), arguments.json)?;
-    Ok(ExitCode::from(u8::from(told.bad > 0)))
+    if summary.bad > shown || (summary.bad > 0 && arguments.bad.is_some()) {
+        let all = arguments.bad.as_deref().map_or_else(
+            || "--bad FILE writes them all".to_owned(),
+            |path| format!("all of them are in {}", path.display()),
+        );
+        output::error(&format!("{} lines are not good, the first {shown} are shown; {all}", summary.bad));
+    }
+    let mut out = output::stdout();
+    if arguments.json {
+        output::json_line(&mut out, &Told { source: &source, summary: &summary })?;
+    } else {
+        tell(&mut out, named, &summary)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::from(u8::from(summary.bad > 0)))
 }
 
 fn settings(config: &Config, arguments: &Import) -> anyhow::Result<ListSettings> {
@@ -203,6 +179,7 @@ fn settings(config: &Config, arguments: &Import) -> anyhow::Result<ListSettings>
         reason: arguments.reason.map(Reason::from),
         until,
         note: arguments.note.clone(),
+        hashed: config.store_settings().addresses.key().is_some(),
     })
 }
 
@@ -268,47 +245,6 @@ fn read(
     }
 }
 
-/// Where entries go.
-struct Sink {
-    store: Option<SqliteStore>,
-    dry_run: bool,
-    actor: String,
-    at: Timestamp,
-    source: String,
-    mark: Option<ListMark>,
-    imported: Imported,
-}
-
-impl Sink {
-    async fn put(&mut self, mut entries: Vec<ListEntry>, format: Option<Format>) -> anyhow::Result<()> {
-        let Some(store) = &self.store else {
-            self.imported.added += entries.len() as u64;
-            return Ok(());
-        };
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(BATCH));
-            let part = ListPart {
-                entries: std::mem::replace(&mut entries, rest),
-                actor: Some(self.actor.clone()),
-                at: self.at,
-                why: format!("imported from {} ({})", self.source, format.map_or("list", Format::as_str)),
-                mark: self.mark,
-            };
-            if self.dry_run {
-                self.imported += store.weigh(part).await?;
-                continue;
-            }
-            let done = store.import(part).await?;
-            self.imported += done.imported;
-            self.mark = Some(done.mark);
-            if done.others_write {
-                tokio::time::sleep(TURN).await;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The file of lines that are not good.
 struct BadFile {
     path: PathBuf,
@@ -337,25 +273,12 @@ impl BadFile {
     }
 }
 
-fn tell(told: &Told, bad_file: Option<&Path>, json: bool) -> anyhow::Result<()> {
-    let mut out = output::stdout();
-    let more = told.bad - told.bad_lines.len() as u64;
-    if more > 0 || (told.bad > 0 && bad_file.is_some()) {
-        let all = bad_file.map_or_else(
-            || "--bad FILE writes them all".to_owned(),
-            |path| format!("all of them are in {}", path.display()),
-        );
-        output::error(&format!("{} lines were not good, and {more} of them are not shown; {all}", told.bad));
-    }
-    if json {
-        output::json_line(&mut out, told)?;
-        out.flush()?;
-        return Ok(());
-    }
-    let Told { imported: Imported { added, changed, known, duplicates }, skipped, records, bad, .. } = told;
-    let title = told.format.and_then(Format::from_name).map_or("empty", Format::title);
-    writeln!(out, "{}: {title}, {records} records", output::clean(&told.source))?;
-    let would = if told.dry_run { "would be " } else { "" };
+fn tell(out: &mut impl Write, source: &str, summary: &Summary) -> anyhow::Result<()> {
+    let Summary { imported: Imported { added, changed, known, duplicates }, skipped, records, bad, .. } =
+        summary;
+    let title = summary.format.map_or("empty", Format::title);
+    writeln!(out, "{}: {title}, {records} records", output::clean(source))?;
+    let would = if summary.dry_run { "would be " } else { "" };
     writeln!(
         out,
         "{would}added {added}, {would}changed {changed}, on the list before {known}, twice in it {duplicates}, \
@@ -363,21 +286,14 @@ fn tell(told: &Told, bad_file: Option<&Path>, json: bool) -> anyhow::Result<()> 
         skipped.sum()
     )?;
     for (number, what) in [
-        (skipped.over, "skipped, their term is over (--days gives them one from today on)"),
-        (
-            skipped.sender,
-            "skipped, a matter of the sending side: blocks, spam verdicts, failed authentication",
-        ),
-        (skipped.soft, "skipped, soft bounces: one does not suppress"),
-        (
-            skipped.one_group,
-            "skipped, unsubscribed from one group or tag only: --stream says which stream it is",
-        ),
+        (skipped.over, "their term is over (--days gives them one from today on)"),
+        (skipped.sender, "a matter of the sending side: blocks, spam verdicts, failed authentication"),
+        (skipped.soft, "soft bounces: one does not suppress"),
+        (skipped.one_group, "unsubscribed from one group or tag only: --stream says which stream that is"),
     ] {
         if number > 0 {
-            writeln!(out, "{number} {what}")?;
+            writeln!(out, "skipped {number}: {what}")?;
         }
     }
-    out.flush()?;
     Ok(())
 }

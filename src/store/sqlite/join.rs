@@ -66,7 +66,7 @@ enum Fate {
     /// It ends later.
     Longer,
     /// The list's own is there.
-    Listed(ListEntry),
+    Listed(Box<ListEntry>),
 }
 
 #[derive(Debug)]
@@ -126,12 +126,12 @@ impl Joining {
                         slot.fate = Fate::Longer;
                     }
                 }
-                Joined::Instead(standing) => *slot = Slot { standing, fate: Fate::Listed(entry) },
+                Joined::Instead(standing) => *slot = Slot { standing, fate: Fate::Listed(Box::new(entry)) },
             }
             return;
         }
         let (slot, counted) = match self.found.get(&key) {
-            None => (Slot { standing: listed, fate: Fate::Listed(entry) }, &mut self.imported.added),
+            None => (Slot { standing: listed, fate: Fate::Listed(Box::new(entry)) }, &mut self.imported.added),
             Some(found) => {
                 let (slot, counted) = match join(&found.standing, &listed, self.now) {
                     Joined::Known => {
@@ -143,7 +143,7 @@ impl Joining {
                     Joined::Instead(standing) => {
                         let counted =
                             if found.over { &mut self.imported.added } else { &mut self.imported.changed };
-                        (Slot { standing, fate: Fate::Listed(entry) }, counted)
+                        (Slot { standing, fate: Fate::Listed(Box::new(entry)) }, counted)
                     }
                 };
                 (slot, if found.listed { &mut self.imported.duplicates } else { counted })
@@ -173,7 +173,7 @@ impl Joining {
             let (entry, longer) = match fate {
                 Fate::Stays => return None,
                 Fate::Longer => (None, true),
-                Fate::Listed(entry) => (Some(entry), false),
+                Fate::Listed(entry) => (Some(*entry), false),
             };
             let mut row = Row {
                 domain: domain_of(&address_key).unwrap_or_default().to_owned(),

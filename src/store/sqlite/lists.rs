@@ -4,14 +4,17 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Row};
 
+use super::super::Addresses;
 use super::super::{
     AuditOrigin, Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot, StoreError,
     SuppressionFilter,
 };
 use super::audit::{entry_json, expired};
+use super::breaker::Judge;
 use super::entries::{bind, filter};
 use super::join::{Joining, Row as Write};
 use super::read::{failed, maybe_time, time};
+use super::stored::{Written, resolve_all};
 use super::{SqliteStore, written};
 use crate::policy::Reason;
 
@@ -20,10 +23,19 @@ impl Lists for SqliteStore {
 
     async fn import(&self, part: ListPart) -> Result<PartImported, StoreError> {
         let rows = part.entries.len();
-        self.writer()?.send(rows, Box::new(move |connection, _| Box::pin(import(connection, part)))).await
+        self.writer()?
+            .send(rows, Box::new(move |connection, judge| Box::pin(import(connection, judge, part))))
+            .await
     }
 
-    async fn weigh(&self, part: ListPart) -> Result<Imported, StoreError> {
+    async fn weigh(&self, mut part: ListPart) -> Result<Imported, StoreError> {
+        // Who was erased and is hashed alone is not looked for.
+        if self.addresses().all_hashed() {
+            for entry in &mut part.entries {
+                let [_, hashed] = self.addresses().keys(&entry.address_key);
+                entry.address_key = hashed;
+            }
+        }
         let mut connection = self.readers.acquire().await.map_err(failed)?;
         let joining = weigh(&mut connection, part.entries, part.at, i64::MAX).await;
         Ok(joining.map_err(failed)?.imported)
@@ -118,8 +130,13 @@ async fn weigh(
 }
 
 /// Writes a part of a list, and its history.
-async fn import(connection: &mut SqliteConnection, part: ListPart) -> Result<PartImported, sqlx::Error> {
-    let ListPart { entries, actor, at, why, mark } = part;
+async fn import(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    part: ListPart,
+) -> Result<PartImported, sqlx::Error> {
+    let ListPart { mut entries, actor, at, why, mark } = part;
+    keep_as_stored(connection, &judge.settings.addresses, &mut entries).await?;
     let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
     let history = match mark {
         Some(mark) => mark.history,
@@ -149,6 +166,28 @@ async fn import(connection: &mut SqliteConnection, part: ListPart) -> Result<Par
     }
     let others_write = mark.is_some_and(|mark| mark.version != version);
     Ok(PartImported { imported, mark: ListMark { history, version }, others_write })
+}
+
+/// Gives entries the keys that they are kept under, and what goes with a hashed one: nothing that names anybody.
+async fn keep_as_stored(
+    connection: &mut SqliteConnection,
+    addresses: &Addresses,
+    entries: &mut [ListEntry],
+) -> Result<(), sqlx::Error> {
+    if addresses.key().is_none() {
+        return Ok(());
+    }
+    let forms: Vec<String> = entries.iter().map(|entry| entry.address_key.clone()).collect();
+    let keys = resolve_all(connection, addresses, &forms).await?;
+    for (entry, stored_key) in entries.iter_mut().zip(keys) {
+        let texts = Written::beside(addresses, &stored_key, &entry.address_key);
+        entry.address = texts.address(&stored_key, &entry.address);
+        for text in [&mut entry.evidence, &mut entry.note].into_iter().flatten() {
+            *text = texts.text(text);
+        }
+        entry.address_key = stored_key;
+    }
+    Ok(())
 }
 
 /// Entries that are new, or take the place of others.

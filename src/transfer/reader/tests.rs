@@ -20,6 +20,7 @@ fn settings() -> ListSettings {
         reason: None,
         until: None,
         note: None,
+        hashed: false,
     }
 }
 

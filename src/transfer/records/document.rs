@@ -45,7 +45,7 @@ impl Records {
             }
             if ends && let Some(line) = document.value.take() {
                 let start = std::mem::replace(&mut self.at, self.scanned);
-                if std::mem::take(&mut document.dropping) {
+                if std::mem::take(&mut document.dropping) || self.at - start > MAX_RECORD {
                     let bytes = &self.buffer[start..self.at.min(start + MAX_RECORD)];
                     return Ok(Some(Record::Broken { line, bytes, what: TOO_LONG }));
                 }
