@@ -5,6 +5,7 @@ mod events;
 mod files;
 mod holds;
 mod http;
+mod lookup;
 mod reload;
 mod sockets;
 mod systemd;
@@ -115,7 +116,8 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     metrics::install()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
-    let Sockets { listening, http, files } = Sockets::bind(&config.listeners, &config.http.listen, passed)?;
+    let Sockets { listening, http, lookup, files } =
+        Sockets::bind(&config.listeners, &config.http.listen, &config.lookup.listen, passed)?;
     let store = Arc::new(open_store(&config).await?);
     http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
@@ -138,6 +140,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
         });
     }
     let api = http::start(api, http, &mut services, &shutdown);
+    let lookups = lookup::start(&store, &config, lookup, &mut services, &shutdown);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
@@ -150,7 +153,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, tls };
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
     let name = loop {
         tokio::select! {
             name = signals.next() => break name,

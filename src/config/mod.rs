@@ -5,6 +5,7 @@ mod events;
 mod http;
 mod limits;
 mod listeners;
+mod lookup;
 mod reader;
 mod return_path;
 mod store;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use http::HttpConfig;
 use listeners::listeners;
 pub use listeners::{ListenAddress, Listener, UnixAddress};
+pub use lookup::LookupConfig;
 pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
@@ -44,6 +46,8 @@ pub struct Config {
     pub smtp: Settings,
     /// The HTTP API.
     pub http: HttpConfig,
+    /// MTAs that ask whether a recipient is suppressed.
+    pub lookup: LookupConfig,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
     /// STARTTLS, where there is a certificate.
@@ -178,6 +182,7 @@ impl Config {
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
+        let lookup = lookup::lookup(&mut reader, &streams);
         let store = store::store(&mut reader, name);
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
@@ -193,6 +198,7 @@ impl Config {
             listeners,
             smtp,
             http,
+            lookup,
             max_waiting,
             tls,
             domains,
