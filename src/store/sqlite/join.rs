@@ -131,7 +131,9 @@ impl Joining {
             return;
         }
         let (slot, counted) = match self.found.get(&key) {
-            None => (Slot { standing: listed, fate: Fate::Listed(Box::new(entry)) }, &mut self.imported.added),
+            None => {
+                (Slot { standing: listed, fate: Fate::Listed(Box::new(entry)) }, &mut self.imported.added)
+            }
             Some(found) => {
                 let (slot, counted) = match join(&found.standing, &listed, self.now) {
                     Joined::Known => {
