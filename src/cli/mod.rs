@@ -19,6 +19,7 @@ mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
+mod stats;
 mod status;
 mod streams;
 mod suppressions;
@@ -97,6 +98,12 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Count what came in, by day, class, domain or stream.
+    ///
+    /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
+    /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
+    /// settled as what it became.
+    Stats(stats::Stats),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -144,6 +151,7 @@ pub fn main() -> ExitCode {
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {
