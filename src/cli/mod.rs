@@ -14,6 +14,7 @@ mod log;
 mod output;
 mod paper;
 mod person;
+mod progress;
 mod quarantine;
 mod replay;
 mod return_path;

@@ -8,6 +8,7 @@ mod addresses;
 mod audit;
 mod deliveries;
 mod holds;
+mod lists;
 mod outbox;
 mod quarantine;
 mod retention;
@@ -32,6 +33,7 @@ pub use deliveries::{
     Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};

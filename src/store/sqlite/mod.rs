@@ -7,6 +7,8 @@ mod deliveries;
 mod entries;
 mod gauge;
 mod holds;
+mod join;
+mod lists;
 mod mask;
 mod open;
 mod outbox;

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod audit;
 mod hashed;
+mod lists;
 mod migration;
 mod outbox;
 mod vitals;
