@@ -90,7 +90,7 @@ fn lookups(entries: usize, questions: usize) {
                 let bounce = hard_bounce(&format!("b{brought}"), &format!("b{brought}@elsewhere.example"));
                 assert_eq!(client.send(&bounce).unwrap().code, 250);
                 brought += 1;
-                if brought % 900 == 0 {
+                if brought.is_multiple_of(900) {
                     client = daemon.connect();
                 }
             }
