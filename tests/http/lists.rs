@@ -51,7 +51,7 @@ fn what_is_wrong_with_a_list_is_a_problem() {
     let csv = |query: &str, list: &[u8]| import(&http, "text/csv", query, list);
     assert!(csv("", b"name,age\nx,3\n").problem(422).contains("it begins with \"name\", \"age\""));
     assert!(csv("", b"\xff\xfea\0").problem(422).contains("UTF-16"));
-    assert!(csv("?stream=nowhere", b"a@x.example\n").problem(400).contains("\"nowhere\" is no stream"));
+    assert!(csv("?stream=nowhere", b"a@x.example\n").problem(404).contains("no stream \"nowhere\""));
     assert!(csv("?days=0", b"a@x.example\n").problem(400).contains("0 is no term"));
     assert!(csv("?format=excel", b"a@x.example\n").problem(400).contains("excel"));
     assert!(import(&http, "image/png", "", b"a@x.example\n").problem(415).contains("text/csv"));

@@ -26,7 +26,7 @@ use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Lists, Snapshot, StoreError, Streams, SuppressionFilter};
+use crate::store::{HIGHEST_STREAM, Lists, Snapshot, StoreError, Streams, SuppressionFilter};
 use crate::transfer::{
     BATCH, Format, Importer, ListError, ListReader, ListSettings, ListWriter, Part, Summary, WrittenFormat,
 };
@@ -107,7 +107,10 @@ struct Taken {
     request_body(content(
         (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/json"), (String = "text/plain")
     ), description = "The list, in UTF-8"),
-    responses((status = 200, description = "What came of it", body = Summary))
+    responses(
+        (status = 200, description = "What came of it", body = Summary),
+        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 async fn import(
     State(api): State<Api>,
@@ -116,8 +119,12 @@ async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    check_type(&headers)?;
-    let settings = settings(&api, &taken)?;
+    if !is_list(&headers) {
+        let detail = format!("a list has one of these types in Content-Type: {}", TYPES.join(", "));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let stream = stream_of(&api.current().settings.streams, taken.stream.as_deref()).map_err(no_stream)?;
+    let settings = settings(&api, &taken, stream).map_err(wrong)?;
     let turn = api.heavy().await?;
     let name = taken.name.unwrap_or_else(|| "the API".to_owned());
     let store = Some(Arc::clone(&api.store));
@@ -185,17 +192,35 @@ fn unreadable(error: &ListError, done: u64) -> Problem {
     Problem::unprocessable(said).of_kind("unreadable-list", "The list cannot be read")
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Whether a body has one of the types of lists.
+fn is_list(headers: &HeaderMap) -> bool {
     let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if TYPES.contains(&essence.as_str()) {
-        return Ok(());
-    }
-    let detail = format!("a list has one of these types in Content-Type: {}", TYPES.join(", "));
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+    TYPES.contains(&essence.as_str())
 }
 
-fn settings(api: &Api, taken: &Taken) -> Result<ListSettings, Problem> {
+/// A parameter that is wrong, and what is wrong with it.
+type Wrong = (&'static str, String);
+
+fn wrong((place, detail): Wrong) -> Problem {
+    Problem::bad_request(detail).at(place)
+}
+
+/// There is no such stream.
+fn no_stream(named: String) -> Problem {
+    let detail = format!(
+        "there is no stream {named:?}: it is neither a name of [streams] nor a number up to {HIGHEST_STREAM}"
+    );
+    Problem::not_found(detail).of_kind("unknown-stream", "There is no such stream").at("stream")
+}
+
+/// The number of a stream that was named, if one was; else the name that is none.
+fn stream_of(streams: &Streams, named: Option<&str>) -> Result<Option<i64>, String> {
+    let Some(named) = named else { return Ok(None) };
+    streams.number(named).map(|number| Some(number.into())).ok_or_else(|| named.to_owned())
+}
+
+fn settings(api: &Api, taken: &Taken, stream: Option<i64>) -> Result<ListSettings, Wrong> {
     let current = api.current();
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
     let until = match taken.days {
@@ -203,15 +228,11 @@ fn settings(api: &Api, taken: &Taken) -> Result<ListSettings, Problem> {
         Some(days) if (1..=MAX_DAYS).contains(&days) => {
             now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
         }
-        Some(days) => {
-            let detail = format!("{days} is no term; 1 to {MAX_DAYS} days are possible");
-            return Err(Problem::bad_request(detail).at("days"));
-        }
+        Some(days) => return Err(("days", format!("{days} is no term; 1 to {MAX_DAYS} days are possible"))),
     };
     for (place, text) in [("note", &taken.note), ("name", &taken.name)] {
         if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
-            let detail = format!("{place} is longer than {MAX_TEXT} characters");
-            return Err(Problem::bad_request(detail).at(place));
+            return Err((place, format!("{place} is longer than {MAX_TEXT} characters")));
         }
     }
     let streams = current.settings.streams.clone();
@@ -220,22 +241,12 @@ fn settings(api: &Api, taken: &Taken) -> Result<ListSettings, Problem> {
         now,
         policy: current.settings.policy.clone(),
         classifier: Arc::clone(&current.classifier),
-        stream: stream_of(&streams, taken.stream.as_deref())?,
+        stream,
         streams: Arc::new(move |named| streams.number(named).map(i64::from)),
         reason: taken.reason.map(Reason::from),
         until,
         note: taken.note.clone(),
         hashed: api.store.has_hash_key(),
-    })
-}
-
-fn stream_of(streams: &Streams, named: Option<&str>) -> Result<Option<i64>, Problem> {
-    let Some(named) = named else { return Ok(None) };
-    let number = streams.number(named).map(i64::from);
-    number.map(Some).ok_or_else(|| {
-        let detail =
-            format!("{named:?} is no stream: neither a name of [streams] nor a number up to 16777215");
-        Problem::bad_request(detail).at("stream")
     })
 }
 
@@ -287,7 +298,10 @@ struct Wanted {
 #[utoipa::path(
     get, path = "/v1/suppressions/export", tag = "suppressions",
     params(Wanted),
-    responses((status = 200, description = "The list", content((String = "text/csv"), (String = "application/x-ndjson"))))
+    responses(
+        (status = 200, description = "The list", content((String = "text/csv"), (String = "application/x-ndjson"))),
+        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let current = api.current();
@@ -300,7 +314,7 @@ async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<
         remote_mta: wanted.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
         since: wanted.since,
         origin: wanted.origin,
-        stream: stream_of(&streams, wanted.stream.as_deref())?,
+        stream: stream_of(&streams, wanted.stream.as_deref()).map_err(no_stream)?,
         ..SuppressionFilter::default()
     };
     let format = match wanted.format {
