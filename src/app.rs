@@ -5,6 +5,7 @@ mod events;
 mod files;
 mod holds;
 mod http;
+mod privacy;
 mod reload;
 mod sockets;
 mod systemd;
@@ -119,6 +120,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let store = Arc::new(open_store(&config).await?);
     http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
+    privacy::warn_of_addresses(&store, &config).await;
     files::warn_if_few(config.smtp.max_connections);
 
     let shutdown = CancellationToken::new();

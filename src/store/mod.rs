@@ -6,7 +6,9 @@
 
 mod addresses;
 mod audit;
+mod backup;
 mod deliveries;
+mod erasure;
 mod holds;
 mod outbox;
 mod quarantine;
@@ -26,9 +28,11 @@ use jiff::Timestamp;
 
 pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed};
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
+pub use backup::Backup;
 pub use deliveries::{
     Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
+pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
