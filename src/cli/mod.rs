@@ -21,6 +21,7 @@ mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
+mod stats;
 mod status;
 mod store;
 mod streams;
@@ -115,6 +116,12 @@ enum Verb {
     /// Look after the database: the key that addresses are hashed with.
     #[command(subcommand)]
     Store(store::StoreVerb),
+    /// Count what came in, by day, class, domain or stream.
+    ///
+    /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
+    /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
+    /// settled as what it became.
+    Stats(stats::Stats),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -165,6 +172,7 @@ pub fn main() -> ExitCode {
         Verb::Erase(verb) => erase::run(config, &verb),
         Verb::Backup(verb) => backup::run(config, &verb),
         Verb::Store(verb) => store::run(config, &verb),
+        Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {

@@ -12,7 +12,9 @@ mod erasure;
 mod holds;
 mod outbox;
 mod quarantine;
+mod retention;
 pub mod sqlite;
+mod statistics;
 mod streams;
 mod tokens;
 mod types;
@@ -36,6 +38,8 @@ pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
+pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};
 pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{

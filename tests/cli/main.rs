@@ -14,6 +14,7 @@ mod output;
 mod quarantine;
 mod replay;
 mod return_path;
+mod stats;
 mod suppressions;
 
 use std::process::Output;

@@ -54,6 +54,18 @@ async fn it_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn it_keeps_what_is_needed_and_drops_what_is_old() {
+    let dir = TempDir::new().unwrap();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    contract::lifecycle::check(|| {
+        let number = made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = dir.path().join(format!("{number}.db"));
+        async move { open(&path, Access::Serve).await.unwrap() }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_new_file_is_for_its_owner_alone_and_stays_after_closing() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");
