@@ -11,8 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
-use super::progress::Progress;
-use super::{block_on, open_store, output};
+use super::{block_on, open_store, output, progress};
 use crate::config::Config;
 use crate::store::Backup;
 use crate::store::sqlite::Access;
@@ -66,13 +65,13 @@ pub(super) fn run(config: Option<&Path>, arguments: &BackupArguments) -> anyhow:
 
     let octets = block_on(async {
         let store = open_store(&config, Access::Read).await?;
-        let progress = Progress::octets("copying");
-        let told = |done, total| progress.at(done, total);
+        let bar = progress::octets(Some(0)).with_message("copying");
+        let told = |done, total| progress::reach(&bar, done, total);
         let copied = tokio::select! {
             copied = store.copy_into(&part, &told) => copied.context("no backup was made"),
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("broken off; no backup was made")),
         };
-        progress.clear();
+        bar.finish_and_clear();
         store.close().await;
         copied
     })?;

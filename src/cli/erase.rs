@@ -9,8 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::progress::Progress;
-use super::{block_on, open_store, output, person};
+use super::{block_on, open_store, output, person, progress};
 use crate::address::Mailbox;
 use crate::config::Config;
 use crate::store::sqlite::{Access, SqliteStore, occurrences};
@@ -81,7 +80,7 @@ async fn erase(
     let ask = !arguments.yes && !arguments.dry_run && person::is_at_terminal();
     let mut erased = Erased::default();
     if arguments.dry_run || ask {
-        erased = find(store, &erasure, "looking").await?;
+        erased = find(store, &erasure).await?;
     }
     if ask && !erased.is_empty() {
         table(&mut output::stdout(), &erased)?;
@@ -92,7 +91,7 @@ async fn erase(
     let (mut left, mut log_emptied) = (None, false);
     if !arguments.dry_run {
         erasure.dry_run = false;
-        erased = find(store, &erasure, "erasing").await?;
+        erased = find(store, &erasure).await?;
         if arguments.vacuum {
             store
                 .rewrite()
@@ -125,10 +124,10 @@ async fn erase(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn find(store: &SqliteStore, erasure: &Erasure, what: &'static str) -> anyhow::Result<Erased> {
-    let progress = Progress::rows(what);
-    let erased = store.erase(erasure, &|done, total| progress.at(done, total)).await;
-    progress.clear();
+async fn find(store: &SqliteStore, erasure: &Erasure) -> anyhow::Result<Erased> {
+    let bar = progress::things(0);
+    let erased = store.erase(erasure, &|done, total| progress::reach(&bar, done, total)).await;
+    bar.finish_and_clear();
     Ok(erased?)
 }
 

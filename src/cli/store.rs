@@ -10,8 +10,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::progress::Progress;
-use super::{block_on, open_store, output, person};
+use super::{block_on, open_store, output, person, progress};
 use crate::config::Config;
 use crate::returnpath::keys;
 use crate::store::Erase;
@@ -105,9 +104,9 @@ fn hash(config: Option<&Path>, arguments: &Hash) -> anyhow::Result<ExitCode> {
     }
     let rows = block_on(async {
         let store = open_store(&config, Access::Write).await?;
-        let progress = Progress::rows("hashing");
-        let hashed = store.hash_everything(&|done, total| progress.at(done, total)).await;
-        progress.clear();
+        let bar = progress::things(0);
+        let hashed = store.hash_everything(&|done, total| progress::reach(&bar, done, total)).await;
+        bar.finish_and_clear();
         let folded = store.fold_log().await;
         store.close().await;
         if !folded? {

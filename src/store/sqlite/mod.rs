@@ -9,6 +9,8 @@ mod entries;
 mod erase;
 mod gauge;
 mod holds;
+mod join;
+mod lists;
 mod mask;
 mod open;
 mod outbox;

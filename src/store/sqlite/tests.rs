@@ -10,6 +10,7 @@ use tempfile::TempDir;
 mod audit;
 mod erase;
 mod hashed;
+mod lists;
 mod migration;
 mod outbox;
 mod vitals;
