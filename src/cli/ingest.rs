@@ -59,6 +59,15 @@ impl Refusal {
     }
 }
 
+/// Does it, and makes of a panic what an MTA takes for "later": its own status, 101, would be final, and the message lost.
+pub(super) fn guarded(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let _ = io::copy(&mut io::stdin().lock().take(MAX_DROPPED), &mut io::sink());
+        output::error("a fault of dsnd's own; the message is kept where it came from, and may be tried again");
+        ExitCode::from(TRY_LATER)
+    })
+}
+
 /// Takes one message and says nothing, or says in one line why it does not.
 pub(super) fn run(config: Option<&Path>, arguments: &IngestArguments) -> ExitCode {
     let mut message = io::stdin().lock();

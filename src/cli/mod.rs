@@ -117,6 +117,10 @@ impl ValueEnum for Language {
 /// Parses the arguments, runs the verb, and turns what comes of it into an exit status.
 #[must_use]
 pub fn main() -> ExitCode {
+    if is_ingest(std::env::args_os()) { ingest::guarded(run) } else { run() }
+}
+
+fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

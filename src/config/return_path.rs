@@ -45,8 +45,11 @@ fn hint(cause: &std::io::Error) -> &'static str {
 /// # Errors
 /// [`KeyFileError`]; no secret is repeated in it.
 pub fn read_key_file(path: &Path) -> Result<Keys, KeyFileError> {
+    // Asked before it is opened, since opening a pipe waits; and again of the open file, which is the one that is read.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(KeyFileError::NoFile);
+    }
     let file = std::fs::File::open(path)?;
-    // Asked of the open file, so that it is the same one that is read.
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > MAX_KEY_FILE {
         return Err(KeyFileError::NoFile);
