@@ -1,6 +1,7 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
 mod clock;
+mod events;
 mod files;
 mod holds;
 mod http;
@@ -156,6 +157,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     work.keep("the end of entries", expire(Arc::clone(&store), shutdown.clone()));
     work.keep("the look at holds", holds::tell(Arc::clone(&store), shutdown.clone()));
     work.keep("measuring", watch::watch(Arc::clone(&store), shutdown.clone()));
+    work.keep("pruning events", events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     systemd::ready();
 
     let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, tls };

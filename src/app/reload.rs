@@ -12,6 +12,7 @@ use crate::http::Api;
 use crate::ingest::Ingest;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{TlsAcceptor, TlsError};
+use crate::store::Addresses;
 use crate::store::sqlite::SqliteStore;
 
 /// What runs, as far as a new configuration can change it.
@@ -145,6 +146,12 @@ fn keep_what_stays(old: &Config, new: &mut Config) -> Vec<&'static str> {
     keep(kept, "http.request_timeout", &old_http.request_timeout, &mut new_http.request_timeout);
     keep(kept, "store.path", &old.store.path, &mut new.store.path);
     keep(kept, "store.busy_timeout", &old.store.busy_timeout, &mut new.store.busy_timeout);
+    if old.store.addresses != new.store.addresses {
+        let hashed = [&old.store.addresses, &new.store.addresses].map(Addresses::all_hashed);
+        kept.push(if hashed[0] == hashed[1] { "store.hash_key_file" } else { "store.hash_addresses" });
+        new.store.addresses = old.store.addresses.clone();
+        new.store.raw_days = if hashed[0] { 0 } else { new.store.raw_days };
+    }
     keep(kept, "log.level", &old.log.level, &mut new.log.level);
     keep(kept, "log.format", &old.log.format, &mut new.log.format);
     stays

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Alarm, Replayed};
+use super::{Addresses, Alarm, Replayed};
 use crate::classify::Classification;
 use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
@@ -18,6 +18,8 @@ pub struct Settings {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+    /// How addresses are kept. It is settled when a store is opened; [`super::sqlite::SqliteStore::replace`] leaves it.
+    pub addresses: Addresses,
 }
 
 /// How busy a store's writers are.

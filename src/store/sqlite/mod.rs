@@ -3,16 +3,20 @@
 mod apply;
 mod audit;
 mod breaker;
+mod deliveries;
 mod entries;
 mod gauge;
 mod holds;
+mod mask;
 mod open;
+mod outbox;
 mod people;
 mod place;
 mod quarantine;
 mod read;
 mod record;
 mod settle;
+mod stored;
 mod tokens;
 mod vitals;
 mod writer;
@@ -23,11 +27,12 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome,
-    Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store, StoreError, Story,
-    Suppression, SuppressionFilter,
+    Addresses, Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage,
+    Outcome, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
+    StoreError, Story, Suppression, SuppressionFilter,
 };
 pub use open::{Access, SCHEMA};
+use stored::Arriving;
 use writer::Writer;
 
 /// A suppression store in one SQLite file.
@@ -35,6 +40,7 @@ use writer::Writer;
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Option<Writer>,
+    addresses: Addresses,
 }
 
 impl SqliteStore {
@@ -50,16 +56,17 @@ impl SqliteStore {
         settings: Settings,
         busy_timeout: std::time::Duration,
     ) -> Result<Self, StoreError> {
-        let options = open::prepare(path, access, busy_timeout).await?;
+        let addresses = settings.addresses.clone();
+        let options = open::prepare(path, access, busy_timeout, &addresses).await?;
         let readers = open::readers(&options);
         let writer = (access != Access::Read).then(|| Writer::start(&options, settings));
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, addresses })
     }
 
     /// Settings for what is recorded from now on. A store that was opened for reading has none.
     pub fn replace(&self, settings: Settings) {
         if let Some(writer) = &self.writer {
-            writer.replace(settings);
+            writer.replace(Settings { addresses: self.addresses.clone(), ..settings });
         }
     }
 
@@ -71,6 +78,12 @@ impl SqliteStore {
         }
     }
 
+    /// How addresses are kept. A reader of this engine asks for rows by both of [`Addresses::keys`]:
+    /// `address_key IN (?1, ?2)`.
+    fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
     fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer
             .as_ref()
@@ -80,7 +93,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
-        self.writer()?.record(message).await
+        self.writer()?.record(Arriving::new(&self.addresses, message)).await
     }
 
     fn pressure(&self) -> Pressure {
@@ -93,11 +106,11 @@ impl Store for SqliteStore {
         stream: Option<i64>,
         now: Timestamp,
     ) -> Result<Vec<Suppression>, StoreError> {
-        entries::standing(&self.readers, address_key, stream, now).await
+        entries::standing(&self.readers, &self.addresses().keys(address_key), stream, now).await
     }
 
     async fn story(&self, address_key: &str) -> Result<Story, StoreError> {
-        entries::story(&self.readers, address_key).await
+        entries::story(&self.readers, &self.addresses().keys(address_key)).await
     }
 
     async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
@@ -130,7 +143,7 @@ impl Store for SqliteStore {
     }
 
     async fn bounces(&self, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
-        read::bounces(&self.readers, filter).await
+        read::bounces(&self.readers, &self.addresses, filter).await
     }
 
     async fn bounce(&self, id: i64) -> Result<Option<Bounce>, StoreError> {
@@ -142,7 +155,7 @@ impl Store for SqliteStore {
     }
 
     async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<Quarantined>, StoreError> {
-        quarantine::quarantined(&self.readers, filter).await
+        quarantine::quarantined(&self.readers, &self.addresses, filter).await
     }
 
     async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
@@ -158,7 +171,7 @@ impl Store for SqliteStore {
     }
 
     async fn hold_of(&self, address_key: &str) -> Result<Option<i64>, StoreError> {
-        holds::of(&self.readers, address_key).await
+        holds::of(&self.readers, &self.addresses().keys(address_key)).await
     }
 
     async fn hold(&self, id: i64) -> Result<Option<Hold>, StoreError> {
