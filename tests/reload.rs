@@ -175,7 +175,8 @@ fn what_needs_a_restart_is_named_and_stays() {
 fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
     let home = home();
     let daemon = home.start();
-    for (name, problem) in [("keys", "this is no key file"), ("dsnd.toml", "no file that can be read again")] {
+    for (name, problem) in [("keys", "this is no key file"), ("dsnd.toml", "no file that can be read again")]
+    {
         let path = home.path().join(name);
         std::fs::remove_file(&path).unwrap();
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());

@@ -121,7 +121,11 @@ fn verp(reader: &mut Reader) -> Vec<VerpDelimiters> {
 /// The keys of `DSND_RETURN_PATH_KEYS`, else those of the file; `None` when they cannot be had.
 fn keys(reader: &mut Reader) -> Option<Keys> {
     let file = reader.text("return_path.keys_file").filter(|(_, path)| !path.is_empty());
-    if let Some((at, text)) = reader.secret("return_path.keys") {
+    let secret = reader.secret("return_path.keys");
+    if reader.leaves_keys() {
+        return None;
+    }
+    if let Some((at, text)) = secret {
         return match Keys::parse(&text) {
             Ok(keys) => Some(keys),
             Err(error) => {

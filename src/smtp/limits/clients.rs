@@ -205,7 +205,8 @@ mod tests {
             let one = Ipv6Addr::from_bits(bits.to_bits() | (index << 64));
             drop(clients.admit(one.into(), &limits).unwrap());
         }
-        assert_eq!((clients.table().rates.len(), clients.table().seen.len()), (MAX_RATES, MAX_RATES));
+        assert_eq!(clients.table().rates.len(), MAX_RATES);
+        assert_eq!(clients.table().seen.len(), MAX_RATES);
         assert!(clients.table().open.is_empty());
         // Who comes when the table is full is counted as everybody is.
         let few = Limits { connections_per_minute: 2, messages_per_minute: 1, ..limits };
