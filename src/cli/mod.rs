@@ -15,10 +15,12 @@ mod log;
 mod output;
 mod paper;
 mod person;
+mod progress;
 mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
+mod stats;
 mod status;
 mod streams;
 mod suppressions;
@@ -99,6 +101,12 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Count what came in, by day, class, domain or stream.
+    ///
+    /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
+    /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
+    /// settled as what it became.
+    Stats(stats::Stats),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -152,6 +160,7 @@ fn run() -> ExitCode {
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {
