@@ -2,9 +2,11 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod breaker;
 mod deliveries;
 mod entries;
+mod erase;
 mod gauge;
 mod holds;
 mod join;
@@ -35,6 +37,7 @@ use super::{
     Outcome, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
     StoreError, Story, Suppression, SuppressionFilter,
 };
+pub use erase::occurrences;
 pub use open::{Access, SCHEMA};
 use stored::Arriving;
 use writer::Writer;
