@@ -5,6 +5,7 @@ mod events;
 mod files;
 mod holds;
 mod http;
+mod lookup;
 mod reload;
 mod sockets;
 mod systemd;
@@ -115,7 +116,8 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     metrics::install()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
-    let Sockets { listening, http, files } = Sockets::bind(&config.listeners, &config.http.listen, passed)?;
+    let Sockets { listening, http, lookup, files } =
+        Sockets::bind(&config.listeners, &config.http.listen, &config.lookup.listen, passed)?;
     let store = Arc::new(open_store(&config).await?);
     http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
@@ -138,6 +140,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
         });
     }
     let api = http::start(api, http, &mut services, &shutdown);
+    let lookups = lookup::start(&store, &config, lookup, &mut services, &shutdown);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
@@ -146,11 +149,13 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
     let forgetting = tokio::spawn(events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
+    let webhooks = events::Webhooks::start(&store, &config.load(), &shutdown);
     let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
     let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, tls };
+    let mut running =
+        Running { webhooks, config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
     let name = loop {
         tokio::select! {
             name = signals.next() => break name,
@@ -162,7 +167,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
             }
         }
     };
-    drop(running);
+    let webhooks = running.into_webhooks();
     info!(signal = name, "stopping: no new connections, messages on their way may finish");
     systemd::stopping();
     // Before the sockets close: the next dsnd may make files of the same names while this one still finishes.
@@ -174,6 +179,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
                 error!(error = %cause, "a listener failed");
             }
         }
+        webhooks.ended().await;
         let _ = tokio::join!(pruning, forgetting, expiring, telling, measuring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
+use super::events::Webhooks;
 use super::{ingest_settings, warn_of_trust};
 use crate::classify::{Classifier, ClassifierError};
 use crate::config::{Config, ConfigError, Listener};
 use crate::http::Api;
 use crate::ingest::Ingest;
+use crate::lookup;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{TlsAcceptor, TlsError};
 use crate::store::Addresses;
@@ -24,6 +26,8 @@ pub(super) struct Running {
     pub(super) ingest: Arc<Ingest<SqliteStore>>,
     pub(super) server: Arc<Server<Ingest<SqliteStore>>>,
     pub(super) api: Api,
+    pub(super) lookups: Arc<lookup::Server<SqliteStore>>,
+    pub(super) webhooks: Webhooks,
     /// Its certificate is exchanged where it is; `None` where there was none at the start.
     pub(super) tls: Option<Arc<TlsAcceptor>>,
 }
@@ -44,6 +48,11 @@ pub(super) enum ReloadError {
 }
 
 impl Running {
+    /// What has an end of its own; the rest goes.
+    pub(super) fn into_webhooks(self) -> Webhooks {
+        self.webhooks
+    }
+
     /// Reads the configuration, the rules, the keys and the certificate again, and logs what came of it. Where anything
     /// in them is wrong, all of that is logged, and what holds goes on holding. Sessions that are there end as they
     /// began.
@@ -100,6 +109,8 @@ impl Running {
         self.api.replace(Arc::clone(&classifier), super::http::settings(&config));
         self.ingest = Arc::new(self.ingest.with(classifier, ingest_settings(&config)));
         self.server.replace(Arc::clone(&self.ingest), config.smtp.clone());
+        self.lookups.replace(config.lookup.settings.clone());
+        self.webhooks.follow(&config);
         warn_of_trust(&config);
         self.config.store(Arc::new(config));
         Ok(stays)
@@ -136,6 +147,9 @@ fn keep_what_stays(old: &Config, new: &mut Config) -> Vec<&'static str> {
     keep(kept, "http.max_heavy", &old_http.max_heavy, &mut new_http.max_heavy);
     keep(kept, "http.max_body", &old_http.max_body, &mut new_http.max_body);
     keep(kept, "http.request_timeout", &old_http.request_timeout, &mut new_http.request_timeout);
+    keep(kept, "lookup.listen", &old.lookup.listen, &mut new.lookup.listen);
+    let (old_lookup, new_lookup) = (&old.lookup.settings, &mut new.lookup.settings);
+    keep(kept, "lookup.max_connections", &old_lookup.max_connections, &mut new_lookup.max_connections);
     keep(kept, "store.path", &old.store.path, &mut new.store.path);
     keep(kept, "store.busy_timeout", &old.store.busy_timeout, &mut new.store.busy_timeout);
     if old.store.addresses != new.store.addresses {

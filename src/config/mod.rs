@@ -5,6 +5,7 @@ mod events;
 mod http;
 mod limits;
 mod listeners;
+mod lookup;
 mod reader;
 mod return_path;
 mod store;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use http::HttpConfig;
 use listeners::listeners;
 pub use listeners::{ListenAddress, Listener, UnixAddress};
+pub use lookup::LookupConfig;
 pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
@@ -24,6 +26,7 @@ use return_path::{return_paths, unsigned_trust};
 pub use store::{HashKeyFileError, read_hash_key_file};
 
 use crate::classify::rules::RuleFile;
+use crate::events::Endpoint;
 use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
@@ -44,6 +47,8 @@ pub struct Config {
     pub smtp: Settings,
     /// The HTTP API.
     pub http: HttpConfig,
+    /// MTAs that ask whether a recipient is suppressed.
+    pub lookup: LookupConfig,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
     /// STARTTLS, where there is a certificate.
@@ -64,6 +69,8 @@ pub struct Config {
     pub breaker: Breaker,
     /// How long events are kept for those who want to be told, in days.
     pub keep_events_days: u32,
+    /// To whom events are brought, also those that are not enabled.
+    pub webhooks: Vec<Endpoint>,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -178,10 +185,12 @@ impl Config {
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
+        let lookup = lookup::lookup(&mut reader, &streams);
         let store = store::store(&mut reader, name);
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
         let keep_events_days = events::keep_days(&mut reader);
+        let webhooks = events::webhooks(&mut reader, &streams);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -193,6 +202,7 @@ impl Config {
             listeners,
             smtp,
             http,
+            lookup,
             max_waiting,
             tls,
             domains,
@@ -203,6 +213,7 @@ impl Config {
             policy,
             breaker,
             keep_events_days,
+            webhooks,
             rules,
             log,
         })
