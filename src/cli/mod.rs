@@ -15,10 +15,12 @@ mod log;
 mod output;
 mod paper;
 mod person;
+mod progress;
 mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
+mod stats;
 mod status;
 mod streams;
 mod suppressions;
@@ -100,6 +102,12 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Count what came in, by day, class, domain or stream.
+    ///
+    /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
+    /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
+    /// settled as what it became.
+    Stats(stats::Stats),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -148,6 +156,7 @@ pub fn main() -> ExitCode {
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Events(verb) => events::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {
