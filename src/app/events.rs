@@ -107,7 +107,13 @@ async fn bring(
     while !shutdown.is_cancelled() {
         match HttpReceiver::new(endpoint.clone()) {
             Ok(receiver) => {
-                return Dispatcher::new(store, receiver, endpoint, streams, shutdown, grace).run().await;
+                let (store, endpoint, streams) = (Arc::clone(&store), endpoint.clone(), streams.clone());
+                let dispatcher = Dispatcher::new(store, receiver, endpoint, streams, shutdown.clone(), grace);
+                match tokio::spawn(async move { dispatcher.run().await }).await {
+                    Ok(()) => return,
+                    // Of a fault of ours, one webhook is late; nothing is lost.
+                    Err(error) => error!(%error, "bringing events broke off; this is tried again"),
+                }
             }
             Err(error) => error!(%error, "no events are brought; this is tried again"),
         }
