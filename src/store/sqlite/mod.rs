@@ -20,6 +20,7 @@ mod settle;
 mod statistics;
 mod stored;
 mod tokens;
+mod turn;
 mod vitals;
 mod writer;
 
@@ -61,7 +62,7 @@ impl SqliteStore {
         let addresses = settings.addresses.clone();
         let options = open::prepare(path, access, busy_timeout, &addresses).await?;
         let readers = open::readers(&options);
-        let writer = (access != Access::Read).then(|| Writer::start(&options, settings));
+        let writer = (access != Access::Read).then(|| Writer::start(&options, settings, busy_timeout));
         Ok(Self { readers, writer, addresses })
     }
 
