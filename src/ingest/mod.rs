@@ -5,6 +5,7 @@ mod attribute;
 mod count;
 mod digest;
 mod nameless;
+mod reassess;
 mod waiting;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
 pub use nameless::add_nameless;
+pub use reassess::{Reread, reassess};
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox, steers};

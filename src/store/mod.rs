@@ -10,6 +10,7 @@ mod deliveries;
 mod holds;
 mod outbox;
 mod quarantine;
+mod reclassify;
 mod retention;
 pub mod sqlite;
 mod statistics;
@@ -34,6 +35,9 @@ pub use deliveries::{
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use reclassify::{
+    NewConclusion, Reclassified, ReclassifiedEntry, ReclassifiedEvent, Reclassify, Reclassifying, StoredEvent,
+};
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
 pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};

@@ -14,6 +14,7 @@ mod people;
 mod place;
 mod quarantine;
 mod read;
+mod reclassify;
 mod record;
 mod retention;
 mod settle;
