@@ -1,13 +1,12 @@
 //! The HTTP API within the daemon: its settings, its listeners, and that it is open to nobody by accident.
 
-use std::io;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::sockets::Bound;
+use super::work::Work;
 use crate::classify::Classifier;
 use crate::config::{Config, HttpConfig};
 use crate::http::{Api, Server, Settings};
@@ -21,6 +20,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         max_message: config.smtp.max_message_size,
         shutdown_grace: config.smtp.shutdown_grace,
         mask_addresses: config.log.mask_addresses,
+        policy: config.policy.clone(),
         streams: config.streams.clone(),
         return_paths: config.return_paths.clone(),
         ..config.http.settings.clone()
@@ -44,16 +44,11 @@ pub(super) fn api(
 }
 
 /// Serves the API on every socket of it.
-pub(super) fn start(
-    api: Api,
-    sockets: Vec<Bound>,
-    services: &mut JoinSet<io::Result<()>>,
-    shutdown: &CancellationToken,
-) -> Api {
+pub(super) fn start(api: Api, sockets: Vec<Bound>, work: &mut Work, shutdown: &CancellationToken) -> Api {
     let server = Arc::new(Server::new(api.clone(), shutdown.clone()));
     for socket in sockets {
         let server = Arc::clone(&server);
-        services.spawn(async move {
+        work.begin("an HTTP listener", async move {
             match socket {
                 Bound::Tcp(listener) => server.serve(listener).await,
                 Bound::Unix(listener) => server.serve(listener).await,

@@ -3,17 +3,21 @@
 //! Results go to standard output, in tables and colours on a terminal and plain in a pipe; errors go to
 //! standard error, in one line that names the thing and the fix, with exit status 2.
 
+mod backup;
 mod bounces;
 mod check_config;
+mod erase;
 mod explain;
 mod generate;
 mod guide;
 mod holds;
 mod ingest;
+mod listing;
 mod log;
 mod output;
 mod paper;
 mod person;
+mod progress;
 mod quarantine;
 mod reclassify;
 mod replay;
@@ -21,6 +25,7 @@ mod return_path;
 mod serve;
 mod stats;
 mod status;
+mod store;
 mod streams;
 mod suppressions;
 mod when;
@@ -48,8 +53,10 @@ const FAILED: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "dsnd", version, max_term_width = 110, arg_required_else_help = true)]
 struct Arguments {
-    /// Configuration file. Without it: ./config/dsnd.toml, /etc/dsnd/dsnd.toml, then built-in defaults.
-    #[arg(long, global = true, value_name = "FILE", env = "DSND_CONFIG")]
+    /// Configuration file. Without it: the one that DSND_CONFIG names, ./config/dsnd.toml, /etc/dsnd/dsnd.toml, then
+    /// built-in defaults.
+    // Not by clap's `env`: with the variable set, every usage line would ask for the option.
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
@@ -109,6 +116,21 @@ enum Verb {
     ///
     /// Exit status 0; with --dry-run, 1 when something would change.
     Reclassify(reclassify::ReclassifyArguments),
+    /// Forget a person: remove an address from reports, raw messages, history and counts, and from the list.
+    ///
+    /// Others who are named in the same messages stay. Where store.hash_key_file is configured, an address that is
+    /// suppressed stays so under a keyed hash that nobody can read; without it, it can be mailed again afterwards, and
+    /// the command says so before. What cannot be seen from here stays: logs, backups, what webhooks were told.
+    Erase(erase::EraseArguments),
+    /// Write a copy of the database to a file, while it is in use.
+    ///
+    /// Every message that was acknowledged before is in it. The copy is synced and checked, has mode 0600, and appears under
+    /// its name when it is whole. To restore it: stop dsnd, put it in the place of store.path, delete the files -wal and -shm
+    /// beside it, start dsnd.
+    Backup(backup::BackupArguments),
+    /// Look after the database: the key that addresses are hashed with.
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Count what came in, by day, class, domain or stream.
     ///
     /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
@@ -136,6 +158,10 @@ impl ValueEnum for Language {
 /// Parses the arguments, runs the verb, and turns what comes of it into an exit status.
 #[must_use]
 pub fn main() -> ExitCode {
+    if is_ingest(std::env::args_os()) { ingest::guarded(run) } else { run() }
+}
+
+fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -149,7 +175,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let config = arguments.config.as_deref();
+    let variable = || std::env::var_os("DSND_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let config = arguments.config.or_else(variable);
+    let config = config.as_deref();
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
         Verb::CheckConfig(verb) => check_config::run(config, &verb),
@@ -163,6 +191,9 @@ pub fn main() -> ExitCode {
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
         Verb::Reclassify(verb) => reclassify::run(config, &verb),
+        Verb::Erase(verb) => erase::run(config, &verb),
+        Verb::Backup(verb) => backup::run(config, &verb),
+        Verb::Store(verb) => store::run(config, &verb),
         Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
@@ -215,7 +246,7 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 
 /// The rules that the configuration names: the operator's own, then the embedded ones.
 fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     Ok(Classifier::with_rules(&config.rules)?)
 }
 

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::person::{confirmed, is_at_terminal, person};
-use super::{block_on, open_store, output, when};
+use super::{block_on, open_store, output, progress, when};
 use crate::classify::{Classification, Classifier, Decision};
 use crate::config::Config;
 use crate::ingest::{Reread, reassess};
@@ -115,7 +114,7 @@ async fn reclassify(
     if !arguments.dry_run && !arguments.yes && changes > 0 {
         permitted(config, &newly, changes)?;
     }
-    let bar = bar(changes as u64, "changed");
+    let bar = progress::things(changes as u64);
     let (by, at) = (person(), Timestamp::from_second(Timestamp::now().as_second())?);
     let mut out = output::stdout();
     let mut first = true;
@@ -161,7 +160,7 @@ async fn judge_all(
     since: Option<Timestamp>,
     totals: &mut Totals,
 ) -> anyhow::Result<(Found, BTreeMap<String, u64>)> {
-    let bar = bar(store.count_events(since).await?, "judged");
+    let bar = progress::things(store.count_events(since).await?);
     let (mut found, mut newly) = (Found::new(), BTreeMap::new());
     let mut reread: Option<(i64, Reread)> = None;
     let mut after = 0;
@@ -307,11 +306,4 @@ impl Totals {
             self.judged, self.changed, self.added, self.altered, self.removed
         )
     }
-}
-
-fn bar(length: u64, what: &str) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    let style = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
-    bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }

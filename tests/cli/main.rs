@@ -16,6 +16,7 @@ mod replay;
 mod return_path;
 mod stats;
 mod suppressions;
+mod transfer;
 
 use std::process::Output;
 

@@ -18,7 +18,7 @@ const GOES_ON: Duration = Duration::from_millis(250);
 const GAP: Duration = Duration::from_millis(5);
 
 /// When this writer left the lock to others.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Turns {
     /// How long it waits itself.
     patience: Duration,
