@@ -85,6 +85,12 @@ impl SqliteStore {
         }
     }
 
+    /// Whether there is a key to hash addresses with, so that those which came hashed can be found.
+    #[must_use]
+    pub const fn has_hash_key(&self) -> bool {
+        self.addresses.key().is_some()
+    }
+
     /// How addresses are kept. A reader of this engine asks for rows by both of [`Addresses::keys`]:
     /// `address_key IN (?1, ?2)`.
     fn addresses(&self) -> &Addresses {
