@@ -191,8 +191,7 @@ impl Work<'_> {
         let updated = sqlx::query(
             "UPDATE events SET reclassified_at = ?4,
                  formerly = json_object('class', class, 'decision', decision, 'bounce_type', bounce_type, 'rule', rule,
-                     'evidence_field', evidence_field, 'evidence', evidence, 'effective_status', effective_status,
-                     'change', change),
+                     'evidence_field', evidence_field, 'effective_status', effective_status, 'change', change),
                  class = ?5, decision = ?6, bounce_type = ?7, category = ?8, rule = ?9, evidence_field = ?10,
                  evidence = ?11, effective_status = ?12, reply_code = ?13, facts = ?14
              WHERE id = ?1 AND class = ?2 AND decision = ?3",
