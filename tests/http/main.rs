@@ -5,3 +5,4 @@ mod common;
 
 mod lists;
 mod service;
+mod stats;

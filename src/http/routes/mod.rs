@@ -2,6 +2,7 @@
 
 mod lists;
 mod service;
+mod stats;
 mod status_codes;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -10,6 +11,6 @@ use super::state::Api;
 
 /// Every route with its description.
 pub(super) fn all() -> OpenApiRouter<Api> {
-    let areas = [lists::routes, service::routes, status_codes::routes];
+    let areas = [lists::routes, service::routes, stats::routes, status_codes::routes];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }
