@@ -21,6 +21,7 @@ mod serve;
 mod status;
 mod streams;
 mod suppressions;
+mod tokens;
 mod when;
 
 use std::ffi::OsString;
@@ -96,6 +97,9 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Make, list and revoke the tokens that open the HTTP API.
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -143,6 +147,7 @@ pub fn main() -> ExitCode {
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Tokens(verb) => tokens::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {
