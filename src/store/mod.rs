@@ -4,6 +4,7 @@
 //! [`sqlite::SqliteStore`] is the first engine.
 
 mod audit;
+mod entries;
 mod holds;
 mod quarantine;
 pub mod sqlite;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
+pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use streams::{HIGHEST_STREAM, Streams};

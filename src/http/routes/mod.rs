@@ -2,6 +2,7 @@
 
 mod service;
 mod status_codes;
+mod suppressions;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -9,6 +10,6 @@ use super::state::Api;
 
 /// Every route with its description.
 pub(super) fn all() -> OpenApiRouter<Api> {
-    let areas = [service::routes, status_codes::routes];
+    let areas = [service::routes, status_codes::routes, suppressions::routes];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }

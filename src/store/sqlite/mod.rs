@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod breaker;
+mod edits;
 mod entries;
 mod gauge;
 mod holds;

@@ -1,0 +1,81 @@
+//! Values that several requests have.
+
+use jiff::Timestamp;
+
+use super::problem::Problem;
+use crate::store::{HIGHEST_STREAM, Streams};
+
+/// Items of a page when nobody says how many, and at most.
+pub(super) const PAGE: u32 = 100;
+pub(super) const LARGEST_PAGE: u32 = 1_000;
+
+/// The number of a stream that was named, if one was.
+///
+/// # Errors
+/// 400 for what is neither a name nor a number of one.
+pub(super) fn stream(streams: &Streams, named: Option<&str>) -> Result<Option<i64>, Problem> {
+    let Some(named) = named else { return Ok(None) };
+    match streams.number(named) {
+        Some(number) => Ok(Some(number.into())),
+        None => Err(Problem::bad_request(format!(
+            "{named:?} is no stream: neither a name of [streams] nor a number up to {HIGHEST_STREAM}"
+        ))
+        .at("stream")),
+    }
+}
+
+/// How many items a page has.
+///
+/// # Errors
+/// 400 for none or too many.
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked {
+        None => Ok(PAGE),
+        Some(limit) if (1..=LARGEST_PAGE).contains(&limit) => Ok(limit),
+        Some(limit) => {
+            Err(Problem::bad_request(format!("{limit} is no limit; 1 to {LARGEST_PAGE} is possible"))
+                .at("limit"))
+        }
+    }
+}
+
+/// Now, in whole seconds, as the database has them.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
+}
+
+/// A place between two entries of the list: the stream and the address of the one before, in hexadecimal digits. Any
+/// such digits are a place.
+pub(super) fn encode_cursor(address_key: &str, stream: i64) -> String {
+    let mut octets = stream.to_be_bytes().to_vec();
+    octets.extend_from_slice(address_key.as_bytes());
+    data_encoding::HEXLOWER.encode(&octets)
+}
+
+/// The place that a cursor stands for.
+///
+/// # Errors
+/// 400 for what was never one.
+pub(super) fn decode_cursor(text: &str) -> Result<(String, i64), Problem> {
+    let octets = data_encoding::HEXLOWER.decode(text.as_bytes()).ok();
+    let place = octets.as_deref().and_then(|octets| octets.split_first_chunk::<8>());
+    let (stream, address) = place.ok_or_else(|| {
+        Problem::bad_request("this cursor is not one of ours: take `next` of the page before").at("cursor")
+    })?;
+    Ok((String::from_utf8_lossy(address).into_owned(), i64::from_be_bytes(*stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went() {
+        let cursor = encode_cursor("ü@b.example", 7);
+        assert_eq!(decode_cursor(&cursor).unwrap(), ("ü@b.example".to_owned(), 7));
+        assert_eq!(decode_cursor("00000000000000ff").unwrap(), (String::new(), 255));
+        for text in ["", "7", "zz", "00000000000000", "0000000000000"] {
+            assert!(decode_cursor(text).is_err(), "{text}");
+        }
+    }
+}
