@@ -2,15 +2,17 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::Problem;
+use super::state::Api;
 
 /// A body in JSON, of a request or of a response.
 #[derive(Debug)]
@@ -59,12 +61,17 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
 /// A message: a body of type `message/rfc822`.
 #[derive(Debug)]
-pub struct Message(pub Bytes);
+pub struct Message {
+    /// The message.
+    pub octets: Bytes,
+    /// It is worked with until this is dropped.
+    pub turn: OwnedSemaphorePermit,
+}
 
-impl<S: Send + Sync> FromRequest<S> for Message {
+impl FromRequest<Api> for Message {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, api: &Api) -> Result<Self, Problem> {
         let named = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = named.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("message/rfc822") {
@@ -73,7 +80,10 @@ impl<S: Send + Sync> FromRequest<S> for Message {
                 "a message has `Content-Type: message/rfc822`",
             ));
         }
-        Ok(Self(Bytes::from_request(request, state).await?))
+        // Before it takes memory.
+        let turn = api.heavy().await?;
+        DefaultBodyLimit::max(api.current().settings.max_message).apply(&mut request);
+        Ok(Self { octets: Bytes::from_request(request, api).await?, turn })
     }
 }
 

@@ -47,6 +47,9 @@ const WITH_BODY: &[(&str, &str)] = &[
     ),
     components(schemas(Problem, Fault)),
     tags(
+        (name = "suppressions", description = "Which addresses may not be mailed, and why"),
+        (name = "bounces", description = "What came in, and what a message means"),
+        (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")
     )

@@ -65,6 +65,22 @@ pub(super) fn decode_cursor(text: &str) -> Result<(String, i64), Problem> {
     Ok((String::from_utf8_lossy(address).into_owned(), i64::from_be_bytes(*stream)))
 }
 
+/// A place before a number: sixteen hexadecimal digits.
+pub(super) fn encode_number(number: i64) -> String {
+    data_encoding::HEXLOWER.encode(&number.to_be_bytes())
+}
+
+/// The number that a cursor stands for.
+///
+/// # Errors
+/// 400 for what was never one.
+pub(super) fn decode_number(text: &str) -> Result<i64, Problem> {
+    match decode_cursor(text)? {
+        (rest, number) if rest.is_empty() => Ok(number),
+        _ => Err(Problem::bad_request("this cursor is of another list").at("cursor")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,8 @@
 //! The handlers, one file an area. A new area is a file with a function `routes()`, and its name in [`all`].
 
+mod bounces;
+mod explain;
+mod return_paths;
 mod service;
 mod status_codes;
 mod suppressions;
@@ -10,6 +13,13 @@ use super::state::Api;
 
 /// Every route with its description.
 pub(super) fn all() -> OpenApiRouter<Api> {
-    let areas = [service::routes, status_codes::routes, suppressions::routes];
+    let areas = [
+        suppressions::routes,
+        bounces::routes,
+        explain::routes,
+        return_paths::routes,
+        status_codes::routes,
+        service::routes,
+    ];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }
