@@ -5,6 +5,26 @@ use jiff::Timestamp;
 use super::problem::Problem;
 use crate::store::{HIGHEST_STREAM, Streams};
 
+/// An e-mail address in a schema: any that can be mailed, also with UTF-8 in it (RFC 6531).
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(format = IdnEmail, example = "user@example.com")]
+pub(super) struct Address(
+    #[allow(dead_code, reason = "it stands for a string in the description alone")] String,
+);
+
+/// The conditions of a request (RFC 9110 §13.1), as the description has them.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it describes headers, which are read elsewhere")]
+pub(super) struct Conditions {
+    /// Only while the ETag is one of these.
+    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#)]
+    if_match: Option<String>,
+    /// Only while the ETag is none of these; `*`: while nothing stands. Reading answers 304 else.
+    #[param(rename = "If-None-Match", pattern = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#)]
+    if_none_match: Option<String>,
+}
+
 /// Items of a page when nobody says how many, and at most.
 pub(super) const PAGE: u32 = 100;
 pub(super) const LARGEST_PAGE: u32 = 1_000;
@@ -12,14 +32,15 @@ pub(super) const LARGEST_PAGE: u32 = 1_000;
 /// The number of a stream that was named, if one was.
 ///
 /// # Errors
-/// 400 for what is neither a name nor a number of one.
+/// 404 for what is neither a name nor a number of one.
 pub(super) fn stream(streams: &Streams, named: Option<&str>) -> Result<Option<i64>, Problem> {
     let Some(named) = named else { return Ok(None) };
     match streams.number(named) {
         Some(number) => Ok(Some(number.into())),
-        None => Err(Problem::bad_request(format!(
-            "{named:?} is no stream: neither a name of [streams] nor a number up to {HIGHEST_STREAM}"
+        None => Err(Problem::not_found(format!(
+            "there is no stream {named:?}: it is neither a name of [streams] nor a number up to {HIGHEST_STREAM}"
         ))
+        .of_kind("unknown-stream", "There is no such stream")
         .at("stream")),
     }
 }

@@ -86,16 +86,6 @@ impl Problem {
         self
     }
 
-    /// The same about a value in the body: the request is understood, and its value is wrong (422).
-    #[must_use]
-    pub fn in_body(mut self, place: &str) -> Self {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        self.status = status.as_u16();
-        self.title = status.canonical_reason().unwrap_or("Error").to_owned();
-        self.errors = vec![Fault { place: place.to_owned(), detail: self.detail.clone() }];
-        self
-    }
-
     /// With the path of the request.
     #[must_use]
     pub fn on(mut self, path: &str) -> Self {

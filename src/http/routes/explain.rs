@@ -1,7 +1,7 @@
 //! `POST /v1/explain`: a message in, a classification out; nothing is recorded.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -11,7 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::address::{ForwardPath, Mailbox};
-use crate::http::extract::{Json, Message, Query};
+use crate::http::extract::{Message, Query};
+use crate::http::params::Address;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::ingest::{Explained, explain};
@@ -27,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 struct Known {
     /// The address the message came to: says how far it would be believed.
+    #[param(value_type = Option<Address>)]
     return_path: Option<String>,
 }
 
@@ -63,12 +65,12 @@ async fn explain_message(
     let explained = spawn_blocking(move || {
         let ours = &current.settings.return_paths;
         let arrival = arrival.as_ref().map(|path| (ours, path));
-        serde_json::to_value(explain(&current.classifier, "-", &octets, arrival))
+        serde_json::to_vec(&explain(&current.classifier, "-", &octets, arrival))
     });
     let explained = explained.await;
     drop(turn);
     match explained {
-        Ok(Ok(explained)) => Ok((StatusCode::OK, Json(explained)).into_response()),
+        Ok(Ok(explained)) => Ok(([(CONTENT_TYPE, "application/json")], explained).into_response()),
         _ => Err(Problem::internal()),
     }
 }

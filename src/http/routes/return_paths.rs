@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::address::{Mailbox, domain_key};
 use crate::http::extract::Json;
-use crate::http::params;
+use crate::http::params::{self, Address};
 use crate::http::problem::{Fault, Problem};
 use crate::http::state::Api;
 use crate::returnpath::{MintError, Minted, ReturnPaths, mint};
@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields)]
 struct MintRequest {
     /// The addresses: a return path for each.
-    #[schema(min_items = 1, max_items = 1000, example = json!(["user@example.net"]))]
+    #[schema(value_type = Vec<Address>, min_items = 1, max_items = 1000, example = json!(["user@example.net"]))]
     recipients: Vec<String>,
     /// The sending stream, by name or number; none where it is not said.
     #[schema(example = "newsletter")]
@@ -53,6 +53,8 @@ struct MintResponse {
     post, path = "/v1/return-paths", tag = "return paths", request_body = MintRequest,
     responses(
         (status = 200, description = "The return paths", body = MintResponse),
+        (status = 404, description = "There is no such stream", body = Problem,
+            content_type = "application/problem+json"),
         (status = 409, description = "There is no key (return_path.keys_file)", body = Problem,
             content_type = "application/problem+json"),
     )
@@ -71,7 +73,7 @@ async fn mint_all(
         return Err(cannot(&MintError::NoKey));
     }
     let stream = params::stream(&current.settings.streams, asked.stream.as_deref());
-    let stream = stream.map_err(|problem| problem.in_body("#/stream"))?.unwrap_or_default();
+    let stream = stream?.unwrap_or_default();
     let how = (u32::try_from(stream).unwrap_or_default(), asked.readable);
     let domain = asked.domain.as_deref().map(|domain| known(ours, domain)).transpose()?;
     let recipients = mailboxes(&asked.recipients)?;

@@ -73,7 +73,11 @@ struct Checked {
 /// nothing.
 #[utoipa::path(
     post, path = "/v1/suppressions/check", tag = "suppressions", request_body = CheckRequest,
-    responses((status = 200, description = "What stands of each address", body = CheckResponse))
+    responses(
+        (status = 200, description = "What stands of each address", body = CheckResponse),
+        (status = 404, description = "There is no such stream", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 async fn check(
     State(api): State<Api>,
@@ -85,8 +89,7 @@ async fn check(
     }
     let current = api.current();
     let streams = &current.settings.streams;
-    let stream =
-        params::stream(streams, asked.stream.as_deref()).map_err(|problem| problem.in_body("#/stream"))?;
+    let stream = params::stream(streams, asked.stream.as_deref())?;
     let _turn = if asked.addresses.len() > HEAVY { Some(api.heavy().await?) } else { None };
     let keys: Vec<String> = asked.addresses.iter().map(|address| comparison_form(address)).collect();
     let standing = api.store.standing_of(&keys, stream, params::now()).await?;

@@ -13,7 +13,7 @@ use crate::address::{Mailbox, comparison_form};
 use crate::http::auth::Actor;
 use crate::http::conditions::{condition, etag};
 use crate::http::extract::{Json, Path, Query};
-use crate::http::params;
+use crate::http::params::{self, Address, Conditions};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::store::{
@@ -104,13 +104,13 @@ fn changed() -> Problem {
     params(
         ("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com"),
         Which,
-        ("If-None-Match" = Option<String>, Header, description = "304 while the ETag is one of these"),
+        Conditions,
     ),
     responses(
         (status = 200, description = "It is suppressed", body = AddressEntries,
             headers(("ETag" = String, description = "The version of what stands"))),
         (status = 304, description = "It is as it was"),
-        (status = 404, description = "It is not on the list", body = Problem,
+        (status = 404, description = "It is not on the list, or there is no such stream", body = Problem,
             content_type = "application/problem+json"),
         (status = 412, description = "If-Match names another version", body = Problem,
             content_type = "application/problem+json"),
@@ -146,16 +146,17 @@ async fn show(
 #[utoipa::path(
     put, path = "/v1/suppressions/{address}", tag = "suppressions", request_body = NewSuppression,
     params(
-        ("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com"),
+        ("address" = inline(Address), Path, description = "The address, percent-encoded", example = "user@example.com"),
         Where,
-        ("If-Match" = Option<String>, Header, description = "Only while the ETag is one of these"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only where nothing stands"),
+        Conditions,
     ),
     responses(
         (status = 200, description = "Its entry was replaced", body = AddressEntries,
             headers(("ETag" = String, description = "The version of what stands"))),
         (status = 201, description = "It was added", body = AddressEntries,
             headers(("ETag" = String, description = "The version of what stands"))),
+        (status = 404, description = "There is no such stream", body = Problem,
+            content_type = "application/problem+json"),
         (status = 409, description = "What stands weighs more", body = Problem,
             content_type = "application/problem+json"),
         (status = 412, description = "What stands is not what If-Match or If-None-Match say", body = Problem,
@@ -218,11 +219,11 @@ async fn put(
     params(
         ("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com"),
         Which,
-        ("If-Match" = Option<String>, Header, description = "Only while the ETag is one of these"),
+        Conditions,
     ),
     responses(
         (status = 204, description = "It is off the list"),
-        (status = 404, description = "It was not on the list", body = Problem,
+        (status = 404, description = "It was not on the list, or there is no such stream", body = Problem,
             content_type = "application/problem+json"),
         (status = 412, description = "What stands is not what If-Match says", body = Problem,
             content_type = "application/problem+json"),

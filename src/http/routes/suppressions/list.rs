@@ -93,7 +93,11 @@ struct SuppressionPage {
 /// Entries of the list, by address.
 #[utoipa::path(
     get, path = "/v1/suppressions", tag = "suppressions", params(Filter),
-    responses((status = 200, description = "A page of the list", body = SuppressionPage))
+    responses(
+        (status = 200, description = "A page of the list", body = SuppressionPage),
+        (status = 404, description = "There is no such stream", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 async fn list(State(api): State<Api>, Query(asked): Query<Filter>) -> Result<Json<SuppressionPage>, Problem> {
     let current = api.current();
