@@ -1,9 +1,11 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
 mod clock;
+mod events;
 mod files;
 mod holds;
 mod http;
+mod lookup;
 mod reload;
 mod sockets;
 mod systemd;
@@ -114,7 +116,8 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     metrics::install()?;
     let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
     let tls = config.tls.as_ref().map(load_certificate).transpose()?;
-    let Sockets { listening, http, files } = Sockets::bind(&config.listeners, &config.http.listen, passed)?;
+    let Sockets { listening, http, lookup, files } =
+        Sockets::bind(&config.listeners, &config.http.listen, &config.lookup.listen, passed)?;
     let store = Arc::new(open_store(&config).await?);
     http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
@@ -137,6 +140,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
         });
     }
     let api = http::start(api, http, &mut services, &shutdown);
+    let lookups = lookup::start(&store, &config, lookup, &mut services, &shutdown);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
     }
@@ -144,11 +148,12 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
     let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
+    let forgetting = tokio::spawn(events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
     let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
     systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, tls };
+    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
     let name = loop {
         tokio::select! {
             name = signals.next() => break name,
@@ -172,7 +177,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
                 error!(error = %cause, "a listener failed");
             }
         }
-        let _ = tokio::join!(pruning, expiring, telling, measuring, watching);
+        let _ = tokio::join!(pruning, forgetting, expiring, telling, measuring, watching);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.

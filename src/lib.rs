@@ -22,7 +22,7 @@
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
-//! | 4 movement | [`ingest`], [`http`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above |
+//! | 4 movement | [`ingest`], [`http`], [`lookup`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above, and those who ask |
 //! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
 //!
 //! # RFC index
@@ -61,6 +61,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod ingest;
+pub mod lookup;
 pub mod metrics;
 pub mod policy;
 pub mod report;

@@ -21,8 +21,10 @@ const REFUSED: Label = Label::new(
     &["too_many", "busy", "client_connections", "client_rate", "not_a_proxy", "proxy_header"],
 );
 /// How connections end.
-const ENDED: Label =
-    Label::new("how", &["closed", "client_left", "idle", "too_slow", "shut_down", "no_tls", "failed"]);
+const ENDED: Label = Label::new(
+    "how",
+    &["closed", "client_left", "idle", "no_message", "too_slow", "shut_down", "no_tls", "failed"],
+);
 /// Verbs of SMTP and LMTP.
 const VERB: Label = Label::new(
     "verb",

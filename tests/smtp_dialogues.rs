@@ -199,6 +199,13 @@ fn set(settings: &mut Settings, sink: &mut SinkKind, key: &str, value: &str) -> 
         ("max_recipients", value) => settings.max_recipients = value.parse().ok()?,
         ("max_messages", value) => settings.max_messages = value.parse().ok()?,
         ("max_bad_commands", value) => settings.max_bad_commands = value.parse().ok()?,
+        ("commands_without_message", value) => {
+            settings.limits.commands_without_message = value.parse().ok()?;
+        }
+        ("exempt", "nobody") => settings.limits.exempt = Vec::new(),
+        ("message_timeout_ms", value) => {
+            settings.message_timeout = Duration::from_millis(value.parse().ok()?);
+        }
         ("idle_timeout_ms", value) => settings.idle_timeout = Duration::from_millis(value.parse().ok()?),
         ("bare_newline", "accept") => settings.bare_newline = BareNewline::Accept,
         ("bare_newline", "reject") => settings.bare_newline = BareNewline::Reject,

@@ -50,11 +50,21 @@ struct Service {
 
 impl Service {
     async fn start(sink: Arc<Store>, settings: Settings) -> Self {
+        Self::on(ListenerSettings::default(), sink, settings).await
+    }
+
+    /// One that takes connections from a proxy on loopback.
+    async fn behind_a_proxy(sink: Arc<Store>, settings: Settings) -> Self {
+        let proxy_from = vec!["127.0.0.0/8".parse().unwrap()];
+        Self::on(ListenerSettings { proxy_from, ..ListenerSettings::default() }, sink, settings).await
+    }
+
+    async fn on(listens: ListenerSettings, sink: Arc<Store>, settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Arc::new(Server::new(sink, settings, CancellationToken::new()));
         let serving = Arc::clone(&server);
-        tokio::spawn(async move { serving.serve(listener, ListenerSettings::default()).await });
+        tokio::spawn(async move { serving.serve(listener, listens).await });
         Self { address, server }
     }
 
@@ -142,6 +152,46 @@ async fn who_is_refused_takes_no_place_from_the_others() {
         greedy.push(service.connect(2).await.0);
     }
     let _honest = service.greeted(3).await;
+}
+
+#[tokio::test]
+async fn strangers_who_hold_their_connections_open_do_not_shut_out_a_mail_system_of_ones_own() {
+    let own = "127.0.0.3".parse::<std::net::IpAddr>().unwrap().into();
+    let limits = Limits { connections_per_address: 0, reserved_percent: 50, ..Limits::default() };
+    let limits = Limits { exempt: vec![own], ..limits };
+    let settings = Settings { max_connections: 4, limits, ..Settings::default() };
+    let service = Service::start(Store::new(RecipientVerdict::Accept), settings.clone()).await;
+    let mut open = vec![service.greeted(2).await, service.greeted(4).await];
+    let (mut third, refused) = service.connect(5).await;
+    assert!(refused.starts_with("421 4.3.2 Too many connections"), "{refused}");
+    assert_eq!(third.line().await, "", "and closed");
+    open.extend([service.greeted(3).await, service.greeted(3).await]);
+    let (_, refused) = service.connect(3).await;
+    assert!(refused.starts_with("421 4.3.2 "), "there are four in all: {refused}");
+    open.remove(0); // a stranger's
+    open.push(service.greeted(6).await);
+
+    // Behind a proxy the client that its header names is asked about.
+    let service = Service::behind_a_proxy(Store::new(RecipientVerdict::Accept), settings).await;
+    let through_proxy = async |client: &str| {
+        let mut stream = Client(BufStream::new(TcpStream::connect(service.address).await.unwrap()));
+        let line = stream.say(&format!("PROXY TCP4 {client} 192.0.2.9 1000 25")).await;
+        (stream, line)
+    };
+    let mut open = Vec::new();
+    for (client, greeted) in [
+        ("192.0.2.1", true),
+        ("192.0.2.2", true),
+        ("192.0.2.3", false),
+        ("127.0.0.3", true),
+        ("192.0.2.3", false),
+        ("127.0.0.3", true),
+    ] {
+        let (stream, line) = through_proxy(client).await;
+        assert_eq!(line.starts_with("220 "), greeted, "{client}: {line}");
+        assert!(greeted || line.starts_with("421 4.3.2 "), "{line}");
+        open.push(stream);
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::sockets::Bound;
 use crate::classify::Classifier;
 use crate::config::{Config, HttpConfig};
 use crate::http::{Api, Server, Settings};
+use crate::metrics;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{StoreError, Tokens};
 
@@ -33,7 +34,13 @@ pub(super) fn api(
     config: &Config,
     shutdown: &CancellationToken,
 ) -> Api {
-    Api::new(Arc::clone(store), classifier, settings(config), None, shutdown.clone())
+    Api::new(
+        Arc::clone(store),
+        classifier,
+        settings(config),
+        Some(Arc::new(metrics::render)),
+        shutdown.clone(),
+    )
 }
 
 /// Serves the API on every socket of it.

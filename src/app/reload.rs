@@ -10,8 +10,10 @@ use crate::classify::{Classifier, ClassifierError};
 use crate::config::{Config, ConfigError, Listener};
 use crate::http::Api;
 use crate::ingest::Ingest;
+use crate::lookup;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{TlsAcceptor, TlsError};
+use crate::store::Addresses;
 use crate::store::sqlite::SqliteStore;
 
 /// What runs, as far as a new configuration can change it.
@@ -23,6 +25,7 @@ pub(super) struct Running {
     pub(super) ingest: Arc<Ingest<SqliteStore>>,
     pub(super) server: Arc<Server<Ingest<SqliteStore>>>,
     pub(super) api: Api,
+    pub(super) lookups: Arc<lookup::Server<SqliteStore>>,
     /// Its certificate is exchanged where it is; `None` where there was none at the start.
     pub(super) tls: Option<Arc<TlsAcceptor>>,
 }
@@ -99,6 +102,7 @@ impl Running {
         self.api.replace(Arc::clone(&classifier), super::http::settings(&config));
         self.ingest = Arc::new(self.ingest.with(classifier, ingest_settings(&config)));
         self.server.replace(Arc::clone(&self.ingest), config.smtp.clone());
+        self.lookups.replace(config.lookup.settings.clone());
         warn_of_trust(&config);
         self.config.store(Arc::new(config));
         Ok(stays)
@@ -135,8 +139,17 @@ fn keep_what_stays(old: &Config, new: &mut Config) -> Vec<&'static str> {
     keep(kept, "http.max_heavy", &old_http.max_heavy, &mut new_http.max_heavy);
     keep(kept, "http.max_body", &old_http.max_body, &mut new_http.max_body);
     keep(kept, "http.request_timeout", &old_http.request_timeout, &mut new_http.request_timeout);
+    keep(kept, "lookup.listen", &old.lookup.listen, &mut new.lookup.listen);
+    let (old_lookup, new_lookup) = (&old.lookup.settings, &mut new.lookup.settings);
+    keep(kept, "lookup.max_connections", &old_lookup.max_connections, &mut new_lookup.max_connections);
     keep(kept, "store.path", &old.store.path, &mut new.store.path);
     keep(kept, "store.busy_timeout", &old.store.busy_timeout, &mut new.store.busy_timeout);
+    if old.store.addresses != new.store.addresses {
+        let hashed = [&old.store.addresses, &new.store.addresses].map(Addresses::all_hashed);
+        kept.push(if hashed[0] == hashed[1] { "store.hash_key_file" } else { "store.hash_addresses" });
+        new.store.addresses = old.store.addresses.clone();
+        new.store.raw_days = if hashed[0] { 0 } else { new.store.raw_days };
+    }
     keep(kept, "log.level", &old.log.level, &mut new.log.level);
     keep(kept, "log.format", &old.log.format, &mut new.log.format);
     stays

@@ -101,6 +101,8 @@ pub(super) struct Sockets {
     pub(super) listening: Vec<(Bound, ListenerSettings)>,
     /// Those of the HTTP API.
     pub(super) http: Vec<Bound>,
+    /// Those of lookups.
+    pub(super) lookup: Vec<Bound>,
     pub(super) files: Vec<SocketFile>,
 }
 
@@ -109,6 +111,7 @@ impl Sockets {
     pub(super) fn bind(
         listeners: &[Listener],
         http: &[ListenAddress],
+        lookup: &[ListenAddress],
         mut passed: Passed,
     ) -> Result<Self, AppError> {
         let mut all = Self::default();
@@ -120,7 +123,11 @@ impl Sockets {
             let bound = all.add(address, "http.listen", &mut passed)?;
             all.http.extend(bound);
         }
-        let wanted = listeners.iter().map(|listener| &listener.address).chain(http);
+        for address in lookup {
+            let bound = all.add(address, "lookup.listen", &mut passed)?;
+            all.lookup.extend(bound);
+        }
+        let wanted = listeners.iter().map(|listener| &listener.address).chain(http).chain(lookup);
         let named = |name: &String| {
             wanted.clone().any(|address| matches!(address, ListenAddress::Systemd(ours) if ours == name))
         };

@@ -16,6 +16,17 @@ pub(super) fn limits(reader: &mut Reader, name: &str, max_message_size: usize) -
         connections_per_minute: number("limits.connections_per_minute", default.connections_per_minute),
         messages_per_minute: number("limits.messages_per_minute", default.messages_per_minute),
         min_rate: number("limits.min_rate", default.min_rate),
+        commands_without_message: number("limits.commands_without_message", default.commands_without_message),
+        without_message: secs(reader.integer(
+            "limits.seconds_without_message",
+            default.without_message.as_secs(),
+            0..=86_400,
+        )),
+        reserved_percent: size(reader.integer(
+            "limits.reserved_percent",
+            default.reserved_percent as u64,
+            0..=90,
+        )),
         body_memory: reader.integer("limits.body_memory", default.body_memory, 1 << 20..=1 << 40),
         tarpit: secs(reader.integer("limits.tarpit", default.tarpit.as_secs(), 0..=10)),
         exempt: match reader.texts("limits.exempt") {

@@ -155,7 +155,7 @@ fn listener(reader: &mut Reader, at: &Place) -> Option<Listener> {
         require_tls: reader.boolean("listener.require_tls").is_some_and(|(_, value)| value),
     };
     let proxies = reader.texts("listener.proxy_from");
-    let mode = mode(reader);
+    let mode = mode(reader, "listener.mode");
     let group = reader.text("listener.group").filter(|(_, group)| !group.is_empty());
     let Some((place, text)) = named else {
         reader.wrong(at, "a listener needs an address = \"…\"");
@@ -208,8 +208,8 @@ pub(super) fn parse(text: &str, ip: &str, name: &str) -> Result<ListenAddress, S
 }
 
 /// Permission bits in octal digits, as chmod takes them.
-fn mode(reader: &mut Reader) -> Option<(Place, u32)> {
-    let (at, text) = reader.text("listener.mode")?;
+pub(super) fn mode(reader: &mut Reader, key: &'static str) -> Option<(Place, u32)> {
+    let (at, text) = reader.text(key)?;
     let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
     match u32::from_str_radix(&text, 8) {
         Ok(mode) if digits && mode <= 0o777 => Some((at, mode)),

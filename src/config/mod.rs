@@ -1,11 +1,14 @@
 //! The configuration: `config/dsnd.toml` and `DSND_…`, checked as a whole before anything starts.
 
 mod breaker;
+mod events;
 mod http;
 mod limits;
 mod listeners;
+mod lookup;
 mod reader;
 mod return_path;
+mod store;
 mod streams;
 mod tls;
 
@@ -15,17 +18,19 @@ use std::time::Duration;
 pub use http::HttpConfig;
 use listeners::listeners;
 pub use listeners::{ListenAddress, Listener, UnixAddress};
+pub use lookup::LookupConfig;
 pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, unsigned_trust};
+pub use store::{HashKeyFileError, read_hash_key_file};
 
 use crate::classify::rules::RuleFile;
 use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
-use crate::store::Streams;
+use crate::store::{Addresses, Streams};
 
 /// Where a configuration is looked for when none is named.
 const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
@@ -41,6 +46,8 @@ pub struct Config {
     pub smtp: Settings,
     /// The HTTP API.
     pub http: HttpConfig,
+    /// MTAs that ask whether a recipient is suppressed.
+    pub lookup: LookupConfig,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
     /// STARTTLS, where there is a certificate.
@@ -59,6 +66,8 @@ pub struct Config {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+    /// How long events are kept for those who want to be told, in days.
+    pub keep_events_days: u32,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -76,6 +85,8 @@ pub struct StoreConfig {
     pub raw_days: u32,
     /// How many recipients of one report are recorded.
     pub max_recipients: usize,
+    /// How addresses are kept.
+    pub addresses: Addresses,
 }
 
 /// `[log]`.
@@ -171,9 +182,11 @@ impl Config {
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
-        let store = store(&mut reader);
+        let lookup = lookup::lookup(&mut reader, &streams);
+        let store = store::store(&mut reader, name);
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
+        let keep_events_days = events::keep_days(&mut reader);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -185,6 +198,7 @@ impl Config {
             listeners,
             smtp,
             http,
+            lookup,
             max_waiting,
             tls,
             domains,
@@ -194,6 +208,7 @@ impl Config {
             store,
             policy,
             breaker,
+            keep_events_days,
             rules,
             log,
         })
@@ -202,7 +217,11 @@ impl Config {
     /// What it says about what bounces do to the list.
     #[must_use]
     pub fn store_settings(&self) -> crate::store::Settings {
-        crate::store::Settings { policy: self.policy.clone(), breaker: self.breaker.clone() }
+        crate::store::Settings {
+            policy: self.policy.clone(),
+            breaker: self.breaker.clone(),
+            addresses: self.store.addresses.clone(),
+        }
     }
 }
 
@@ -273,23 +292,6 @@ fn is_hostname(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-}
-
-fn store(reader: &mut Reader) -> StoreConfig {
-    let path = match reader.text("store.path") {
-        None => PathBuf::from("dsnd.db"),
-        Some((at, text)) if text.is_empty() => {
-            reader.wrong(&at, "name a file, such as \"/var/lib/dsnd/dsnd.db\"");
-            PathBuf::new()
-        }
-        Some((_, text)) => PathBuf::from(text),
-    };
-    StoreConfig {
-        path,
-        busy_timeout: secs(reader.integer("store.busy_timeout", 5, 1..=60)),
-        raw_days: small(reader.integer("store.raw_days", 14, 0..=3_650)),
-        max_recipients: size(reader.integer("store.max_recipients", 1_000, 1..=100_000)),
-    }
 }
 
 fn policy(reader: &mut Reader, name: &str) -> Policy {

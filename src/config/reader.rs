@@ -148,6 +148,11 @@ impl Reader {
         self.problem(at.place.clone(), at.key, what.into());
     }
 
+    /// Whether a key that was taken stood there.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.places.contains_key(key)
+    }
+
     /// Notes that keys contradict each other, at the place of one of them.
     pub(super) fn impossible(&mut self, file: &str, key: &'static str, what: String) {
         let place = self.places.get(key).cloned().unwrap_or_else(|| file.to_owned());

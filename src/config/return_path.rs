@@ -45,6 +45,11 @@ fn hint(cause: &std::io::Error) -> &'static str {
 /// # Errors
 /// [`KeyFileError`]; no secret is repeated in it.
 pub fn read_key_file(path: &Path) -> Result<Keys, KeyFileError> {
+    Ok(Keys::parse(&read_secret_file(path)?)?)
+}
+
+/// The text of a file that nobody but its owner can read: mode 0600 or 0400.
+pub(super) fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let file = std::fs::File::open(path)?;
     // Asked of the open file, so that it is the same one that is read.
     let metadata = file.metadata()?;
@@ -58,7 +63,7 @@ pub fn read_key_file(path: &Path) -> Result<Keys, KeyFileError> {
     // All the room at once: a string that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE as usize));
     file.take(MAX_KEY_FILE).read_to_string(&mut text)?;
-    Ok(Keys::parse(&text)?)
+    Ok(text)
 }
 
 pub(super) fn return_paths(reader: &mut Reader, name: &str) -> (Vec<String>, ReturnPaths) {

@@ -20,8 +20,12 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
     assert_eq!(format!("{shown:?}"), format!("{built_in:?}"));
     let mut reader = Reader::new("dsnd.toml", "[[listener]]\n", std::iter::empty());
     let _ = limits::limits(&mut reader, "", 0);
-    let _ =
-        (listeners(&mut reader, false), smtp(&mut reader), return_paths(&mut reader, ""), store(&mut reader));
+    let _ = (
+        listeners(&mut reader, false),
+        smtp(&mut reader),
+        return_paths(&mut reader, ""),
+        store::store(&mut reader, ""),
+    );
     let _ = (
         rules(&mut reader),
         policy(&mut reader, ""),
@@ -75,6 +79,43 @@ fn values_that_contradict_each_other_are_refused() {
     assert!(problems("[breaker]\nfactor = 0\n")[0].starts_with("t.toml:2: breaker.factor"));
     assert!(problems("[policy]\nsoft_days = 200\n")[0].contains("soft_max_days"));
     assert!(problems("[policy]\nmailbox_full_span_days = 90\n")[0].contains("mailbox_full_window_days"));
+}
+
+#[test]
+fn addresses_are_hashed_with_a_key_that_only_its_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("hash.key");
+    let (name, digits) = (path.display().to_string(), "0f".repeat(32));
+    let with = |more: &str| format!("[store]\nhash_key_file = {name:?}\n{more}");
+    assert!(problems(&with(""))[0].contains("`dsnd store keygen --output FILE` makes one"));
+    std::fs::write(&path, &digits).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(problems(&with(""))[0].contains("its mode is 0644"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let store = parse(&with("")).unwrap().store;
+    assert_eq!(
+        (store.addresses.key().is_some(), store.addresses.all_hashed(), store.raw_days),
+        (true, false, 14)
+    );
+    let store = parse(&with("hash_addresses = true\n")).unwrap().store;
+    assert_eq!((store.addresses.all_hashed(), store.raw_days), (true, 0), "raw messages hold addresses");
+
+    let said = problems(&with("hash_addresses = true\nraw_days = 3\n"));
+    assert!(
+        said.len() == 1 && said[0].starts_with("t.toml:4: store.raw_days: raw messages hold addresses"),
+        "{said:?}"
+    );
+    let said = problems("[store]\nhash_addresses = true\n");
+    assert!(said.len() == 1 && said[0].starts_with("t.toml:2: store.hash_addresses: "), "{said:?}");
+    std::fs::write(&path, &digits[1..]).unwrap();
+    let said = problems(&with("")).join("\n");
+    assert!(said.contains("64 hexadecimal digits") && !said.contains("0f0f"), "{said}");
+
+    let variable = |value: &str| std::iter::once(("DSND_STORE_HASH_KEY".to_owned(), value.to_owned()));
+    assert!(Config::parse("t", "", variable(&digits)).unwrap().store.addresses.key().is_some());
+    assert!(Config::parse("t", "", variable("x")).is_err());
+    assert!(problems("[store]\nhash_key = \"x\"\n")[0].contains("unknown key"), "no key stands in the file");
 }
 
 #[test]

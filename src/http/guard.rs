@@ -4,7 +4,7 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
@@ -15,6 +15,7 @@ use tracing::{debug, error};
 
 use super::problem::Problem;
 use super::state::Api;
+use crate::metrics;
 
 /// Paths of answers that take as long as they take; slow clients are noticed by the octets of their bodies and by
 /// what they leave unread.
@@ -52,6 +53,7 @@ fn is_ours(host: &str, hosts: &[String]) -> bool {
 pub(super) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let current = api.current();
     let limit = current.settings.request_timeout;
     let response = if LONG.contains(&path.as_str()) {
@@ -63,6 +65,8 @@ pub(super) async fn watch(State(api): State<Api>, request: Request, next: Next) 
         }
     };
     let status = response.status().as_u16();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    metrics::http_request(route, status, started.elapsed());
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let path = shown(&path, current.settings.mask_addresses);
     debug!(%method, path, status, micros, "answered");

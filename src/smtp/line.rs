@@ -5,6 +5,9 @@
 //! command is a command to the other. Here such a line is refused as a whole: the reply goes out at the bare LF
 //! (somebody who types into `nc` learns what is wrong), and whatever follows up to the CRLF is dropped, so that
 //! there is exactly one reply to one line and nothing of the line is ever run.
+//!
+//! BDAT is the exception. Octets follow it without waiting for a reply (RFC 3030 §2), and where the line that counts
+//! them is refused they would be taken for commands. So such a line is told apart, to end the connection.
 
 use super::settings::MAX_COMMAND_LINE;
 
@@ -17,6 +20,50 @@ pub enum Line {
     TooLong,
     /// A line holds a bare LF; reported at once, the rest of the line will be dropped silently.
     BareNewline,
+    /// One of these two, in which somebody who ends lines otherwise reads a BDAT: nobody knows what follows.
+    BrokenBdat,
+}
+
+/// Whether a line, or what follows a bare CR or LF in it, begins as BDAT does, however badly written.
+#[must_use]
+pub fn announces_chunk(line: &[u8]) -> bool {
+    let mut verb = Verb::default();
+    verb.read(line);
+    verb.read(b"\n");
+    verb == Verb::Bdat
+}
+
+/// Looks for BDAT at the start of a line and behind each bare CR or LF, in pieces of any size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Verb {
+    /// At the start, white space aside.
+    #[default]
+    Start,
+    /// So many letters of BDAT have come.
+    Letters(usize),
+    /// Another verb.
+    Other,
+    /// There was one, and whatever comes does not change that.
+    Bdat,
+}
+
+impl Verb {
+    fn read(&mut self, octets: &[u8]) {
+        const BDAT: &[u8; 4] = b"BDAT";
+        for octet in octets {
+            *self = match (*self, octet) {
+                (Self::Bdat, _) => return,
+                (Self::Letters(4), octet) if !octet.is_ascii_alphanumeric() => Self::Bdat,
+                (_, b'\r' | b'\n') => Self::Start,
+                (Self::Start, octet) if octet.is_ascii_whitespace() => Self::Start,
+                (Self::Start, octet) if octet.eq_ignore_ascii_case(&BDAT[0]) => Self::Letters(1),
+                (Self::Letters(count @ 1..=3), octet) if octet.eq_ignore_ascii_case(&BDAT[count]) => {
+                    Self::Letters(count + 1)
+                }
+                _ => Self::Other,
+            };
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +80,7 @@ enum State {
 pub struct LineReader {
     partial: Vec<u8>,
     state: State,
+    verb: Verb,
     /// The last byte was a CR (needed where `partial` is not kept).
     after_cr: bool,
 }
@@ -41,7 +89,7 @@ impl LineReader {
     /// A reader at the start of a line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partial: Vec::new(), state: State::Collecting, after_cr: false }
+        Self { partial: Vec::new(), state: State::Collecting, verb: Verb::Start, after_cr: false }
     }
 
     /// Takes bytes from the front of `input` until a line is decided, and says how many it took.
@@ -53,10 +101,14 @@ impl LineReader {
             self.keep(&input[at..=at + length]);
             at += length + 1;
             self.after_cr = false;
+            let sound = after_cr && self.state == State::Collecting;
+            if self.verb == Verb::Bdat && !sound {
+                *self = Self::new();
+                return (at, Some(Line::BrokenBdat));
+            }
             match (after_cr, self.state) {
                 (true, state) => {
-                    self.state = State::Collecting;
-                    let mut line = std::mem::take(&mut self.partial);
+                    let mut line = std::mem::take(self).partial;
                     match state {
                         State::Collecting => {
                             line.truncate(line.len() - 2);
@@ -82,6 +134,7 @@ impl LineReader {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        self.verb.read(bytes);
         if self.state != State::Collecting {
             return;
         }
@@ -137,6 +190,32 @@ mod tests {
             [Line::BareNewline, complete("QUIT")]
         );
         assert_eq!(lines(&[b"\n\n\r\nQUIT\r\n"]), [Line::BareNewline, complete("QUIT")]);
+    }
+
+    #[test]
+    fn a_broken_line_that_somebody_may_read_as_bdat_is_told_apart() {
+        for broken in [
+            "BDAT 5\n",
+            " \tbdat\n",
+            "BDAT\n",
+            "NOOP\nBDAT 5 LAST\r\n",
+            "NOOP\n\n BDAT:5\n",
+            "NOOP\nx\rbDaT 5\r\n",
+            &format!("BDAT {}\r\n", "0".repeat(MAX_COMMAND_LINE)),
+            &format!("{}BDAT 5\r\n", " ".repeat(MAX_COMMAND_LINE)),
+            &format!("{}\nBDAT 5\r\n", "x".repeat(MAX_COMMAND_LINE)),
+        ] {
+            for size in [1, 7, 10_000] {
+                let found = lines(&broken.as_bytes().chunks(size).collect::<Vec<_>>());
+                assert_eq!(found.last(), Some(&Line::BrokenBdat), "{broken:?}");
+                let complete = found.iter().any(|line| matches!(line, Line::Complete(_)));
+                assert!(!complete && found.len() <= 2, "{found:?}");
+            }
+        }
+        assert_eq!(lines(&[b"BDATA\n\r\n"]), [Line::BareNewline]);
+        assert_eq!(lines(&[b"XBDAT 5\nBDA T\nB DAT\r\nBDAT 5\r\n"]), [Line::BareNewline, complete("BDAT 5")]);
+        assert!(announces_chunk(b"NOOP\rBDAT 5") && announces_chunk(b"BDAT") && announces_chunk(b"bdat-5"));
+        assert!(!announces_chunk(b"NOOP BDAT 5") && !announces_chunk(b"BDAT5") && !announces_chunk(b""));
     }
 
     #[test]

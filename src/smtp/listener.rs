@@ -4,7 +4,7 @@ mod door;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
-use door::{Door, Place, say_and_close};
+use door::{Door, Seat, say_and_close};
 
 use super::accept::Accept;
 use super::connection::Connection;
@@ -26,9 +26,6 @@ use super::settings::{ListenerSettings, Settings};
 use super::tls::TlsAcceptor;
 use super::{Peer, PeerAddress, Sink};
 use crate::metrics;
-
-/// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
-const MAX_TURNED_AWAY: usize = 64;
 
 /// How long accepting pauses after it failed, at first and at most.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,8 +56,6 @@ pub struct Server<K> {
     service: ArcSwap<Service<K>>,
     door: Arc<Door>,
     shutdown: CancellationToken,
-    /// Connections that are served.
-    places: Arc<AtomicUsize>,
 }
 
 /// What a session begins with, and keeps to its end.
@@ -78,7 +73,6 @@ impl<K: Sink> Server<K> {
             service: ArcSwap::from_pointee(Service { sink, settings: Arc::new(settings), tls: None }),
             door: Arc::default(),
             shutdown,
-            places: Arc::default(),
         }
     }
 
@@ -168,12 +162,11 @@ impl<K: Sink> Server<K> {
             }
             return;
         }
-        let limit = service.settings.max_connections;
-        let Some(place) = Place::take(&self.places, limit) else {
+        // Who is behind a proxy will be seen when the PROXY header has been read.
+        let known = (!proxied).then_some(&address);
+        let Some(place) = self.door.places.take(&service.settings, known) else {
             metrics::SMTP_REFUSED.increment(["too_many"]);
-            if let Some(times) = self.door.full.happened() {
-                warn!(parent: &span, limit, times, "too many SMTP connections");
-            }
+            span.in_scope(|| self.door.say_full(&service.settings));
             return self.turn_away(sessions, &service, stream, replies::too_many_connections(), span);
         };
         if !service.sink.ready() {
@@ -205,7 +198,7 @@ impl<K: Sink> Server<K> {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Some(place) = Place::take(&self.door.turned_away, MAX_TURNED_AWAY) {
+        if let Some(place) = self.door.place_to_turn_away() {
             let limit = service.settings.write_timeout;
             sessions.spawn(say_and_close(stream, reply, limit, place).instrument(span));
         }
@@ -233,7 +226,7 @@ struct Arrival<S, K> {
     service: Arc<Service<K>>,
     door: Arc<Door>,
     shutdown: CancellationToken,
-    place: Place,
+    place: Seat,
 }
 
 impl<S, K> Arrival<S, K>
@@ -246,8 +239,14 @@ where
         if !self.listener.proxy_from.is_empty() && !self.read_header().await {
             return;
         }
-        let Self { stream, peer, listener, service, door, shutdown, place } = self;
+        let Self { stream, peer, listener, service, door, shutdown, mut place } = self;
         let settings = &service.settings;
+        if !door.places.seat(&mut place, settings, &peer.address) {
+            drop(place);
+            metrics::SMTP_REFUSED.increment(["too_many"]);
+            door.say_full(settings);
+            return door.turn_away(stream, replies::too_many_connections(), settings.write_timeout).await;
+        }
         // Here and not where it was accepted: from here on the peer is who the client is.
         let client = match door.counted.admit(peer.address.ip(), &settings.limits) {
             Ok(client) => client,
@@ -258,10 +257,7 @@ where
                 if let Some(times) = door.refused.happened() {
                     info!(?refusal, times, "too many SMTP connections from one address");
                 }
-                if let Some(place) = Place::take(&door.turned_away, MAX_TURNED_AWAY) {
-                    say_and_close(stream, replies::refused(refusal), settings.write_timeout, place).await;
-                }
-                return;
+                return door.turn_away(stream, replies::refused(refusal), settings.write_timeout).await;
             }
         };
         debug!("connected");

@@ -65,6 +65,12 @@ impl Reply {
         self.code.class() == Some(StatusClass::Permanent)
     }
 
+    /// Whether it says that what was asked is done (RFC 5321 §4.2.1: 2yz).
+    #[must_use]
+    pub fn is_positive(&self) -> bool {
+        self.code.class() == Some(StatusClass::Success)
+    }
+
     /// Appends the reply to `out` as it goes over the wire. A text can neither end its line nor outgrow it.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         for (index, text) in self.lines.iter().enumerate() {

@@ -49,7 +49,8 @@ pub struct Settings {
     pub max_bad_commands: u32,
     /// How long a client may take for one command, or for the next octets of a message; then `421 4.4.2`.
     pub idle_timeout: Duration,
-    /// How long a client may take for a whole message, however steadily it drips; then `421 4.4.2`.
+    /// How long a client may take for a transaction, from MAIL to the last octet of the message, however steadily it
+    /// drips; then `421 4.4.2`.
     pub message_timeout: Duration,
     /// How long a client may leave replies unread before the connection is dropped.
     pub write_timeout: Duration,
@@ -57,6 +58,15 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// What one client may take, and all of them together.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// How many of `max_connections` clients may have that are not exempt.
+    #[must_use]
+    pub const fn places_for_strangers(&self) -> usize {
+        let kept = self.max_connections.saturating_mul(self.limits.reserved_percent) / 100;
+        self.max_connections.saturating_sub(kept)
+    }
 }
 
 impl Default for Settings {

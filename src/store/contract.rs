@@ -1,7 +1,9 @@
 //! What every engine must do. An engine calls [`check`] with a way to make an empty store.
 
 mod breaker;
+pub(crate) mod deliveries;
 mod lists;
+pub(crate) mod outbox;
 mod quarantine;
 
 use jiff::Timestamp;

@@ -1,11 +1,15 @@
 //! Where bounces and the suppression list are kept.
 //!
 //! [`Store`] is the contract every engine keeps; `contract.rs` holds the tests that say so, and
-//! [`sqlite::SqliteStore`] is the first engine.
+//! [`sqlite::SqliteStore`] is the first engine. Addresses go in and are asked for in comparison form; whether they are
+//! kept in clear or hashed is behind the contract ([`Addresses`]).
 
+mod addresses;
 mod audit;
+mod deliveries;
 mod entries;
 mod holds;
+mod outbox;
 mod quarantine;
 pub mod sqlite;
 mod streams;
@@ -21,9 +25,14 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed};
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
+pub use deliveries::{
+    Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
+};
 pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use streams::{HIGHEST_STREAM, Streams};
 pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
@@ -77,6 +86,12 @@ pub enum StoreError {
         /// What was seen.
         cause: String,
     },
+    /// Addresses in the file were hashed with another key than the one that is configured.
+    #[error(
+        "addresses in {0} were hashed with another key: none of them would be found; give \
+         store.hash_key_file the file with the key that was used"
+    )]
+    OtherHashKey(PathBuf),
     /// The file cannot be created or opened.
     #[error("cannot open the database {path}: {cause}")]
     Open {

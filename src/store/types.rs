@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{Alarm, AuditOrigin, Replayed};
+use super::{Addresses, Alarm, AuditOrigin, Replayed};
 use crate::classify::Classification;
 use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
@@ -19,6 +19,8 @@ pub struct Settings {
     pub policy: Policy,
     /// When suppressions wait for a person.
     pub breaker: Breaker,
+    /// How addresses are kept. It is settled when a store is opened; [`super::sqlite::SqliteStore::replace`] leaves it.
+    pub addresses: Addresses,
 }
 
 /// How busy a store's writers are.

@@ -72,6 +72,17 @@ impl Postfix {
     /// Lays out an instance that sends `example.net` to `remote` and our bounces by the transport `dsnd`, and starts
     /// it. `service` goes into its `master.cf`.
     pub(super) fn start(installed: &Installed, remote: SocketAddr, dsnd: &str, service: &str) -> Self {
+        Self::start_with(installed, remote, dsnd, service, "")
+    }
+
+    /// The same with more in its `main.cf`.
+    pub(super) fn start_with(
+        installed: &Installed,
+        remote: SocketAddr,
+        dsnd: &str,
+        service: &str,
+        more: &str,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         mode(root, 0o755);
@@ -87,7 +98,7 @@ impl Postfix {
         .unwrap();
         std::fs::write(root.join("forwards"), FORWARDS.map(|(from, to)| format!("{from} {to}\n")).concat())
             .unwrap();
-        std::fs::write(root.join("main.cf"), main_cf(root)).unwrap();
+        std::fs::write(root.join("main.cf"), main_cf(root) + more).unwrap();
         std::fs::write(root.join("master.cf"), format!("{MASTER_CF}{service}\n")).unwrap();
         // The shell waits for the end of its input, which is ours: nothing survives this process.
         let watch = "\"$@\" & master=$!; read -r _; kill \"$master\"; wait \"$master\"";
@@ -111,7 +122,7 @@ impl Postfix {
     }
 
     /// Where it takes mail: no port, so that none can be taken already.
-    fn inlet(&self) -> PathBuf {
+    pub(super) fn inlet(&self) -> PathBuf {
         self.directory.path().join("queue/public/inlet")
     }
 

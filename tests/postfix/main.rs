@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod instance;
+mod lookup;
 mod remote;
 mod ways;
 

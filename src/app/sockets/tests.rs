@@ -74,7 +74,7 @@ async fn all_sockets_are_bound_or_none_is_left() {
     );
     let config = Config::parse("t.toml", &text, std::iter::empty()).unwrap();
     let nothing = Passed { sockets: listenfd::ListenFd::empty(), names: Vec::new() };
-    let error = Sockets::bind(&config.listeners, &config.http.listen, nothing).unwrap_err().to_string();
+    let error = Sockets::bind(&config.listeners, &config.http.listen, &[], nothing).unwrap_err().to_string();
     assert_eq!(
         error,
         "cannot listen on systemd:smtp (listener.address): systemd passed no socket of this name; it passed none at all"

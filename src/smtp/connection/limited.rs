@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use tokio::time::Instant;
+
 use super::super::limits::{Counted, Limits};
 use super::tests::{connection, settings};
 use super::*;
@@ -125,6 +127,106 @@ async fn without_memory_a_message_is_refused_for_now_and_the_session_goes_on() {
     assert_eq!(replies[6], no_memory, "at the end of a message that announced nothing: {replies:?}");
     assert_eq!(replies[13..], ["250 2.6.0", "221 2.0.0"], "{replies:?}");
     assert_eq!(counted.body_memory(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_that_is_gone_by_the_time_of_data_is_missed_there_and_data_can_be_sent_again() {
+    let small = limited(|limits| limits.body_memory = 4 * 20_000);
+    let small = Settings { max_message_size: 20_000, ..small };
+    let counted = Counted::default();
+    let other = stranger(&counted, &small.limits);
+    let mut taken = other.body(&small.limits, small.max_message_size);
+    let (said, _) = with_client(small, &counted, async |mut writer| {
+        writer.write_all(b"EHLO a\r\nMAIL FROM:<> SIZE=6000\r\nRCPT TO:<a@b.example>\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await; // until all of that is answered
+        assert!(taken.grow_to(15_000));
+        writer.write_all(b"DATA\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(taken);
+        writer.write_all(b"DATA\r\nx\r\n.\r\nQUIT\r\n").await.unwrap();
+    })
+    .await;
+    let end: Vec<&str> = said.lines().rev().take(4).map(|line| &line[..9]).collect();
+    assert_eq!(end, ["221 2.0.0", "250 2.6.0", "354 End d", "452 4.3.1"], "{said}");
+}
+
+/// Says `again` every so many seconds for as long as the server listens; how long that was, and how it ended.
+async fn said_every(seconds: u64, begin: &[u8], again: &[u8]) -> (u64, String, Ended) {
+    let (counted, started) = (Counted::default(), Instant::now());
+    let many = limited(|limits| limits.commands_without_message = 0);
+    let (said, ended) = with_client(many, &counted, async |mut writer| {
+        writer.write_all(begin).await.unwrap();
+        while started.elapsed() < Duration::from_secs(100_000) && writer.write_all(again).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+    })
+    .await;
+    (started.elapsed().as_secs(), said, ended)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_brings_no_message_ends_however_busy_it_is() {
+    let begin = b"EHLO a\r\n";
+    for (seconds, again) in [
+        (299, &b"NOOP\r\n"[..]),
+        (10, b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nRSET\r\n"),
+        (10, b"EHLO a\r\nMAIL FROM:<>\r\n"),
+        (1, b"VRFY a\r\n"),
+    ] {
+        let (lasted, said, ended) = said_every(seconds, begin, again).await;
+        assert_eq!(ended, Ended::NoMessage);
+        assert!(said.ends_with("421 4.4.2 No message for too long, closing connection\r\n"), "{said}");
+        assert!((600..910).contains(&lasted), "{lasted} s");
+    }
+    // One that is taken buys the time for the next.
+    let message = b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\nx\r\n.\r\n";
+    let (lasted, said, _) = said_every(299, begin, message).await;
+    assert!(lasted > 10_000 && said.matches("250 2.6.0").count() > 300, "{lasted} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_pauses_is_heard_out_no_longer_than_one_that_does() {
+    let (counted, started) = (Counted::default(), Instant::now());
+    let many = limited(|limits| limits.commands_without_message = 0);
+    let (_, ended) = with_client(many, &counted, async |mut writer| {
+        while writer.write_all(b"NOOP\r\n").await.is_ok() {
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert_eq!(ended, Ended::NoMessage);
+    assert!((600..700).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+
+    let (counted, started) = (Counted::default(), Instant::now());
+    let (_, ended) = with_client(limited(|_| ()), &counted, async |mut writer| {
+        writer.write_all(UP_TO_DATA).await.unwrap();
+        while writer.write_all(&[b'x'; 1_000]).await.is_ok() {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    assert_eq!(ended, Ended::Idle, "a message without an end");
+    assert!((3_600..3_700).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_transaction_begins_with_mail_also_for_those_who_are_exempt() {
+    let (server, mut client) = tokio::io::duplex(64 * 1024);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(connection(server, settings(), &shutdown).run());
+    let started = Instant::now();
+    client.write_all(b"EHLO a\r\n").await.unwrap();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        client.write_all(b"NOOP\r\n").await.unwrap();
+    }
+    client.write_all(b"MAIL FROM:<>\r\n").await.unwrap();
+    while client.write_all(b"RCPT TO:<a@b.example>\r\n").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(200)).await;
+    }
+    assert_eq!(run.await.unwrap().unwrap(), Ended::Idle);
+    let lasted = started.elapsed().as_secs();
+    assert!((5_600..5_900).contains(&lasted), "{lasted} s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 //!
 //! Generic over the stream, so that it serves whatever carries SMTP.
 
+mod times;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use super::data::DataDecoder;
-use super::limits::{Client, Pace, Tarpit};
+use super::limits::{Client, Tarpit};
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
@@ -20,6 +22,7 @@ use super::settings::{ListenerSettings, Settings};
 use super::tls::{MaybeTls, TlsAcceptor};
 use super::{Peer, Sink};
 use crate::metrics;
+use times::{Times, after};
 
 /// The read buffer while commands are awaited: what an idle connection holds.
 const COMMAND_BUFFER: usize = 4 * 1024;
@@ -42,8 +45,10 @@ pub enum Ended {
     Closed,
     /// The client went away without QUIT.
     ClientLeft,
-    /// The client took too long.
+    /// The client took too long, for a command or for its transaction.
     Idle,
+    /// The client sent commands, and no message that was taken.
+    NoMessage,
     /// The client sent a message at less than the least pace.
     TooSlow,
     /// The service goes down.
@@ -59,27 +64,10 @@ impl Ended {
             Self::Closed => "closed",
             Self::ClientLeft => "client_left",
             Self::Idle => "idle",
+            Self::NoMessage => "no_message",
             Self::TooSlow => "too_slow",
             Self::ShutDown => "shut_down",
             Self::NoTls => "no_tls",
-        }
-    }
-}
-
-/// A message that comes in: until when all of it has to be there, and how fast.
-#[derive(Debug, Clone, Copy)]
-struct Receiving {
-    latest: Instant,
-    pace: Pace,
-}
-
-impl Receiving {
-    /// By when the next octets have to be there, `silent` at the latest, and what it is if they are not.
-    fn deadline(&self, silent: Instant) -> (Instant, Ended) {
-        let silent = silent.min(self.latest);
-        match self.pace.deadline().filter(|slow| *slow < silent) {
-            Some(slow) => (slow, Ended::TooSlow),
-            None => (silent, Ended::Idle),
         }
     }
 }
@@ -99,8 +87,7 @@ pub struct Connection<T, K> {
     unread: std::ops::Range<usize>,
     output: Vec<u8>,
     messages: u64,
-    /// The message that is coming in chunks.
-    receiving: Option<Receiving>,
+    times: Times,
     tarpit: Tarpit,
 }
 
@@ -121,6 +108,7 @@ where
             stream: MaybeTls::Plain(stream),
             tls: None,
             session: Session::new(Arc::clone(&settings), peer),
+            times: Times::new(&settings, true),
             lines: LineReader::new(),
             settings,
             sink,
@@ -129,7 +117,6 @@ where
             unread: 0..0,
             output: Vec::new(),
             messages: 0,
-            receiving: None,
             tarpit: Tarpit::default(),
         }
     }
@@ -137,7 +124,8 @@ where
     /// The same for a client that is counted.
     #[must_use]
     pub fn of(self, client: Client) -> Self {
-        Self { session: self.session.of(client), ..self }
+        let times = Times::new(&self.settings, client.is_exempt());
+        Self { session: self.session.of(client), times, ..self }
     }
 
     /// The same on a listener with settings of its own, with STARTTLS where there is a certificate.
@@ -157,6 +145,7 @@ where
         let ended = self.dialogue().await?;
         match ended {
             Ended::Idle => self.say(&replies::idle()),
+            Ended::NoMessage => self.say(&replies::no_message()),
             Ended::TooSlow => self.say(&replies::too_slow()),
             Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
@@ -196,8 +185,9 @@ where
                     }
                 }
             }
+            self.times.transaction(self.session.in_transaction(), &self.settings);
             if !self.session.is_receiving() {
-                self.receiving = None;
+                self.times.end();
             }
             if self.output.len() > MAX_UNSENT {
                 self.flush().await?;
@@ -216,16 +206,17 @@ where
                 return Ok(Ok(line));
             }
             self.flush().await?;
+            if let Some(ended) = self.times.over() {
+                return Ok(Err(ended));
+            }
             // One deadline for the whole line: octets that drip do not extend it.
             let silent = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
-            // A message in chunks has its time and its pace as a whole.
-            let (deadline, late) =
-                self.receiving.map_or((silent, Ended::Idle), |receiving| receiving.deadline(silent));
+            let (deadline, late) = self.times.deadline(silent);
             let shutdown = self.shutdown.clone();
             tokio::select! {
                 biased;
                 // A message that has begun may go on to its last chunk.
-                () = shutdown.cancelled(), if self.receiving.is_none() => return Ok(Err(Ended::ShutDown)),
+                () = shutdown.cancelled(), if !self.times.receiving() => return Ok(Err(Ended::ShutDown)),
                 filled = timeout_at(deadline, self.fill(COMMAND_BUFFER)) => match filled {
                     Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
                     Err(_) => return Ok(Err(late)),
@@ -276,17 +267,17 @@ where
     /// interrupt it.
     async fn message(&mut self) -> io::Result<Result<(), Ended>> {
         let mut decoder = DataDecoder::within(self.settings.max_message_size, self.session.body());
-        let mut receiving = self.begin_receiving();
+        self.times.begin(&self.settings, self.session.client().is_exempt());
         loop {
             if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
                 self.unread.start += taken;
                 break;
             }
             self.unread = 0..0;
-            if let Err(ended) = self.more(&receiving).await? {
+            if let Err(ended) = self.more().await? {
                 return Ok(Err(ended));
             }
-            receiving.pace.came(self.unread.len());
+            self.times.came(self.unread.len());
         }
         let (message, reservation) = decoder.finish_with();
         let received = self.session.message(message, reservation);
@@ -296,39 +287,33 @@ where
     /// Reads the `size` octets after a BDAT line (RFC 3030 §2), and says what became of them. A shutdown does not
     /// interrupt it.
     async fn chunk(&mut self, size: u64) -> io::Result<Result<(), Ended>> {
-        let mut receiving = self.receiving.take().unwrap_or_else(|| self.begin_receiving());
+        self.times.begin(&self.settings, self.session.client().is_exempt());
         let mut left = size;
         loop {
             let there = usize::try_from(left).map_or(self.unread.len(), |left| left.min(self.unread.len()));
             let end = self.unread.start + there;
             self.session.octets(&self.input[self.unread.start..end]);
             self.unread.start = end;
-            receiving.pace.came(there);
+            self.times.came(there);
             left -= there as u64;
             if left == 0 {
                 break;
             }
-            if let Err(ended) = self.more(&receiving).await? {
+            if let Err(ended) = self.more().await? {
                 return Ok(Err(ended));
             }
         }
-        self.receiving = Some(receiving);
         let received = self.session.chunk();
         self.received(received).await
     }
 
-    fn begin_receiving(&self) -> Receiving {
-        let exempt = self.session.client().is_exempt();
-        Receiving {
-            latest: after(self.settings.message_timeout),
-            pace: Pace::new(if exempt { 0 } else { self.settings.limits.min_rate }),
-        }
-    }
-
     /// Reads more of a message, all that was there being taken.
-    async fn more(&mut self, receiving: &Receiving) -> io::Result<Result<(), Ended>> {
+    async fn more(&mut self) -> io::Result<Result<(), Ended>> {
         self.flush().await?;
-        let (deadline, ended) = receiving.deadline(after(self.settings.idle_timeout));
+        if let Some(ended) = self.times.over() {
+            return Ok(Err(ended));
+        }
+        let (deadline, ended) = self.times.deadline(after(self.settings.idle_timeout));
         match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
             Ok(filled) => Ok(if filled? { Ok(()) } else { Err(Ended::ClientLeft) }),
             Err(_) => Ok(Err(ended)),
@@ -351,6 +336,7 @@ where
                 let recipients = envelope.recipients.len();
                 let (size, began) = (octets.len() as u64, Instant::now());
                 let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
+                self.times.message_taken(&self.settings, self.session.client().is_exempt());
                 metrics::MESSAGES.increment([delivery.as_str()]);
                 metrics::MESSAGE_BYTES.add([], size);
                 metrics::MESSAGE_TIME.took([], began.elapsed());
@@ -420,12 +406,6 @@ where
     reply.write_to(&mut output);
     write(&mut stream, &output, write_timeout).await?;
     linger(&mut stream).await
-}
-
-/// The moment `time` from now; a time that no clock can show is as good as for ever.
-fn after(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
 }
 
 async fn write(stream: &mut (impl AsyncWrite + Unpin), output: &[u8], limit: Duration) -> io::Result<()> {

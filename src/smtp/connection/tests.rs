@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use proptest::prelude::*;
 use tokio::io::{DuplexStream, ReadBuf, duplex};
+use tokio::time::Instant;
 
 use super::*;
 use crate::address::ForwardPath;

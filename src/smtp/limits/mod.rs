@@ -16,7 +16,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use clients::{Clients, Guest};
 use memory::{BodyMemory, Reservation};
-pub(super) use notice::Notice;
+pub(crate) use notice::Notice;
 pub use pace::Pace;
 pub(super) use pace::Tarpit;
 
@@ -34,6 +34,13 @@ pub struct Limits {
     pub messages_per_minute: u32,
     /// Octets a second that a message must come in with, on average; slower: `421 4.4.2`. 0: any pace.
     pub min_rate: u32,
+    /// Commands of one connection without a message being taken, accepted recipients and chunks aside; then `421 4.7.0`.
+    /// 0: any number.
+    pub commands_without_message: u32,
+    /// How long one connection may last without a message being taken; then `421 4.4.2`. Zero: for ever.
+    pub without_message: Duration,
+    /// Of a hundred connections, those that are kept for clients in `exempt`.
+    pub reserved_percent: usize,
     /// Octets that all message bodies on their way may take together; `452 4.3.1` beyond.
     pub body_memory: u64,
     /// How much longer each `5yz` reply after the third is held back. Zero: none is.
@@ -54,6 +61,9 @@ impl Default for Limits {
             connections_per_minute: 300,
             messages_per_minute: 300,
             min_rate: 500,
+            commands_without_message: 200,
+            without_message: Duration::from_secs(600),
+            reserved_percent: 5,
             body_memory: 256 * 1024 * 1024,
             tarpit: Duration::from_secs(1),
             exempt,

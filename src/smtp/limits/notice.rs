@@ -10,11 +10,11 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Something that is said at most once a minute, with how often it happened since.
 #[derive(Debug, Default)]
-pub(in crate::smtp) struct Notice(Mutex<(Option<Instant>, u64)>);
+pub(crate) struct Notice(Mutex<(Option<Instant>, u64)>);
 
 impl Notice {
     /// It happened; how often since it was said last, when it is to be said now.
-    pub(in crate::smtp) fn happened(&self) -> Option<u64> {
+    pub(crate) fn happened(&self) -> Option<u64> {
         let now = Instant::now();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (said, count) = &mut *state;

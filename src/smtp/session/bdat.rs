@@ -20,13 +20,6 @@ pub(super) struct Chunk {
     refusal: Option<Outcome>,
 }
 
-/// Whether a line is a BDAT, however badly written.
-pub(super) fn begins(line: &[u8]) -> bool {
-    let line = line.trim_ascii_start();
-    let (verb, rest) = line.split_at(line.len().min(4));
-    verb.eq_ignore_ascii_case(b"BDAT") && !rest.first().is_some_and(u8::is_ascii_alphanumeric)
-}
-
 impl Session {
     pub(super) fn bdat(&mut self, size: u64, last: bool) -> Outcome {
         if size > MAX_CHUNK {

@@ -13,7 +13,7 @@ use super::command::{Command, CommandError, MailParameters, RcptParameters};
 use super::data::Message;
 use super::limits::Client;
 use super::limits::memory::Reservation;
-use super::line::Line;
+use super::line::{Line, announces_chunk};
 use super::reply::Reply;
 use super::settings::{BareNewline, ListenerProtocol, ListenerSettings, Settings};
 use super::{Delivery, Envelope, EnvelopeRecipient, Peer, Protocol, RecipientVerdict, TlsInfo};
@@ -58,6 +58,8 @@ pub enum Received {
 #[derive(Debug)]
 struct Transaction {
     reverse_path: ReversePath,
+    /// The size that MAIL announced, 1 where it did not.
+    announced: u64,
     envelope_id: Option<String>,
     recipients: Vec<EnvelopeRecipient>,
     /// At least one RCPT was refused.
@@ -93,6 +95,8 @@ pub struct Session {
     /// The last MAIL was refused: what a pipelining client sent after it is out of sequence without its fault.
     mail_refused: bool,
     bad_commands: u32,
+    /// Commands since the last message was taken, those aside that bring one nearer.
+    without_message: u32,
 }
 
 impl Session {
@@ -113,6 +117,7 @@ impl Session {
             transactions: 0,
             mail_refused: false,
             bad_commands: 0,
+            without_message: 0,
         }
     }
 
@@ -156,6 +161,12 @@ impl Session {
         self.tls = Tls::Active(info);
     }
 
+    /// Whether a MAIL was accepted whose message has not come yet.
+    #[must_use]
+    pub const fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// What the server says first (RFC 5321 §3.1).
     #[must_use]
     pub fn greeting(&self) -> Reply {
@@ -171,13 +182,19 @@ impl Session {
         let (verb, outcome) = match line {
             Line::Complete(line) => match Command::parse(&line) {
                 Ok(command) => (command.verb(), self.command(command, check_recipient)),
-                Err(error) if bdat::begins(&line) => ("BDAT", Outcome::Lost(replies::not_a_command(error))),
+                Err(error) if announces_chunk(&line) => {
+                    ("BDAT", Outcome::Lost(replies::not_a_command(error)))
+                }
                 Err(error) => ("", self.no_command(replies::not_a_command(error))),
             },
             Line::TooLong => ("", self.no_command(Reply::new(500, 5, 2, "Line too long"))),
             Line::BareNewline => {
                 let reply = Reply::new(500, 5, 2, "A command line ends in CR LF, not in a bare LF");
                 ("", self.no_command(reply))
+            }
+            Line::BrokenBdat => {
+                let reply = "BDAT in a line that is too long or does not end in CR LF";
+                ("BDAT", Outcome::Lost(Reply::new(500, 5, 2, reply)))
             }
         };
         metrics::SMTP_COMMANDS.increment([if verb.is_empty() { "other" } else { verb }]);
@@ -203,13 +220,17 @@ impl Session {
             }
         };
         debug!(command = verb, %reply, "command");
+        let nearer = matches!(verb, "RCPT" | "BDAT") && reply.is_positive();
         let mut step = Step { replies: vec![reply], next };
-        if bad {
-            self.bad_commands += 1;
-            if self.bad_commands >= self.settings.max_bad_commands {
-                step.replies.push(Reply::new(421, 7, 0, "Too many bad commands, closing connection"));
-                step.next = Next::Close;
-            }
+        self.bad_commands += u32::from(bad);
+        self.without_message += u32::from(!nearer && !self.client.is_exempt());
+        let most = self.settings.limits.commands_without_message;
+        if bad && self.bad_commands >= self.settings.max_bad_commands {
+            step.replies.push(replies::too_many_bad_commands());
+            step.next = Next::Close;
+        } else if step.next == Next::Command && most != 0 && self.without_message >= most {
+            step.replies.push(replies::too_many_commands());
+            step.next = Next::Close;
         }
         step
     }
@@ -248,6 +269,7 @@ impl Session {
                     recipients: transaction.recipients,
                     bare_newlines,
                 };
+                self.without_message = 0;
                 Received::Deliver(envelope, octets, reservation)
             }
         }
@@ -365,7 +387,8 @@ impl Session {
             return ok(replies::too_big()); // RFC 1870 §6.1
         }
         // Not set aside: a client that announces much and sends nothing would take it from the others.
-        if !self.body().could_hold(parameters.size.unwrap_or(1).max(1)) {
+        let announced = parameters.size.unwrap_or(1).max(1);
+        if !self.body().could_hold(announced) {
             self.mail_refused = true;
             return ok(replies::no_room()); // RFC 1870 §6.1
         }
@@ -377,6 +400,7 @@ impl Session {
         self.transactions += 1;
         self.transaction = Some(Transaction {
             reverse_path,
+            announced,
             envelope_id: parameters.envelope_id,
             recipients: Vec::new(),
             refused: false,
@@ -416,10 +440,10 @@ impl Session {
             Some(Transaction { chunks: Some(_), .. }) => {
                 Outcome::Bad(Reply::new(503, 5, 1, "The message comes by BDAT already"))
             }
-            Some(transaction) if !transaction.recipients.is_empty() => {
-                Outcome::Done(Reply::plain(354, "End data with <CR><LF>.<CR><LF>"), Next::Data)
-            }
-            Some(transaction) => self.no_recipients(transaction.refused),
+            Some(transaction) if transaction.recipients.is_empty() => self.no_recipients(transaction.refused),
+            // RFC 1870 §6.1. DATA can be sent again as it is, when there is memory.
+            Some(transaction) if !self.body().could_hold(transaction.announced) => ok(replies::no_room()),
+            Some(_) => Outcome::Done(Reply::plain(354, "End data with <CR><LF>.<CR><LF>"), Next::Data),
         }
     }
 

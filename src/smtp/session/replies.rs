@@ -94,6 +94,16 @@ pub(super) fn too_many_messages() -> Reply {
     Reply::new(450, 7, 0, "Too many messages from your address, try again later")
 }
 
+/// The end of a client that does not speak SMTP.
+pub(super) fn too_many_bad_commands() -> Reply {
+    Reply::new(421, 7, 0, "Too many bad commands, closing connection")
+}
+
+/// The end of a client that sends commands and no message.
+pub(super) fn too_many_commands() -> Reply {
+    Reply::new(421, 7, 0, "Too many commands without a message, closing connection")
+}
+
 /// What the sink made of a message.
 pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
     match delivery {
@@ -109,6 +119,11 @@ pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
 /// The client took too long (RFC 5321 §4.5.3.2).
 pub(in crate::smtp) fn idle() -> Reply {
     Reply::new(421, 4, 2, "Timeout, closing connection")
+}
+
+/// The client does what it likes, but sends no message.
+pub(in crate::smtp) fn no_message() -> Reply {
+    Reply::new(421, 4, 2, "No message for too long, closing connection")
 }
 
 /// The message comes in at less than the least pace.

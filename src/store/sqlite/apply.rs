@@ -7,6 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::super::{ANY_STREAM, EventChange, NewEvent, host_name};
 use super::audit::{self, Cause, Noted};
+use super::breaker::Judge;
+use super::stored::{Written, resolve};
 use super::written;
 use crate::address::domain_of;
 use crate::classify::{Class, Decision};
@@ -54,19 +56,27 @@ impl Subject {
         }
     }
 
-    /// That of a stored event.
-    pub(super) fn stored(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    /// That of a stored event, under the key that the list has it under by now.
+    pub(super) async fn stored(
+        connection: &mut SqliteConnection,
+        judge: &Judge,
+        row: &SqliteRow,
+    ) -> Result<Self, sqlx::Error> {
         let (class, decision): (String, String) = (row.try_get("class")?, row.try_get("decision")?);
+        let addresses = &judge.settings.addresses;
+        let (recipient, key): (String, String) = (row.try_get("recipient")?, row.try_get("recipient_key")?);
+        let recipient_key = resolve(connection, addresses, &key).await?;
+        let texts = Written::beside(addresses, &recipient_key, &key);
         Ok(Self {
-            recipient: row.try_get("recipient")?,
-            recipient_key: row.try_get("recipient_key")?,
+            recipient: texts.address(&recipient_key, &recipient),
+            recipient_key,
             stream: row.try_get("stream")?,
             remote_mta: row.try_get::<Option<String>, _>("remote_mta")?.as_deref().and_then(host_name),
             class: Class::from_name(&class).ok_or_else(|| corrupt("class", &class))?,
             decision: Decision::from_name(&decision).ok_or_else(|| corrupt("decision", &decision))?,
             effective_status: row.try_get("effective_status")?,
             rule: row.try_get("rule")?,
-            evidence: row.try_get("evidence")?,
+            evidence: texts.text(&row.try_get::<String, _>("evidence")?),
         })
     }
 

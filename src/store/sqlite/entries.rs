@@ -57,19 +57,20 @@ pub(super) fn bind<'q>(query: Query<'q>, filter: &SuppressionFilter) -> Query<'q
 /// The entries that suppress an address now, the weightiest first.
 pub(super) async fn standing(
     pool: &SqlitePool,
-    address_key: &str,
+    [plain, hashed]: &[String; 2],
     stream: Option<i64>,
     now: Timestamp,
 ) -> Result<Vec<Suppression>, StoreError> {
     let rows = sqlx::query(concat!(
         entries!(),
-        "address_key = ?1 AND (?2 IS NULL OR suppressions.stream IN (?2, ?3)) AND (expires_at IS NULL OR expires_at > ?4)
+        "address_key IN (?1, ?5) AND (?2 IS NULL OR suppressions.stream IN (?2, ?3)) AND (expires_at IS NULL OR expires_at > ?4)
          ORDER BY suppressions.stream"
     ))
-    .bind(address_key)
+    .bind(plain)
     .bind(stream)
     .bind(ANY_STREAM)
     .bind(written(now))
+    .bind(hashed)
     .fetch_all(pool)
     .await
     .map_err(failed)?;
@@ -113,9 +114,10 @@ pub(super) async fn count(pool: &SqlitePool, filter: &SuppressionFilter) -> Resu
 }
 
 /// Everything about an address.
-pub(super) async fn story(pool: &SqlitePool, address_key: &str) -> Result<Story, StoreError> {
-    let entries = sqlx::query(concat!(entries!(), "address_key = ?1 ORDER BY suppressions.stream"))
-        .bind(address_key)
+pub(super) async fn story(pool: &SqlitePool, [plain, hashed]: &[String; 2]) -> Result<Story, StoreError> {
+    let entries = sqlx::query(concat!(entries!(), "address_key IN (?1, ?2) ORDER BY suppressions.stream"))
+        .bind(plain)
+        .bind(hashed)
         .fetch_all(pool)
         .await
         .map_err(failed)?;
@@ -123,18 +125,20 @@ pub(super) async fn story(pool: &SqlitePool, address_key: &str) -> Result<Story,
     let limit = i64::try_from(TOLD + 1).unwrap_or(i64::MAX);
     let changes = sqlx::query(
         "SELECT audit.*, events.message AS bounce FROM audit LEFT JOIN events ON events.id = audit.event
-         WHERE audit.address_key = ?1 ORDER BY audit.id DESC LIMIT ?2",
+         WHERE audit.address_key IN (?1, ?3) ORDER BY audit.id DESC LIMIT ?2",
     )
-    .bind(address_key)
+    .bind(plain)
     .bind(limit)
+    .bind(hashed)
     .fetch_all(pool)
     .await
     .map_err(failed)?;
     let events = sqlx::query(
-        "SELECT * FROM events WHERE recipient_key = ?1 ORDER BY received_at DESC, id DESC LIMIT ?2",
+        "SELECT * FROM events WHERE recipient_key IN (?1, ?3) ORDER BY received_at DESC, id DESC LIMIT ?2",
     )
-    .bind(address_key)
+    .bind(plain)
     .bind(limit)
+    .bind(hashed)
     .fetch_all(pool)
     .await
     .map_err(failed)?;

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::super::Pressure;
 use crate::metrics;
 
@@ -12,6 +14,8 @@ use crate::metrics;
 pub(super) struct Gauge {
     waiting: AtomicUsize,
     latency_micros: AtomicU64,
+    /// How many groups were done: those who wait for news listen here.
+    commits: watch::Sender<u64>,
     /// When the oldest of those that wait was asked for. The writer takes jobs in their order and is never idle while
     /// there are any, so it is the first of the group that it is at.
     oldest: Mutex<Option<Instant>>,
@@ -34,7 +38,13 @@ impl Gauge {
         self.note(None);
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency_micros.store(micros, Ordering::Relaxed);
+        self.commits.send_modify(|commits| *commits += 1);
         tracing::debug!(waiting = self.waiting.load(Ordering::Relaxed), latency_micros = micros, "writer");
+    }
+
+    /// Changes with every group.
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     pub(super) fn read(&self) -> Pressure {

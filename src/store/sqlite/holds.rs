@@ -32,12 +32,13 @@ pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Resul
 }
 
 /// The hold that a bounce of an address waits in.
-pub(super) async fn of(pool: &SqlitePool, address_key: &str) -> Result<Option<i64>, StoreError> {
+pub(super) async fn of(pool: &SqlitePool, [plain, hashed]: &[String; 2]) -> Result<Option<i64>, StoreError> {
     sqlx::query_scalar(
         "SELECT hold FROM events INDEXED BY events_recipient
-         WHERE recipient_key = ?1 AND change = 'held' AND hold IS NOT NULL ORDER BY received_at DESC LIMIT 1",
+         WHERE recipient_key IN (?1, ?2) AND change = 'held' AND hold IS NOT NULL ORDER BY received_at DESC LIMIT 1",
     )
-    .bind(address_key)
+    .bind(plain)
+    .bind(hashed)
     .fetch_optional(pool)
     .await
     .map_err(failed)
@@ -185,7 +186,7 @@ async fn release(
     let mut settled = HoldSettled::default();
     for row in &rows {
         let event: i64 = row.try_get("id")?;
-        let subject = Subject::stored(row)?;
+        let subject = Subject::stored(connection, judge, row).await?;
         let received_at = received_at(row)?;
         let LetThrough { change, new, .. } =
             let_through(connection, judge, &subject, received_at, settling.at).await?;

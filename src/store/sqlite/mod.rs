@@ -3,17 +3,21 @@
 mod apply;
 mod audit;
 mod breaker;
+mod deliveries;
 mod edits;
 mod entries;
 mod gauge;
 mod holds;
+mod mask;
 mod open;
+mod outbox;
 mod people;
 mod place;
 mod quarantine;
 mod read;
 mod record;
 mod settle;
+mod stored;
 mod tokens;
 mod vitals;
 mod writer;
@@ -24,11 +28,12 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
 use super::{
-    Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome,
-    Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store, StoreError, Story,
-    Suppression, SuppressionFilter,
+    Addresses, Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage,
+    Outcome, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
+    StoreError, Story, Suppression, SuppressionFilter,
 };
 pub use open::{Access, SCHEMA};
+use stored::Arriving;
 use writer::Writer;
 
 /// A suppression store in one SQLite file.
@@ -36,6 +41,7 @@ use writer::Writer;
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Option<Writer>,
+    addresses: Addresses,
 }
 
 impl SqliteStore {
@@ -51,16 +57,17 @@ impl SqliteStore {
         settings: Settings,
         busy_timeout: std::time::Duration,
     ) -> Result<Self, StoreError> {
-        let options = open::prepare(path, access, busy_timeout).await?;
+        let addresses = settings.addresses.clone();
+        let options = open::prepare(path, access, busy_timeout, &addresses).await?;
         let readers = open::readers(&options);
         let writer = (access != Access::Read).then(|| Writer::start(&options, settings));
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, addresses })
     }
 
     /// Settings for what is recorded from now on. A store that was opened for reading has none.
     pub fn replace(&self, settings: Settings) {
         if let Some(writer) = &self.writer {
-            writer.replace(settings);
+            writer.replace(Settings { addresses: self.addresses.clone(), ..settings });
         }
     }
 
@@ -72,6 +79,12 @@ impl SqliteStore {
         }
     }
 
+    /// How addresses are kept. A reader of this engine asks for rows by both of [`Addresses::keys`]:
+    /// `address_key IN (?1, ?2)`.
+    fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
     fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer
             .as_ref()
@@ -81,7 +94,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
-        self.writer()?.record(message).await
+        self.writer()?.record(Arriving::new(&self.addresses, message)).await
     }
 
     fn pressure(&self) -> Pressure {
@@ -94,11 +107,11 @@ impl Store for SqliteStore {
         stream: Option<i64>,
         now: Timestamp,
     ) -> Result<Vec<Suppression>, StoreError> {
-        entries::standing(&self.readers, address_key, stream, now).await
+        entries::standing(&self.readers, &self.addresses().keys(address_key), stream, now).await
     }
 
     async fn story(&self, address_key: &str) -> Result<Story, StoreError> {
-        entries::story(&self.readers, address_key).await
+        entries::story(&self.readers, &self.addresses().keys(address_key)).await
     }
 
     async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
@@ -131,7 +144,7 @@ impl Store for SqliteStore {
     }
 
     async fn bounces(&self, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
-        read::bounces(&self.readers, filter).await
+        read::bounces(&self.readers, &self.addresses, filter).await
     }
 
     async fn bounce(&self, id: i64) -> Result<Option<Bounce>, StoreError> {
@@ -143,7 +156,7 @@ impl Store for SqliteStore {
     }
 
     async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<Quarantined>, StoreError> {
-        quarantine::quarantined(&self.readers, filter).await
+        quarantine::quarantined(&self.readers, &self.addresses, filter).await
     }
 
     async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
@@ -159,7 +172,7 @@ impl Store for SqliteStore {
     }
 
     async fn hold_of(&self, address_key: &str) -> Result<Option<i64>, StoreError> {
-        holds::of(&self.readers, address_key).await
+        holds::of(&self.readers, &self.addresses().keys(address_key)).await
     }
 
     async fn hold(&self, id: i64) -> Result<Option<Hold>, StoreError> {

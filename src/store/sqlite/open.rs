@@ -11,10 +11,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
-use super::super::StoreError;
+use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 6;
+pub const SCHEMA: i64 = 7;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -24,7 +24,9 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../migrations/0001_initial.sql")),
     (2, "trust", include_str!("../migrations/0002_trust.sql")),
     (3, "transport", include_str!("../migrations/0003_transport.sql")),
+    (5, "privacy", include_str!("../migrations/0005_privacy.sql")),
     (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
+    (7, "outbox", include_str!("../migrations/0007_outbox.sql")),
 ];
 
 /// How many readers may be at work at once.
@@ -46,6 +48,7 @@ pub(super) async fn prepare(
     path: &Path,
     access: Access,
     busy_timeout: Duration,
+    addresses: &Addresses,
 ) -> Result<SqliteConnectOptions, StoreError> {
     let open_error = |cause: String| StoreError::Open { path: path.to_owned(), cause };
     match std::fs::metadata(path) {
@@ -73,11 +76,16 @@ pub(super) async fn prepare(
         .disable_statement_logging();
     let mut connection = connect(path, &options).await?;
     let checked = check(path, access, &mut connection).await;
-    let checked = match checked {
+    let mut checked = match checked {
         Ok(true) => migrate(path, &options).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
+    if checked.is_ok()
+        && let Some(key) = addresses.key()
+    {
+        checked = check_hash_key(path, access, &mut connection, key).await;
+    }
     let _ = connection.close().await;
     checked.map(|()| options)
 }
@@ -98,6 +106,8 @@ pub(super) fn writer_options(options: &SqliteConnectOptions) -> SqliteConnectOpt
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "1000")
+        // What is deleted is overwritten: nobody who is forgotten goes on standing in free pages.
+        .pragma("secure_delete", "on")
 }
 
 async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
@@ -143,6 +153,37 @@ async fn check(path: &Path, access: Access, connection: &mut SqliteConnection) -
             Err(StoreError::Older { path: path.to_owned(), found, known: SCHEMA })
         }
     }
+}
+
+/// The key must be the one that addresses were hashed with, or none of them would be found. Where none is hashed yet,
+/// any key is; it is noted then by whoever may write.
+async fn check_hash_key(
+    path: &Path,
+    access: Access,
+    connection: &mut SqliteConnection,
+    key: &HashKey,
+) -> Result<(), StoreError> {
+    let open_error =
+        |error: sqlx::Error| StoreError::Open { path: path.to_owned(), cause: error.to_string() };
+    let known: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM hash_key")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(open_error)?;
+    let own = key.fingerprint();
+    if known.as_ref() == Some(&own) {
+        return Ok(());
+    }
+    if known.is_some() && super::stored::any_hashed(connection).await.map_err(open_error)? {
+        return Err(StoreError::OtherHashKey(path.to_owned()));
+    }
+    if access != Access::Read {
+        sqlx::query("INSERT OR REPLACE INTO hash_key (id, fingerprint) VALUES (1, ?1)")
+            .bind(own)
+            .execute(connection)
+            .await
+            .map_err(open_error)?;
+    }
+    Ok(())
 }
 
 async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), StoreError> {

@@ -6,12 +6,24 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::{AuditOrigin, ManualEntry, Removal, SuppressionFilter};
 use super::apply::clear_counter;
 use super::audit::{self, Cause, Noted, removed};
+use super::breaker::Judge;
 use super::entries::{bind, filter};
+use super::stored::{Written, resolve};
 use super::written;
 use crate::address::domain_of;
 
 /// Puts an address on the list by hand.
-pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -> Result<(), sqlx::Error> {
+pub(super) async fn add(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    mut entry: ManualEntry,
+) -> Result<(), sqlx::Error> {
+    let addresses = &judge.settings.addresses;
+    let stored_key = resolve(connection, addresses, &entry.address_key).await?;
+    let texts = Written::beside(addresses, &stored_key, &entry.address_key);
+    entry.address = texts.address(&stored_key, &entry.address);
+    entry.note = entry.note.map(|note| texts.text(&note));
+    entry.address_key = stored_key;
     let before = audit::before(connection, &entry.address_key, entry.stream, entry.now).await?;
     sqlx::query(
         "INSERT INTO suppressions (address_key, stream, address, reason, note, first_seen, last_seen, count,
@@ -49,13 +61,18 @@ pub(super) async fn add(connection: &mut SqliteConnection, entry: ManualEntry) -
 
 /// Takes an address off the list, as far as it stands there: what has run out is history and stays. What was counted
 /// against it is forgotten, so that it starts anew.
-pub(super) async fn remove(connection: &mut SqliteConnection, removal: Removal) -> Result<bool, sqlx::Error> {
+pub(super) async fn remove(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    removal: Removal,
+) -> Result<bool, sqlx::Error> {
     macro_rules! its_entries {
         () => {
             "address_key = ?1 AND (?2 IS NULL OR stream = ?2) AND (expires_at IS NULL OR expires_at > ?3)"
         };
     }
     let Removal { address_key, stream, now, origin, actor } = removal;
+    let address_key = resolve(connection, &judge.settings.addresses, &address_key).await?;
     sqlx::query(removed!(its_entries!(), "?3", "?4", "?5", "?6"))
         .bind(&address_key)
         .bind(stream)

@@ -5,8 +5,8 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::super::{
-    AuditOrigin, EventChange, Idle, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling, StoreError,
-    Verdict,
+    Addresses, AuditOrigin, EventChange, Idle, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling,
+    StoreError, Verdict,
 };
 use super::apply::{Subject, apply, corrupt, said};
 use super::audit::Cause;
@@ -30,7 +30,7 @@ macro_rules! waiting {
             $place,
             " AND (?2 IS NULL OR message = ?2)
               AND (?3 IS NULL OR domain = ?3)
-              AND (?4 IS NULL OR recipient_key = ?4)
+              AND (?4 IS NULL OR recipient_key IN (?4, ?12))
               AND (?5 IS NULL OR class = ?5)
               AND (?6 IS NULL OR trust = ?6)
               AND (?7 IS NULL OR events.received_at >= ?7)
@@ -55,13 +55,16 @@ pub(super) const WAITING_BY_ADDRESS: &str = waiting!(
 /// Events that wait, in the order of their numbers or address by address.
 pub(super) async fn quarantined(
     pool: &SqlitePool,
+    addresses: &Addresses,
     filter: &QuarantineFilter,
 ) -> Result<Vec<Quarantined>, StoreError> {
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     let mut filter = filter.clone();
+    let [plain, hashed] = addresses.both(filter.recipient_key.as_deref());
+    filter.recipient_key = plain;
     while found.len() < wanted {
-        let rows = chunk(pool, &filter).await?;
+        let rows = chunk(pool, &filter, hashed.as_deref()).await?;
         for row in &rows {
             let event = to_quarantined(row)?;
             filter.after = Some(event.event);
@@ -77,7 +80,11 @@ pub(super) async fn quarantined(
     Ok(found)
 }
 
-async fn chunk(pool: &SqlitePool, filter: &QuarantineFilter) -> Result<Vec<SqliteRow>, StoreError> {
+async fn chunk(
+    pool: &SqlitePool,
+    filter: &QuarantineFilter,
+    hashed: Option<&str>,
+) -> Result<Vec<SqliteRow>, StoreError> {
     let place = filter.after_address.as_ref().filter(|_| filter.by_address);
     let after = if filter.by_address { place.map(|(_, _, event)| *event) } else { filter.after };
     let statement = if filter.by_address { WAITING_BY_ADDRESS } else { WAITING };
@@ -96,9 +103,9 @@ async fn chunk(pool: &SqlitePool, filter: &QuarantineFilter) -> Result<Vec<Sqlit
             place.map_or_else(Default::default, |(address, at, _)| (address.clone(), written(*at)));
         query.bind(address).bind(at)
     } else {
-        query
+        query.bind("").bind("")
     };
-    query.fetch_all(pool).await.map_err(failed)
+    query.bind(hashed).fetch_all(pool).await.map_err(failed)
 }
 
 fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
@@ -156,7 +163,7 @@ async fn settle_one(
     let (change, outcome) = match settling.verdict {
         Verdict::Discard => (EventChange::Discarded, Outcome::Settled(EventChange::Discarded)),
         Verdict::Approve => {
-            let subject = Subject::stored(&row)?;
+            let subject = Subject::stored(connection, judge, &row).await?;
             if Mailbox::parse(&subject.recipient).is_err() {
                 return Ok(Outcome::NoAddress);
             }

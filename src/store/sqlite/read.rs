@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::super::{Bounce, BounceEvent, BounceFilter, StoreError};
+use super::super::{Addresses, Bounce, BounceEvent, BounceFilter, StoreError};
 use super::writer::unavailable;
 use crate::returnpath::Trust;
 
@@ -26,7 +26,7 @@ macro_rules! message_columns {
 /// A page of messages, from the newest on: each is asked for its events, and no list of all that match is made.
 pub(super) const PAGE: &str = concat!(
     message_columns!(),
-    "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key = ?1))
+    "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key IN (?1, ?7)))
        AND (?2 IS NULL OR EXISTS (SELECT 1 FROM events INDEXED BY events_class WHERE class = ?2 AND message = messages.id))
        AND (?3 IS NULL OR kind = ?3)
        AND (?4 IS NULL OR id < ?4)
@@ -35,14 +35,20 @@ pub(super) const PAGE: &str = concat!(
 );
 
 /// Messages with their events, the newest first.
-pub(super) async fn bounces(pool: &SqlitePool, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
+pub(super) async fn bounces(
+    pool: &SqlitePool,
+    addresses: &Addresses,
+    filter: &BounceFilter,
+) -> Result<Vec<Bounce>, StoreError> {
+    let [plain, hashed] = addresses.both(filter.recipient_key.as_deref());
     let rows = sqlx::query(PAGE)
-        .bind(&filter.recipient_key)
+        .bind(plain)
         .bind(&filter.class)
         .bind(&filter.kind)
         .bind(filter.before)
         .bind(filter.limit)
         .bind(filter.trust.map(Trust::as_str))
+        .bind(hashed)
         .fetch_all(pool)
         .await
         .map_err(failed)?;

@@ -8,6 +8,7 @@ use super::super::{EventChange, NewEvent, NewMessage, Recorded};
 use super::apply::{Subject, apply, count_hosts, decide, said};
 use super::audit::Cause;
 use super::breaker::{self, Held, Judge};
+use super::stored::Arriving;
 use super::written;
 use crate::address::domain_of;
 use crate::policy::Change;
@@ -16,8 +17,9 @@ use crate::policy::Change;
 pub(super) async fn record(
     connection: &mut SqliteConnection,
     judge: &Judge,
-    message: NewMessage,
+    mut arriving: Arriving,
 ) -> Result<Recorded, sqlx::Error> {
+    let message = &arriving.message;
     let known = sqlx::query("UPDATE messages SET copies = copies + 1 WHERE digest = ?1 RETURNING id")
         .bind(&message.digest[..])
         .fetch_optional(&mut *connection)
@@ -30,14 +32,16 @@ pub(super) async fn record(
             alarms: Vec::new(),
         });
     }
-    let id = insert_message(connection, &message).await?;
+    arriving.settle(connection, &judge.settings.addresses).await?;
+    let Arriving { message, attributed, keys } = &arriving;
+    let id = insert_message(connection, message).await?;
     let cause = Cause::bounce(message.replayed.as_ref());
     let mut changes = Vec::with_capacity(message.events.len());
     let mut alarms = Vec::new();
-    for event in &message.events {
+    for ((event, attributed), keys) in message.events.iter().zip(attributed).zip(keys) {
         let now = message.received_at;
-        if let Some(first) = known_in(connection, event).await? {
-            let stand = Stand::repeats(event, first, &message.digest);
+        if let Some(first) = known_in(connection, event, attributed, keys).await? {
+            let stand = Stand::repeats(attributed, first, &message.digest);
             insert_event(connection, id, now, event, stand).await?;
             changes.push(EventChange::None);
             continue;
@@ -48,21 +52,21 @@ pub(super) async fn record(
             let change = decide(connection, &judge.settings.policy, &subject, now, now).await?;
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
-                    insert_event(connection, id, now, event, Stand::of(event, EventChange::Held, Some(hold)))
-                        .await?;
+                    let stand = Stand::of(event, attributed, EventChange::Held, Some(hold));
+                    insert_event(connection, id, now, event, stand).await?;
                     count_hosts(connection, &subject, now).await?;
                     alarms.extend(alarm);
                     EventChange::Held
                 }
                 None => {
-                    let stand = Stand::of(event, said(&change), None);
+                    let stand = Stand::of(event, attributed, said(&change), None);
                     let event_id = insert_event(connection, id, now, event, stand).await?;
                     apply(connection, &subject, event_id, now, &change, &cause).await?;
                     said(&change)
                 }
             }
         } else {
-            insert_event(connection, id, now, event, Stand::of(event, waits, None)).await?;
+            insert_event(connection, id, now, event, Stand::of(event, attributed, waits, None)).await?;
             waits
         };
         changes.push(change);
@@ -98,37 +102,40 @@ struct Stand {
 }
 
 impl Stand {
-    fn of(event: &NewEvent, change: EventChange, hold: Option<i64>) -> Self {
-        let attributed = NewEvent::attributed_key(&event.key, &event.recipient_key);
+    fn of(event: &NewEvent, attributed: &[u8; 32], change: EventChange, hold: Option<i64>) -> Self {
         let applied = event.applies && !event.quarantined;
-        let key = if applied { NewEvent::applied_key(&attributed) } else { attributed };
+        let key = if applied { NewEvent::applied_key(attributed) } else { *attributed };
         Self { key, change, hold, repeats: None }
     }
 
     /// That of an event which another message brought before: nothing is thrown away, and nothing counts twice.
-    fn repeats(event: &NewEvent, first: i64, digest: &[u8; 32]) -> Self {
-        let attributed = NewEvent::attributed_key(&event.key, &event.recipient_key);
-        let key = NewEvent::repeated_key(&attributed, digest);
+    fn repeats(attributed: &[u8; 32], first: i64, digest: &[u8; 32]) -> Self {
+        let key = NewEvent::repeated_key(attributed, digest);
         Self { key, change: EventChange::None, hold: None, repeats: Some(first) }
     }
 }
 
 /// The message of another delivery of the same report that brought it (contract 2). One that waited there in vain,
 /// or that a person discarded, does not stand in the way of one that is proven.
-async fn known_in(connection: &mut SqliteConnection, event: &NewEvent) -> Result<Option<i64>, sqlx::Error> {
+async fn known_in(
+    connection: &mut SqliteConnection,
+    event: &NewEvent,
+    attributed: &[u8; 32],
+    [plain, hashed]: &[String; 2],
+) -> Result<Option<i64>, sqlx::Error> {
     let waits = event.quarantined || !event.applies;
-    let attributed = NewEvent::attributed_key(&event.key, &event.recipient_key);
     // Schema 1 kept an event under the key of its group alone.
     sqlx::query_scalar(
         "SELECT message FROM events WHERE event_key IN (?1, ?2, ?3)
-             AND (event_key = ?1 OR (recipient_key = ?5 AND (?4 OR change NOT IN ('quarantined', 'discarded'))))
+             AND (event_key = ?1 OR (recipient_key IN (?5, ?6) AND (?4 OR change NOT IN ('quarantined', 'discarded'))))
          ORDER BY event_key <> ?1 LIMIT 1",
     )
-    .bind(&NewEvent::applied_key(&attributed)[..])
+    .bind(&NewEvent::applied_key(attributed)[..])
     .bind(&attributed[..])
     .bind(&event.key[..])
     .bind(waits)
-    .bind(&event.recipient_key)
+    .bind(plain)
+    .bind(hashed)
     .fetch_optional(connection)
     .await
 }
@@ -154,9 +161,9 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     sqlx::query_scalar(
         "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
-                               original_from, original_to, original_subject, defects, size, raw, protocol, tls)
+                               original_from, original_to, original_subject, defects, size, raw, protocol, tls, replayed_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24)
+                 ?23, ?24, ?25)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -180,9 +187,10 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(&message.original_subject)
     .bind(json_list(&message.defects))
     .bind(i64::try_from(message.size).unwrap_or(i64::MAX))
-    .bind(&message.raw)
+    .bind(Some(&message.raw).filter(|raw| !raw.is_empty()))
     .bind(message.protocol)
     .bind(&message.tls)
+    .bind(message.replayed.as_ref().map(|replayed| written(replayed.at)))
     .fetch_one(connection)
     .await
 }

@@ -8,16 +8,17 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::super::{
-    HoldSettled, HoldSettling, ManualEntry, NewMessage, Outcome, Pressure, Recorded, Removal, Settings,
-    Settling, StoreError, SuppressionFilter,
+    HoldSettled, HoldSettling, ManualEntry, Outcome, Pressure, Recorded, Removal, Settings, Settling,
+    StoreError, SuppressionFilter,
 };
 use super::breaker::{self, Judge};
 use super::gauge::Gauge;
 use super::place::Place;
+use super::stored::Arriving;
 use super::{audit, holds, open, people, quarantine, record};
 use crate::metrics;
 
@@ -135,13 +136,18 @@ impl Writer {
         self.gauge.read()
     }
 
+    /// Changes with every group that was committed.
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.gauge.commits()
+    }
+
     pub(super) async fn close(self) {
         drop(self.queue);
         let _ = self.task.await;
     }
 
-    pub(super) async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
-        let events = 1 + message.events.len();
+    pub(super) async fn record(&self, message: Arriving) -> Result<Recorded, StoreError> {
+        let events = 1 + message.message.events.len();
         self.send(
             events,
             Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
@@ -150,11 +156,12 @@ impl Writer {
     }
 
     pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::add(connection, entry)))).await
+        self.send(1, Box::new(move |connection, judge| Box::pin(people::add(connection, judge, entry)))).await
     }
 
     pub(super) async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(people::remove(connection, removal)))).await
+        self.send(1, Box::new(move |connection, judge| Box::pin(people::remove(connection, judge, removal))))
+            .await
     }
 
     pub(super) async fn undo(

@@ -68,7 +68,7 @@ struct NewSuppression {
 /// What stands of one address.
 #[derive(Debug, Serialize, ToSchema)]
 struct AddressEntries {
-    /// The address.
+    /// The address, as it was asked about.
     address: String,
     /// Whether it may not be mailed: in every stream, or in that of an entry.
     suppressed: bool,
@@ -78,10 +78,14 @@ struct AddressEntries {
 
 impl AddressEntries {
     /// The response, with its entity tag.
-    fn respond(status: StatusCode, streams: &Streams, mut entries: Vec<Suppression>) -> Response {
+    fn respond(
+        status: StatusCode,
+        streams: &Streams,
+        address: String,
+        mut entries: Vec<Suppression>,
+    ) -> Response {
         let tag = version(&entries).unwrap_or_default();
         entries.iter_mut().for_each(|entry| streams.name_entry(entry));
-        let address = entries.first().map(|entry| entry.address.clone()).unwrap_or_default();
         (status, [etag(&tag)], Json(Self { address, suppressed: !entries.is_empty(), entries }))
             .into_response()
     }
@@ -137,7 +141,7 @@ async fn show(
         let tag = version(&entries).unwrap_or_default();
         return Ok((StatusCode::NOT_MODIFIED, [etag(&tag)]).into_response());
     }
-    Ok(AddressEntries::respond(StatusCode::OK, streams, entries))
+    Ok(AddressEntries::respond(StatusCode::OK, streams, address, entries))
 }
 
 /// Put an address on the list by hand, or change the entry that is there.
@@ -198,7 +202,7 @@ async fn put(
     match api.store.put(put).await? {
         Edited::Done(PutDone { created, entries }) => {
             let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-            Ok(AddressEntries::respond(status, streams, entries))
+            Ok(AddressEntries::respond(status, streams, address, entries))
         }
         Edited::Changed => Err(changed()),
         Edited::Weightier(standing) => {

@@ -32,16 +32,40 @@ const ROWS: &str = "
     INSERT INTO counters (scope, name, kind, day, count) VALUES ('address', '\"a@b\"@example.org', 'mailbox_full', 20000, 1);
 ";
 
+/// A database as it was after the first so many steps.
+async fn make(path: &Path, steps: usize) {
+    let mut connection = raw_connection(path).await;
+    let step = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
+    };
+    let steps = MIGRATIONS[..steps].iter().map(step).collect();
+    Migrator::with_migrations(steps).run(&mut connection).await.unwrap();
+    connection.execute(ROWS).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_any_earlier_schema_is_brought_up_to_date() {
+    let dir = TempDir::new().unwrap();
+    for steps in 1..MIGRATIONS.len() {
+        let path = dir.path().join(format!("{steps}.db"));
+        make(&path, steps).await;
+        let found = MIGRATIONS[steps - 1].0;
+        let refused = open(&path, Access::Read).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Older { found: old, .. } if old == found), "{refused}");
+        let store = open(&path, Access::Serve).await.unwrap();
+        let bounce = store.bounce(5).await.unwrap().unwrap();
+        assert_eq!((bounce.protocol, bounce.tls), (None, None));
+        store.record(contract::message(2, 0, contract::hard("b@example.org"))).await.unwrap();
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("dsnd.db");
-    let mut connection = raw_connection(&path).await;
-    let (version, name, sql) = MIGRATIONS[0];
-    let first = Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false);
-    Migrator::with_migrations(vec![first]).run(&mut connection).await.unwrap();
-    connection.execute(ROWS).await.unwrap();
-    connection.close().await.unwrap();
+    make(&path, 1).await;
 
     assert!(matches!(open(&path, Access::Read).await, Err(StoreError::Older { found: 1, .. })));
     let store = open(&path, Access::Serve).await.unwrap();
