@@ -35,15 +35,19 @@ fn versions(headers: &HeaderMap, name: HeaderName) -> Result<Option<Versions>, P
         if value == "*" {
             return Ok(Some(Versions::Any));
         }
-        for tag in value.split(',').map(str::trim) {
+        let mut rest = value;
+        // RFC 9110 §5.6.1.2: empty elements of a list are passed over.
+        while let Some(tag) = Some(rest.trim_start_matches([',', ' ', '\t'])).filter(|rest| !rest.is_empty())
+        {
             // Ours are strong; a weak one never matches in If-Match, and matches the same in If-None-Match.
-            let opaque = match tag.strip_prefix("W/") {
-                Some(_) if name == IF_MATCH => "\"\"",
-                Some(weak) => weak,
-                None => tag,
-            };
-            let inner = opaque.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-            known.push(inner.filter(|tag| !tag.contains('"')).ok_or_else(wrong)?.to_owned());
+            let (weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |quoted| (true, quoted));
+            let (tag, behind) =
+                quoted.strip_prefix('"').and_then(|tag| tag.split_once('"')).ok_or_else(wrong)?;
+            known.push(if weak && name == IF_MATCH { String::new() } else { tag.to_owned() });
+            rest = behind.trim_start();
+            if !(rest.is_empty() || rest.starts_with(',')) {
+                return Err(wrong());
+            }
         }
     }
     Ok(Some(Versions::These(known)))
@@ -62,9 +66,12 @@ mod tests {
         let these = |tags: &[&str]| Some(Versions::These(tags.iter().map(|tag| (*tag).to_owned()).collect()));
         assert_eq!(read(IF_MATCH, "*").unwrap(), Some(Versions::Any));
         assert_eq!(read(IF_MATCH, "\"a\", \"b\"").unwrap(), these(&["a", "b"]));
+        assert_eq!(read(IF_MATCH, "\"a,b\" ,\"\"").unwrap(), these(&["a,b", ""]));
         assert_eq!(read(IF_MATCH, "W/\"a\"").unwrap(), these(&[""]), "a weak tag is no strong match");
         assert_eq!(read(IF_NONE_MATCH, "W/\"a\"").unwrap(), these(&["a"]));
-        for wrong in ["a", "\"a", "\"a\" \"b\"", "", "\"a\","] {
+        assert_eq!(read(IF_NONE_MATCH, "").unwrap(), these(&[]));
+        assert_eq!(read(IF_NONE_MATCH, ", \"a\",,").unwrap(), these(&["a"]));
+        for wrong in ["a", "\"a", "\"a\" \"b\"", "\"a\",b"] {
             assert!(read(IF_MATCH, wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(condition(&HeaderMap::new()).unwrap(), Condition::default());

@@ -3,4 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bounces;
+mod contract;
+mod limits;
 mod service;
+mod suppressions;
+mod tokens;

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::address::comparison_form;
 use crate::classify::Class;
 use crate::http::extract::{Json, Path, Query};
-use crate::http::params;
+use crate::http::params::{self, Octets};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::returnpath::Trust;
@@ -129,7 +129,7 @@ async fn show(State(api): State<Api>, Path(id): Path<i64>) -> Result<Json<Bounce
     get, path = "/v1/bounces/{id}/raw", tag = "bounces",
     params(("id" = i64, Path, minimum = 1, description = "The number of the message")),
     responses(
-        (status = 200, description = "The message", body = Vec<u8>, content_type = "message/rfc822",
+        (status = 200, description = "The message", body = inline(Octets), content_type = "message/rfc822",
             headers(("Content-Disposition" = String, description = "A name for a file"))),
         (status = 404, description = "There is none, or it is kept no more (store.raw_days)",
             body = Problem, content_type = "application/problem+json"),

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::address::{ForwardPath, Mailbox};
 use crate::http::extract::{Message, Query};
-use crate::http::params::Address;
+use crate::http::params::{Address, Octets};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::ingest::{Explained, explain};
@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 struct Known {
     /// The address the message came to: says how far it would be believed.
-    #[param(value_type = Option<Address>)]
+    #[param(value_type = Option<Address>, example = "bounces@example.com")]
     return_path: Option<String>,
 }
 
@@ -37,7 +37,7 @@ struct Known {
 /// The same as `dsnd explain --json`.
 #[utoipa::path(
     post, path = "/v1/explain", tag = "bounces", params(Known),
-    request_body(content = Vec<u8>, content_type = "message/rfc822", description = "The message, as it was received"),
+    request_body(content = inline(Octets), content_type = "message/rfc822", description = "The message, as it was received"),
     responses((status = 200, description = "What it means", body = Explained<'static>))
 )]
 async fn explain_message(
