@@ -1,5 +1,6 @@
 //! The daemon: wires everything together, runs it, and ends it without losing anything.
 
+mod background;
 mod clock;
 mod events;
 mod files;
@@ -13,12 +14,9 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use clock::Clock;
 pub use http::open_door;
-use jiff::{SignedDuration, Timestamp};
 pub use sockets::Passed;
 use sockets::{Bound, Sockets};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,27 +30,12 @@ use crate::ingest::{Ingest, IngestSettings};
 use crate::metrics;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
+use crate::store::StoreError;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{Store, StoreError};
 use reload::Running;
 
 /// The signal of a file size limit, on every system that dsnd is built for.
 const SIGXFSZ: i32 = nix::libc::SIGXFSZ;
-
-/// How often old raw messages are looked for.
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-
-/// How often entries whose time is over are looked for.
-const EXPIRE_EVERY: Duration = Duration::from_secs(300);
-
-/// Entries whose end is noted in one transaction.
-const EXPIRE_AT_ONCE: u32 = 500;
-
-/// Counts of suppressions dropped in one transaction.
-const RATES_AT_ONCE: u32 = 2_000;
-
-/// Raw messages dropped in one transaction, so that the writer is never held for long.
-const PRUNE_AT_ONCE: u32 = 200;
 
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +129,8 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     }
     let config = Arc::new(ArcSwap::from_pointee(config));
     let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
-    let pruning = tokio::spawn(prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
-    let expiring = tokio::spawn(expire(Arc::clone(&store), shutdown.clone()));
+    let pruning = tokio::spawn(background::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
+    let expiring = tokio::spawn(background::expire(Arc::clone(&store), shutdown.clone()));
     let forgetting = tokio::spawn(events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
     let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
@@ -248,85 +231,6 @@ fn warn_of_trust(config: &Config) {
             "unsigned reports count there (return_path.trust_unsigned_domains): whoever reaches the port can have \
              an address suppressed"
         );
-    }
-}
-
-/// Drops raw messages whose time is over.
-async fn prune(store: Arc<SqliteStore>, config: Arc<ArcSwap<Config>>, shutdown: CancellationToken) {
-    let mut clock = Clock::new();
-    loop {
-        let keep_days = config.load().store.raw_days;
-        let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
-        if let Some(now) = clock.date()
-            && let Ok(before) = now.checked_sub(kept)
-        {
-            let mut total = 0;
-            loop {
-                match store.prune_raw(before, PRUNE_AT_ONCE).await {
-                    Ok(pruned) => {
-                        total += pruned;
-                        if pruned < u64::from(PRUNE_AT_ONCE) || shutdown.is_cancelled() {
-                            break;
-                        }
-                    }
-                    Err(error) => {
-                        warn!(%error, "old raw messages stay for now");
-                        break;
-                    }
-                }
-            }
-            drop_old_rates(&store, now, &shutdown).await;
-            if total > 0 {
-                info!(messages = total, keep_days, "dropped raw messages whose time is over");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(PRUNE_EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
-}
-
-/// Notes in the history that entries have run out. Whether an address is suppressed never waits for this.
-async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken) {
-    let mut clock = Clock::new();
-    loop {
-        let mut total = 0;
-        while let Some(now) = clock.date() {
-            match store.expire(now, EXPIRE_AT_ONCE).await {
-                Ok(ended) => {
-                    total += ended;
-                    if ended < u64::from(EXPIRE_AT_ONCE) || shutdown.is_cancelled() {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    warn!(%error, "entries whose time is over are noted later");
-                    break;
-                }
-            }
-        }
-        if total > 0 {
-            info!(entries = total, "suppressions whose time is over");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(EXPIRE_EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
-}
-
-/// Drops counts of suppressions that no longer say what is usual.
-async fn drop_old_rates(store: &SqliteStore, now: Timestamp, shutdown: &CancellationToken) {
-    loop {
-        match store.prune_rates(now, RATES_AT_ONCE).await {
-            Ok(pruned) if pruned == u64::from(RATES_AT_ONCE) && !shutdown.is_cancelled() => {}
-            Ok(_) => return,
-            Err(error) => {
-                warn!(%error, "old counts stay for now");
-                return;
-            }
-        }
     }
 }
 

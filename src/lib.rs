@@ -22,7 +22,7 @@
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
-//! | 4 movement | [`ingest`], [`http`], [`lookup`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above, and those who ask |
+//! | 4 movement | [`ingest`], [`transfer`], [`http`], [`lookup`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above, whole lists, and those who ask |
 //! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
 //!
 //! # RFC index
@@ -36,6 +36,7 @@
 //! | 3464 | delivery status notifications | Yes |
 //! | 3834 | automatic replies | Yes, as far as recognising them |
 //! | 4155 | mbox files | Yes, read |
+//! | 4180 | CSV | Yes: suppression lists |
 //! | 5321 | SMTP | Yes, the receiving side |
 //! | 5322 | message format | Partial: header fields that reports need |
 //! | 5965 | feedback reports | Yes; with the types of RFC 6430 and RFC 6591 |
@@ -69,3 +70,4 @@ pub mod returnpath;
 pub mod smtp;
 pub mod status;
 pub mod store;
+pub mod transfer;

@@ -1,14 +1,18 @@
 //! The metrics: what the README says of them, which values their labels may have, and what is shown.
 
+mod common;
+
 use std::fs;
 use std::time::Duration;
 
+use common::{Authority, Daemon, Home, OUR_ADDRESS, client_config, hard_bounce, wait_for};
 use dsnd::classify::{Class, Decision};
 use dsnd::metrics::{self, Described};
 use dsnd::policy::Reason;
 use dsnd::report::ReportKind;
 use dsnd::returnpath::Trust;
 use dsnd::store::{AuditOrigin, EventChange};
+use tokio_rustls::rustls::version::TLS13;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
@@ -134,4 +138,118 @@ fn whatever_is_recorded_stands_at_zero_before_and_is_counted_where_it_belongs() 
     assert!(shows("dsnd_lookup_connections 0"), "{}", metrics::render());
     metrics::upkeep();
     assert!(shows("dsnd_http_request_seconds_count 1"), "{}", metrics::render());
+}
+
+/// The line of a metric with its labels, once it has this value.
+fn counted(daemon: &Daemon, metric: &str, value: u64) {
+    let line = format!("{metric} {value}");
+    wait_for(&line, || daemon.http().get("/metrics").text().lines().any(|shown| shown == line).then_some(()));
+}
+
+#[test]
+fn a_daemon_shows_every_metric_from_its_start_and_counts_what_happens() {
+    let home = Home::new().with("LIMITS_TARPIT", "0");
+    let daemon = home.start();
+    let answer = daemon.http().get("/metrics");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = answer.text();
+    for metric in metrics::ALL {
+        let name = metric.name();
+        assert!(text.contains(&format!("# TYPE {name} {}\n", metric.kind())), "{name}:\n{text}");
+        let values = text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{', '_'])));
+        let least = metric.labels().iter().map(|label| label.values.len()).product::<usize>();
+        assert!(values.count() >= least, "{name}:\n{text}");
+    }
+
+    let mut client = daemon.connect();
+    assert_eq!(client.command("NONSENSE").unwrap().code, 500);
+    assert_eq!(client.command("MAIL FROM:<>").unwrap().code, 250);
+    assert_eq!(client.command("RCPT TO:<bounces@elsewhere.example>").unwrap().code, 550);
+    assert_eq!(client.command(&format!("RCPT TO:<{OUR_ADDRESS}>")).unwrap().code, 250);
+    assert_eq!(client.command("DATA").unwrap().code, 354);
+    let bounce = hard_bounce("one", "somebody@nowhere.example");
+    assert_eq!(client.finish(&bounce).unwrap().code, 250);
+    assert!(client.send(&bounce).unwrap().starts_with("250 2.6.0 Duplicate"));
+    for (metric, value) in [
+        ("dsnd_smtp_connections", 1),
+        ("dsnd_smtp_connections_accepted_total", 1),
+        ("dsnd_smtp_commands_total{verb=\"EHLO\"}", 1),
+        ("dsnd_smtp_commands_total{verb=\"RCPT\"}", 3),
+        ("dsnd_smtp_commands_total{verb=\"other\"}", 1),
+        ("dsnd_smtp_rejections_total{reason=\"not_recognized\"}", 1),
+        ("dsnd_smtp_rejections_total{reason=\"relaying_denied\"}", 1),
+        ("dsnd_smtp_rejections_total{reason=\"return_path\"}", 0),
+        ("dsnd_messages_total{outcome=\"committed\"}", 1),
+        ("dsnd_messages_total{outcome=\"duplicate\"}", 1),
+        ("dsnd_message_bytes_total", 2 * bounce.len() as u64),
+        ("dsnd_message_seconds_count", 2),
+        ("dsnd_reports_total{kind=\"dsn\",trust=\"unsigned\"}", 1),
+        ("dsnd_recipients_total{class=\"recipient_unknown\",decision=\"suppress\"}", 1),
+        ("dsnd_events_total{change=\"suppressed\"}", 1),
+        ("dsnd_store_commits_total{outcome=\"committed\"}", 2),
+        ("dsnd_store_commits_total{outcome=\"failed\"}", 0),
+        ("dsnd_store_queue_jobs", 0),
+    ] {
+        // Background work commits as well.
+        if metric.starts_with("dsnd_store_commits_total{outcome=\"committed") {
+            let text = daemon.http().get("/metrics").text();
+            let line = text.lines().find_map(|line| line.strip_prefix(metric)).unwrap();
+            assert!(line.trim().parse::<u64>().unwrap() >= value, "{metric}{line}");
+        } else {
+            counted(&daemon, metric, value);
+        }
+    }
+    let _ = client.command("QUIT");
+    drop(client);
+    counted(&daemon, "dsnd_smtp_connections", 0);
+    counted(&daemon, "dsnd_smtp_connections_ended_total{how=\"closed\"}", 1);
+
+    // What another program does to the list is counted as well.
+    assert!(home.run(&["suppressions", "add", "by-hand@nowhere.example"]).status.success());
+    counted(&daemon, "dsnd_list_changes_total{origin=\"cli\",action=\"added\"}", 1);
+    counted(&daemon, "dsnd_list_changes_total{origin=\"bounce\",action=\"added\"}", 1);
+    counted(&daemon, "dsnd_suppressions_added_total{reason=\"manual\"}", 1);
+    counted(&daemon, "dsnd_suppressions_added_total{reason=\"hard\"}", 1);
+
+    let text = daemon.http().get("/metrics").text();
+    for private in ["nowhere", "elsewhere.example", "bounces.example.com", "127.0.0.1"] {
+        assert!(!text.contains(private), "{private}:\n{text}");
+    }
+    let requests = "dsnd_http_requests_total{route=\"/metrics\",status=\"2xx\"}";
+    assert!(text.lines().any(|line| line.starts_with(requests) && !line.ends_with(" 0")), "{text}");
+    assert_eq!(daemon.http().get("/no/such/path").status, 404);
+    counted(&daemon, "dsnd_http_requests_total{route=\"other\",status=\"4xx\"}", 1);
+    daemon.stop();
+}
+
+#[test]
+fn handshakes_and_connections_that_are_not_served_are_counted() {
+    let home = Home::new();
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue().write(home.path());
+    let home = home
+        .with("TLS_CERTIFICATE", &certificate.display().to_string())
+        .with("TLS_KEY", &key.display().to_string())
+        .with("SMTP_MAX_CONNECTIONS", "1");
+    let daemon = home.start();
+    let client = daemon.connect();
+    let (mut client, _) = client.starttls(&client_config(&authority, &[&TLS13])).unwrap();
+    counted(&daemon, "dsnd_tls_handshakes_total{outcome=\"TLSv1.3\"}", 1);
+    let refused = std::net::TcpStream::connect(daemon.address()).unwrap();
+    counted(&daemon, "dsnd_smtp_connections_refused_total{reason=\"too_many\"}", 1);
+    drop(refused);
+    assert_eq!(client.command("NOOP").unwrap().code, 250);
+    drop(client);
+    counted(&daemon, "dsnd_smtp_connections_ended_total{how=\"client_left\"}", 1);
+
+    let mut client = daemon.connect();
+    assert_eq!(client.command("STARTTLS").unwrap().code, 220);
+    client.write(b"this is no handshake at all\r\n").unwrap();
+    counted(&daemon, "dsnd_tls_handshakes_total{outcome=\"failed\"}", 1);
+    daemon.stop();
 }

@@ -139,6 +139,7 @@ fn the_configurations_of_the_packages_are_fine() {
         }
         let config = dsnd::config::Config::parse(file, &text, std::iter::empty()).unwrap();
         assert_eq!(config.store.path, Path::new("/var/lib/dsnd/dsnd.db"), "{file}");
+        assert!(config.lookup.listen.is_empty(), "{file}: nobody asks until the operator wants it");
         let private = config.listeners.iter().all(dsnd::config::Listener::is_private);
         assert!(private || !config.unsigned_trust.covers_everybody(), "{file}: strangers suppress nothing");
     }
@@ -152,6 +153,12 @@ fn the_image_is_built_from_what_is_there_and_runs_without_rights() {
     assert!(dockerfile.contains(&format!("FROM rust:{rust}-")), "the Rust that is needed");
     let user = dockerfile.lines().rfind(|line| line.starts_with("USER ")).unwrap();
     assert_eq!(user, "USER dsnd");
+    // What the package ships, the image does as well.
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let shipped = assets.iter().filter_map(|asset| asset[1].as_str()?.strip_prefix("usr/share/dsnd/"));
+    for folder in shipped.map(|target| target.trim_end_matches('/')) {
+        assert!(dockerfile.contains(&format!("config/{folder} ")), "{folder}");
+    }
     for line in ["VOLUME /var/lib/dsnd", "ENTRYPOINT [\"dsnd\"]"] {
         assert!(dockerfile.lines().any(|there| there == line), "{line}");
     }

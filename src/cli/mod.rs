@@ -14,10 +14,12 @@ mod log;
 mod output;
 mod paper;
 mod person;
+mod progress;
 mod quarantine;
 mod replay;
 mod return_path;
 mod serve;
+mod stats;
 mod status;
 mod streams;
 mod suppressions;
@@ -97,6 +99,12 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Count what came in, by day, class, domain or stream.
+    ///
+    /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
+    /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
+    /// settled as what it became.
+    Stats(stats::Stats),
     /// Make, list and revoke the tokens that open the HTTP API.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
@@ -147,6 +155,7 @@ pub fn main() -> ExitCode {
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Tokens(verb) => tokens::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };

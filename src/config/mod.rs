@@ -23,14 +23,14 @@ pub use reader::Problem;
 use reader::Reader;
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, unsigned_trust};
-pub use store::{HashKeyFileError, read_hash_key_file};
+pub use store::{HashKeyFileError, StoreConfig, read_hash_key_file};
 
 use crate::classify::rules::RuleFile;
 use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
-use crate::store::{Addresses, Streams};
+use crate::store::Streams;
 
 /// Where a configuration is looked for when none is named.
 const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
@@ -72,21 +72,6 @@ pub struct Config {
     pub rules: Vec<RuleFile>,
     /// Logging.
     pub log: LogConfig,
-}
-
-/// `[store]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// How long a write waits for a lock.
-    pub busy_timeout: Duration,
-    /// How many days raw messages are kept.
-    pub raw_days: u32,
-    /// How many recipients of one report are recorded.
-    pub max_recipients: usize,
-    /// How addresses are kept.
-    pub addresses: Addresses,
 }
 
 /// `[log]`.
@@ -182,8 +167,8 @@ impl Config {
         let (domains, return_paths) = return_paths(&mut reader, name);
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
+        let store = store::store(&mut reader, name, return_paths.max_age_days());
         let lookup = lookup::lookup(&mut reader, &streams);
-        let store = store::store(&mut reader, name);
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
         let keep_events_days = events::keep_days(&mut reader);

@@ -24,7 +24,7 @@ fn the_file_that_explains_every_key_holds_the_defaults() {
         listeners(&mut reader, false),
         smtp(&mut reader),
         return_paths(&mut reader, ""),
-        store::store(&mut reader, ""),
+        store::store(&mut reader, "", 0),
     );
     let _ = (
         rules(&mut reader),
@@ -79,6 +79,28 @@ fn values_that_contradict_each_other_are_refused() {
     assert!(problems("[breaker]\nfactor = 0\n")[0].starts_with("t.toml:2: breaker.factor"));
     assert!(problems("[policy]\nsoft_days = 200\n")[0].contains("soft_max_days"));
     assert!(problems("[policy]\nmailbox_full_span_days = 90\n")[0].contains("mailbox_full_window_days"));
+    assert!(problems("[store]\nraw_days = 91\n")[0].starts_with("t.toml:2: store.raw_days"));
+    assert!(problems("[store]\nwaiting_days = 89\n")[0].starts_with("t.toml:2: store.waiting_days"));
+}
+
+#[test]
+fn events_are_kept_for_as_long_as_a_report_can_come_again_with_proof() {
+    let of = |events: u32, age: u32| {
+        format!("[store]\nraw_days = 0\nevents_days = {events}\n[return_path]\nmax_age_days = {age}\n")
+    };
+    let refused = problems(&of(15, 14));
+    assert!(
+        refused[0].starts_with("t.toml:3: store.events_days: 15 is too few")
+            && refused[0].contains("make it 16 or more"),
+        "{refused:?}"
+    );
+    assert_eq!(parse(&of(16, 14)).unwrap().store.events_days, 16);
+    assert_eq!(problems(&of(90, 365)).len(), 1);
+    // For ever is long enough, for raw messages and for what waits as well.
+    let for_ever = parse(
+        &format!("{}[policy]\n", of(0, 365)).replace("raw_days = 0", "raw_days = 3650\nwaiting_days = 1"),
+    );
+    assert_eq!(for_ever.unwrap().store.events_days, 0);
 }
 
 #[test]

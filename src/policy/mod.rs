@@ -329,6 +329,37 @@ impl Standing {
     }
 }
 
+/// What comes of an entry of somebody's list beside the one that stands in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// Nothing: the one that stands is as strong and lasts as long.
+    Known,
+    /// The one that stands stays, with a later end.
+    Longer(Standing),
+    /// It takes the place of what stands or stood.
+    Instead(Standing),
+}
+
+/// Puts an entry of a list beside the one that is there: what stands is never shortened or made weaker, and where both
+/// have the same reason it keeps what it says of it.
+#[must_use]
+pub fn join(standing: &Standing, listed: &Standing, now: Timestamp) -> Joined {
+    let soft_term_days = listed.soft_term_days.max(standing.soft_term_days);
+    if !standing.active(now) {
+        return Joined::Instead(Standing { soft_term_days, ..*listed });
+    }
+    let longer = standing.outlasted_by(listed.expires_at);
+    if listed.reason > standing.reason {
+        let expires_at = if longer { listed.expires_at } else { standing.expires_at };
+        return Joined::Instead(Standing { expires_at, soft_term_days, ..*listed });
+    }
+    if !longer {
+        return Joined::Known;
+    }
+    let recheckable = standing.recheckable && listed.recheckable;
+    Joined::Longer(Standing { expires_at: listed.expires_at, recheckable, soft_term_days, ..*standing })
+}
+
 /// Puts a fresh entry beside those that are there: the weightier one stays, and nothing is shortened.
 fn weigh(history: &History, now: Timestamp, fresh: Entry) -> Change {
     // What stays as it is keeps the evidence that made it.

@@ -165,6 +165,12 @@ impl ReturnPaths {
         &self.prefix
     }
 
+    /// Days for which a token is taken, after that of its making.
+    #[must_use]
+    pub const fn max_age_days(&self) -> u32 {
+        self.max_age_days
+    }
+
     /// Decides about one forward-path. `postmaster` is always taken (RFC 5321 §4.5.1).
     ///
     /// # Errors

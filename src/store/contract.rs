@@ -2,6 +2,7 @@
 
 mod breaker;
 pub(crate) mod deliveries;
+pub(crate) mod lifecycle;
 mod lists;
 pub(crate) mod outbox;
 mod quarantine;

@@ -9,9 +9,12 @@ mod audit;
 mod deliveries;
 mod entries;
 mod holds;
+mod lists;
 mod outbox;
 mod quarantine;
+mod retention;
 pub mod sqlite;
+mod statistics;
 mod streams;
 mod tokens;
 mod types;
@@ -32,8 +35,11 @@ pub use deliveries::{
 };
 pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
+pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};
 pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
 pub use types::{

@@ -267,7 +267,7 @@ pub struct Suppression {
     pub expires_at: Option<Timestamp>,
     /// A recovered host may release it.
     pub recheckable: bool,
-    /// What made it: `bounce`, `replay`, `cli`, `api`.
+    /// What made it: `bounce`, `replay`, `cli`, `api`, `import`.
     pub origin: String,
     /// The message behind it, for `dsnd bounces show`.
     pub bounce: Option<i64>,
@@ -284,7 +284,7 @@ pub struct SuppressionFilter {
     pub domain: Option<String>,
     /// Only this reason.
     pub reason: Option<Reason>,
-    /// Only what this made: `bounce`, `replay`, `cli`, `api`.
+    /// Only what this made: `bounce`, `replay`, `cli`, `api`, `import`.
     pub origin: Option<String>,
     /// Only this stream; [`super::ANY_STREAM`] stands for entries that suppress in every one.
     pub stream: Option<i64>,
@@ -295,7 +295,7 @@ pub struct SuppressionFilter {
     /// Only entries made or changed since.
     pub since: Option<Timestamp>,
     /// Leaves out what may only be taken back when it is asked for by its reason: what persons put there, and
-    /// complaints.
+    /// complaints. Imported lists may be taken back by their origin.
     pub spared: bool,
     /// Only entries after this address (comparison form) and stream: the last of the page before.
     pub after: Option<(String, i64)>,

@@ -14,7 +14,9 @@ mod output;
 mod quarantine;
 mod replay;
 mod return_path;
+mod stats;
 mod suppressions;
+mod transfer;
 
 use std::process::Output;
 

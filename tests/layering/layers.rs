@@ -30,6 +30,7 @@ pub(crate) const PLACES: &[Place] = &[
     place(3, "store"),
     place(4, "ingest"),
     place(4, "http"),
+    place(4, "transfer"),
     place(4, "lookup"),
     // They move bytes and know nothing of what the messages mean.
     Place { module: "smtp::accept", layer: 4, only: Some(&["smtp"]) },

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod lookup;
 
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -78,6 +79,11 @@ impl Exim {
     }
 
     fn lay_out(&self, router: &str, transport: &str) -> TempDir {
+        self.lay_out_with("", router, transport)
+    }
+
+    /// The same with more in the main part of its configuration, and what follows that.
+    fn lay_out_with(&self, more: &str, router: &str, transport: &str) -> TempDir {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         common::open_to_all(root);
@@ -89,7 +95,7 @@ impl Exim {
         // Exim calls itself, and has no rights beyond its user's with a configuration of its caller's.
         let configuration = format!(
             "exim_path = {program}\nprimary_hostname = mta.example.com\nspool_directory = {place}/spool\n\
-             log_file_path = {place}/log/%s\ndeliver_drop_privilege = true\nkeep_environment =\n\
+             log_file_path = {place}/log/%s\ndeliver_drop_privilege = true\nkeep_environment =\n{more}\
              begin routers\n{router}begin transports\n{transport}begin retry\n* * F,1h,1m\n"
         );
         std::fs::write(root.join("exim.conf"), configuration).unwrap();

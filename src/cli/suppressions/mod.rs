@@ -1,7 +1,9 @@
-//! `dsnd suppressions check|show|list|add|remove`.
+//! `dsnd suppressions check|show|list|add|remove|import|export`.
 
 mod change;
 mod check;
+mod export;
+mod import;
 mod list;
 mod show;
 
@@ -38,9 +40,21 @@ pub(super) enum Suppressions {
     ///
     /// With a filter (one option or several, all of which must hold), every entry that stands and matches goes, in one
     /// transaction; exit status 0, also when there was none. What persons put on the list is spared unless --reason
-    /// manual asks for it, complaints unless --reason complaint does. --dry-run says how many there are and shows some.
+    /// manual asks for it, complaints unless --reason complaint does, and imported lists unless --origin import does. --dry-run says how many there are and shows some.
     /// On a terminal it asks before it removes.
     Remove(change::Remove),
+    /// Bring in a list: dsnd's own, a plain one, or what Amazon SES, SendGrid, Mailgun or Postmark export.
+    ///
+    /// What the list is, its columns or keys tell. Nothing that stands is shortened or made weaker, and what stands
+    /// already stays, so a run that was broken off is simply started again. Take a wrong one back with `dsnd suppressions
+    /// remove --origin import --since 1h`.
+    ///
+    /// Exit status 0: all of it was good. 1: some lines were not; the others were taken. 2: it could not be read or stored.
+    Import(import::Import),
+    /// Write the entries that stand to a list, in the order of their addresses, as they are at one moment.
+    ///
+    /// `dsnd suppressions import` makes the same entries of it again.
+    Export(export::Export),
 }
 
 /// Options that say which entries are meant; all that are given must hold.
@@ -61,8 +75,9 @@ struct Filter {
     /// Only entries made or changed since: a time, a date, or how long ago (90m, 2h, 3d).
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// Only what came in so: bounce (the daemon took it), replay (from files), cli (a person's own entry), api (a program's).
-    #[arg(long, value_name = "ORIGIN", value_parser = ["bounce", "replay", "cli", "api"])]
+    /// Only what came in so: bounce (the daemon took it), replay (from files), cli (a person's own entry), api (a
+    /// program's), import (from a list).
+    #[arg(long, value_name = "ORIGIN", value_parser = ["bounce", "replay", "cli", "api", "import"])]
     origin: Option<String>,
     /// Only entries for this stream, by name or number; 0: those for every stream.
     #[arg(long, value_name = "STREAM")]
@@ -125,6 +140,8 @@ pub(super) fn run(config: Option<&Path>, verb: Suppressions) -> anyhow::Result<E
             Suppressions::List(arguments) => list::run(&config, &arguments).await,
             Suppressions::Add(arguments) => change::add(&config, arguments).await,
             Suppressions::Remove(arguments) => change::remove(&config, &arguments).await,
+            Suppressions::Import(arguments) => import::run(&config, arguments).await,
+            Suppressions::Export(arguments) => export::run(&config, &arguments).await,
         }
     })
 }

@@ -6,13 +6,13 @@ use super::*;
 use EventChange::{Held, Suppressed};
 
 /// A store that days pass in.
-struct Scene<'a, S> {
+pub(super) struct Scene<'a, S> {
     store: &'a S,
     messages: u64,
 }
 
 impl<'a, S: Store> Scene<'a, S> {
-    fn new(store: &'a S) -> Self {
+    pub(super) fn new(store: &'a S) -> Self {
         Self { store, messages: 0 }
     }
 
@@ -43,7 +43,7 @@ impl<'a, S: Store> Scene<'a, S> {
     }
 
     /// An outage after ten ordinary days: 300 users of a domain are said to be unknown within an hour.
-    async fn outage(&mut self, domain: &str) -> Hold {
+    pub(super) async fn outage(&mut self, domain: &str) -> Hold {
         self.ten_ordinary_days(domain).await;
         let recorded = self.comes(10, 9, unknown(domain, "outage", 300)).await;
         assert_eq!(split(&recorded.changes), (51, 249), "the breaker trips when more than 50 went through");
@@ -56,7 +56,7 @@ impl<'a, S: Store> Scene<'a, S> {
         hold.clone()
     }
 
-    async fn settle(&self, id: i64, verdict: HoldVerdict, limit: u32) -> Option<HoldSettled> {
+    pub(super) async fn settle(&self, id: i64, verdict: HoldVerdict, limit: u32) -> Option<HoldSettled> {
         self.settle_at(id, verdict, limit, when(10, 12)).await
     }
 

@@ -10,7 +10,7 @@ fn waiting(mut events: Vec<NewEvent>) -> Vec<NewEvent> {
     events
 }
 
-fn settling(events: &[i64], verdict: Verdict) -> Settling {
+pub(super) fn settling(events: &[i64], verdict: Verdict) -> Settling {
     Settling { events: events.to_vec(), verdict, by: "anna".to_owned(), at: at(100), dry_run: false }
 }
 
@@ -25,7 +25,7 @@ async fn found(store: &impl Store, filter: QuarantineFilter) -> Vec<i64> {
 }
 
 /// The newest event's number.
-async fn put(store: &impl Store, number: u8, day: i64, events: Vec<NewEvent>) -> i64 {
+pub(super) async fn put(store: &impl Store, number: u8, day: i64, events: Vec<NewEvent>) -> i64 {
     let recorded = store.record(message(number, day, waiting(events))).await.unwrap();
     assert!(recorded.changes.iter().all(|change| *change == EventChange::Quarantined));
     store.bounce(recorded.id).await.unwrap().unwrap().recipients.last().unwrap().event
@@ -156,7 +156,7 @@ pub(super) async fn soft_bounces_that_waited_reach_the_threshold_together(store:
 }
 
 /// The same report once more: the content and so the keys of message 1, in another envelope.
-fn once_more(envelope: u8, events: Vec<NewEvent>) -> NewMessage {
+pub(super) fn once_more(envelope: u8, events: Vec<NewEvent>) -> NewMessage {
     let mut copy = message(1, 0, events);
     copy.digest = [envelope; 32];
     copy

@@ -193,7 +193,7 @@ async fn standing(
     Ok(found)
 }
 
-fn to_standing(row: &SqliteRow) -> Result<Standing, sqlx::Error> {
+pub(super) fn to_standing(row: &SqliteRow) -> Result<Standing, sqlx::Error> {
     let reason: String = row.try_get("reason")?;
     let expires_at: Option<String> = row.try_get("expires_at")?;
     Ok(Standing {

@@ -47,12 +47,13 @@ macro_rules! expired {
         concat!(
             "INSERT INTO audit (at, address_key, address, stream, action, origin, before, why)
              SELECT expires_at, address_key, address, stream, 'expired', 'expiry', ",
-            entry_json!(),
+            $crate::store::sqlite::audit::entry_json!(),
             ", 'its time was over' ",
             $which
         )
     };
 }
+pub(super) use expired;
 
 /// Who let a change come about, and when.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ macro_rules! filter {
            AND (?5 IS NULL OR suppressions.rule = ?5)
            AND (?6 IS NULL OR suppressions.remote_mta = ?6)
            AND (?7 IS NULL OR suppressions.changed_at >= ?7)
-           AND (NOT ?8 OR ?3 = 'manual'
+           AND (NOT ?8 OR ?3 = 'manual' OR ?9 = 'import'
                 OR (suppressions.origin IN ('bounce', 'replay') AND (?3 IS NOT NULL OR suppressions.reason <> 'complaint')))
            AND (?9 IS NULL OR suppressions.origin = ?9)"
     };

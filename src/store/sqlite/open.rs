@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../migrations/0001_initial.sql")),
     (2, "trust", include_str!("../migrations/0002_trust.sql")),
     (3, "transport", include_str!("../migrations/0003_transport.sql")),
+    (4, "lifecycle", include_str!("../migrations/0004_lifecycle.sql")),
     (5, "privacy", include_str!("../migrations/0005_privacy.sql")),
     (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
     (7, "outbox", include_str!("../migrations/0007_outbox.sql")),

@@ -99,19 +99,20 @@ struct Stand {
     change: EventChange,
     hold: Option<i64>,
     repeats: Option<i64>,
+    applies: bool,
 }
 
 impl Stand {
     fn of(event: &NewEvent, attributed: &[u8; 32], change: EventChange, hold: Option<i64>) -> Self {
         let applied = event.applies && !event.quarantined;
         let key = if applied { NewEvent::applied_key(attributed) } else { *attributed };
-        Self { key, change, hold, repeats: None }
+        Self { key, change, hold, repeats: None, applies: applied }
     }
 
     /// That of an event which another message brought before: nothing is thrown away, and nothing counts twice.
     fn repeats(attributed: &[u8; 32], first: i64, digest: &[u8; 32]) -> Self {
         let key = NewEvent::repeated_key(attributed, digest);
-        Self { key, change: EventChange::None, hold: None, repeats: Some(first) }
+        Self { key, change: EventChange::None, hold: None, repeats: Some(first), applies: false }
     }
 }
 
@@ -161,9 +162,10 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     sqlx::query_scalar(
         "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
-                               original_from, original_to, original_subject, defects, size, raw, protocol, tls, replayed_at)
+                               original_from, original_to, original_subject, defects, size, raw, protocol, tls, replayed_at,
+                               recorded_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25)
+                 ?23, ?24, ?25, ?26)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -191,6 +193,7 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(message.protocol)
     .bind(&message.tls)
     .bind(message.replayed.as_ref().map(|replayed| written(replayed.at)))
+    .bind(written(message.replayed.as_ref().map_or(message.received_at, |replayed| replayed.at)))
     .fetch_one(connection)
     .await
 }
@@ -207,9 +210,9 @@ async fn insert_event(
         "INSERT INTO events (event_key, message, received_at, stream, trust, recipient, recipient_key, original_recipient,
                              final_recipient, action, status, effective_status, reply_code, diagnostic_type,
                              diagnostic_code, remote_mta, last_attempt_date, bounce_type, category, class, decision,
-                             rule, evidence_field, evidence, facts, change, domain, hold, repeats)
+                             rule, evidence_field, evidence, facts, change, domain, hold, repeats, applies)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25, ?26, ?27, ?28, ?29)
+                 ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
          RETURNING id",
     )
     .bind(&stand.key[..])
@@ -241,6 +244,7 @@ async fn insert_event(
     .bind(domain_of(&event.recipient_key).unwrap_or_default())
     .bind(stand.hold)
     .bind(stand.repeats)
+    .bind(stand.applies)
     .fetch_one(connection)
     .await
 }

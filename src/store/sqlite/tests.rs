@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod audit;
 mod hashed;
+mod lists;
 mod migration;
 mod outbox;
 mod vitals;
@@ -51,6 +52,18 @@ async fn it_keeps_the_contract() {
     })
     .await;
     assert!(made.into_inner() > 5);
+}
+
+#[tokio::test]
+async fn it_keeps_what_is_needed_and_drops_what_is_old() {
+    let dir = TempDir::new().unwrap();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    contract::lifecycle::check(|| {
+        let number = made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = dir.path().join(format!("{number}.db"));
+        async move { open(&path, Access::Serve).await.unwrap() }
+    })
+    .await;
 }
 
 #[tokio::test]

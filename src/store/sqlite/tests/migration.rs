@@ -100,5 +100,27 @@ async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     let counted: i64 =
         sqlx::query_scalar("SELECT count(*) FROM counters").fetch_one(&mut connection).await.unwrap();
     assert_eq!(counted, 1);
+    let applies: Vec<bool> = sqlx::query_scalar("SELECT applies FROM events ORDER BY id")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(applies, [true, false, true]);
+    let counted: Vec<(i64, String, i64, String, String, i64)> =
+        sqlx::query_as("SELECT day, domain, stream, class, change, count FROM aggregates")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let row = |domain: &str, stream, class: &str, change: &str| {
+        (20_000, domain.to_owned(), stream, class.to_owned(), change.to_owned(), 1)
+    };
+    assert_eq!(
+        counted,
+        [
+            row("", 0, "complaint", "quarantined"),
+            row("example.org", 0, "mailbox_full", "counted"),
+            row("example.org", 7, "recipient_unknown", "suppressed")
+        ],
+        "events of before are counted"
+    );
     connection.close().await.unwrap();
 }

@@ -1,0 +1,252 @@
+//! Whole lists in and out: set-based, a few statements for a thousand rows.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{ConnectOptions, Row};
+
+use super::super::Addresses;
+use super::super::{
+    AuditOrigin, Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot, StoreError,
+    SuppressionFilter,
+};
+use super::audit::{entry_json, expired};
+use super::breaker::Judge;
+use super::entries::{bind, filter};
+use super::join::{Joining, Row as Write};
+use super::read::{failed, maybe_time, time};
+use super::stored::{Written, resolve_all};
+use super::{SqliteStore, written};
+use crate::policy::Reason;
+
+impl Lists for SqliteStore {
+    type Snapshot = SqliteSnapshot;
+
+    async fn import(&self, part: ListPart) -> Result<PartImported, StoreError> {
+        let rows = part.entries.len();
+        self.writer()?
+            .send(rows, Box::new(move |connection, judge| Box::pin(import(connection, judge, part))))
+            .await
+    }
+
+    async fn weigh(&self, mut part: ListPart) -> Result<Imported, StoreError> {
+        // Who was erased and is hashed alone is not looked for.
+        if self.addresses().all_hashed() {
+            for entry in &mut part.entries {
+                let [_, hashed] = self.addresses().keys(&entry.address_key);
+                entry.address_key = hashed;
+            }
+        }
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        let joining = weigh(&mut connection, part.entries, part.at, i64::MAX).await;
+        Ok(joining.map_err(failed)?.imported)
+    }
+
+    async fn export(&self, filter: SuppressionFilter) -> Result<SqliteSnapshot, StoreError> {
+        // A connection of its own: a slow reader of a long list must not take one from those who ask.
+        let mut connection = self.readers.connect_options().connect().await.map_err(failed)?;
+        // What it reads first is the moment that it goes on reading.
+        sqlx::raw_sql("BEGIN; SELECT 1 FROM suppressions LIMIT 1")
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        let filter = SuppressionFilter { after: None, ..filter };
+        Ok(SqliteSnapshot { connection, filter })
+    }
+}
+
+/// A list on its way out, on a connection of its own that stays at one moment.
+#[derive(Debug)]
+pub struct SqliteSnapshot {
+    connection: SqliteConnection,
+    filter: SuppressionFilter,
+}
+
+impl Snapshot for SqliteSnapshot {
+    async fn next(&mut self, limit: u32) -> Result<Vec<ListEntry>, StoreError> {
+        let query = sqlx::query(concat!(
+            "SELECT * FROM suppressions WHERE ",
+            filter!(),
+            " AND (address_key, stream) > (?10, ?11) ORDER BY address_key, stream LIMIT ?12"
+        ));
+        let (address, stream) = self.filter.after.clone().unwrap_or((String::new(), -1));
+        let query = bind(query, &self.filter).bind(address).bind(stream).bind(limit);
+        let rows = query.fetch_all(&mut self.connection).await.map_err(failed)?;
+        let entries = rows.iter().map(to_entry).collect::<Result<Vec<_>, _>>()?;
+        if let Some(last) = entries.last() {
+            self.filter.after = Some((last.address_key.clone(), last.stream));
+        }
+        Ok(entries)
+    }
+}
+
+fn to_entry(row: &SqliteRow) -> Result<ListEntry, StoreError> {
+    let reason: String = row.try_get("reason")?;
+    Ok(ListEntry {
+        address: row.try_get("address")?,
+        address_key: row.try_get("address_key")?,
+        stream: row.try_get("stream")?,
+        reason: Reason::from_name(&reason)
+            .ok_or_else(|| StoreError::Corrupt { what: format!("reason {reason:?} of a suppression") })?,
+        class: row.try_get("class")?,
+        status: row.try_get("status")?,
+        rule: row.try_get("rule")?,
+        remote_mta: row.try_get("remote_mta")?,
+        evidence: row.try_get("evidence")?,
+        note: row.try_get("note")?,
+        first_seen: time(row, "first_seen")?,
+        last_seen: time(row, "last_seen")?,
+        count: row.try_get("count")?,
+        expires_at: maybe_time(row, "expires_at")?,
+        recheckable: row.try_get("recheckable")?,
+        soft_term_days: row.try_get("soft_term_days")?,
+    })
+}
+
+/// What comes of the entries of a part, by what stands; `history` tells what the same list wrote before.
+async fn weigh(
+    connection: &mut SqliteConnection,
+    entries: Vec<ListEntry>,
+    now: Timestamp,
+    history: i64,
+) -> Result<Joining, sqlx::Error> {
+    let keys: Vec<_> = entries.iter().map(|entry| (&entry.address_key, entry.stream)).collect();
+    let rows = sqlx::query(concat!(
+        "SELECT suppressions.*, ",
+        entry_json!(),
+        " AS entry, expires_at <= ?2 AS over,
+         EXISTS (SELECT 1 FROM audit WHERE audit.address_key = suppressions.address_key AND audit.id > ?3
+                     AND audit.stream = suppressions.stream AND audit.origin = 'import') AS listed
+         FROM json_each(?1) AS part CROSS JOIN suppressions
+         ON address_key = part.value ->> 0 AND suppressions.stream = part.value ->> 1"
+    ))
+    .bind(json(&keys)?)
+    .bind(written(now))
+    .bind(history)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut joining = Joining::beside(&rows, now)?;
+    entries.into_iter().for_each(|entry| joining.add(entry));
+    Ok(joining)
+}
+
+/// Writes a part of a list, and its history.
+async fn import(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    part: ListPart,
+) -> Result<PartImported, sqlx::Error> {
+    let ListPart { mut entries, actor, at, why, mark } = part;
+    keep_as_stored(connection, &judge.settings.addresses, &mut entries).await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
+    let history = match mark {
+        Some(mark) => mark.history,
+        None => {
+            sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM audit").fetch_one(&mut *connection).await?
+        }
+    };
+    let now = written(at);
+    let joining = weigh(connection, entries, at, history).await?;
+    let imported = joining.imported;
+    end_what_is_over(connection, &joining).await?;
+    let writes: Vec<Write> = joining.into_rows();
+    let rows = json(&writes)?;
+    if !writes.is_empty() {
+        let longer = writes.iter().any(|row| row.longer);
+        for statement in [PUT, LENGTHEN].into_iter().take(1 + usize::from(longer)) {
+            sqlx::query(statement).bind(&rows).bind(&now).execute(&mut *connection).await?;
+        }
+        sqlx::query(NOTE)
+            .bind(&rows)
+            .bind(&now)
+            .bind(AuditOrigin::Import.as_str())
+            .bind(actor)
+            .bind(why)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let others_write = mark.is_some_and(|mark| mark.version != version);
+    Ok(PartImported { imported, mark: ListMark { history, version }, others_write })
+}
+
+/// Gives entries the keys that they are kept under, and what goes with a hashed one: nothing that names anybody.
+async fn keep_as_stored(
+    connection: &mut SqliteConnection,
+    addresses: &Addresses,
+    entries: &mut [ListEntry],
+) -> Result<(), sqlx::Error> {
+    if addresses.key().is_none() {
+        return Ok(());
+    }
+    let forms: Vec<String> = entries.iter().map(|entry| entry.address_key.clone()).collect();
+    let keys = resolve_all(connection, addresses, &forms).await?;
+    for (entry, stored_key) in entries.iter_mut().zip(keys) {
+        let texts = Written::beside(addresses, &stored_key, &entry.address_key);
+        entry.address = texts.address(&stored_key, &entry.address);
+        for text in [&mut entry.evidence, &mut entry.note].into_iter().flatten() {
+            *text = texts.text(text);
+        }
+        entry.address_key = stored_key;
+    }
+    Ok(())
+}
+
+/// Entries that are new, or take the place of others.
+const PUT: &str = "INSERT INTO suppressions
+     (address_key, stream, address, reason, class, status, rule, remote_mta, evidence, note, first_seen, last_seen,
+      count, expires_at, recheckable, soft_term_days, origin, domain, changed_at)
+ SELECT value ->> 'address_key', value ->> 'stream', value ->> 'address', value ->> 'reason', value ->> 'class',
+        value ->> 'status', value ->> 'rule', value ->> 'remote_mta', value ->> 'evidence', value ->> 'note',
+        value ->> 'first_seen', value ->> 'last_seen', value ->> 'count', value ->> 'expires_at',
+        value ->> 'recheckable', value ->> 'soft_term_days', 'import', value ->> 'domain', ?2
+ FROM json_each(?1) WHERE NOT value ->> 'longer'
+ ON CONFLICT (address_key, stream) DO UPDATE SET
+     address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
+     rule = excluded.rule, remote_mta = excluded.remote_mta, evidence = excluded.evidence, note = excluded.note,
+     first_seen = excluded.first_seen, last_seen = excluded.last_seen, count = excluded.count,
+     expires_at = excluded.expires_at, recheckable = excluded.recheckable, soft_term_days = excluded.soft_term_days,
+     origin = excluded.origin, event = NULL, domain = excluded.domain, changed_at = excluded.changed_at, ended = 0";
+
+/// Entries that stay as they are and end later.
+const LENGTHEN: &str = "UPDATE suppressions
+ SET expires_at = value ->> 'expires_at', recheckable = value ->> 'recheckable',
+     soft_term_days = value ->> 'soft_term_days', changed_at = ?2
+ FROM json_each(?1)
+ WHERE value ->> 'longer' AND address_key = value ->> 'address_key' AND stream = value ->> 'stream'";
+
+/// The history of both.
+const NOTE: &str = concat!(
+    "INSERT INTO audit (at, address_key, address, stream, action, origin, actor, before, after, why)
+     SELECT ?2, address_key, address, stream, iif(value ->> 'before' IS NULL, 'added', 'changed'), ?3, ?4,
+            value ->> 'before', ",
+    entry_json!(),
+    ", iif(value ->> 'longer', 'lasts longer: ' || ?5, ?5)
+     FROM json_each(?1) CROSS JOIN suppressions
+     ON address_key = value ->> 'address_key' AND stream = value ->> 'stream'"
+);
+
+/// What ran out and was not noted yet has run out first.
+async fn end_what_is_over(connection: &mut SqliteConnection, joining: &Joining) -> Result<(), sqlx::Error> {
+    let over = joining.over();
+    if over.is_empty() {
+        return Ok(());
+    }
+    let over = json(&over)?;
+    macro_rules! over {
+        () => {
+            "WHERE (address_key, stream) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))"
+        };
+    }
+    sqlx::query(expired!(concat!("FROM suppressions ", over!())))
+        .bind(&over)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(concat!("UPDATE suppressions SET ended = 1 ", over!()))
+        .bind(&over)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}

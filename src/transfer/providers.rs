@@ -1,0 +1,154 @@
+//! Lists of sending services, and plain ones.
+
+use jiff::Timestamp;
+
+use super::Format;
+use super::judge::{ListSettings, Skip};
+use super::line::Line;
+use super::ours::wrong;
+use super::time;
+use crate::address::Mailbox;
+use crate::classify::evidence::{Evidence, EvidenceField, Source};
+use crate::classify::{Class, Decision};
+use crate::policy::Reason;
+use crate::store::ListEntry;
+
+/// Longest text that is kept as evidence, in octets.
+const MAX_EVIDENCE: usize = 1_024;
+
+/// What a record of one of these lists comes to.
+pub(super) fn entry(
+    format: Format,
+    line: &Line<'_>,
+    settings: &ListSettings,
+) -> Result<Result<ListEntry, Skip>, String> {
+    let mailbox = ListSettings::address(line.first(format.address_columns().0))?;
+    let at = created(line, settings)?;
+    let fresh = |reason: Reason, note: Option<String>| {
+        let reason = settings.reason.unwrap_or(reason);
+        ListEntry { note, ..settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at) }
+    };
+    let noted = |reason, note: &str| Ok(Ok(fresh(reason, Some(note.to_owned()))));
+    match format {
+        Format::Csv | Format::Ndjson | Format::Plain => Ok(Ok(fresh(Reason::Manual, None))),
+        Format::Ses => match word(line, "reason").as_str() {
+            "bounce" => noted(Reason::Hard, "Amazon SES: bounce"),
+            "complaint" => noted(Reason::Complaint, "Amazon SES: complaint"),
+            _ => Err(wrong("reason", line.text("reason").unwrap_or_default(), "BOUNCE or COMPLAINT")),
+        },
+        Format::Postmark => match word(line, "suppressionreason").as_str() {
+            "hardbounce" => noted(Reason::Hard, "Postmark: hard bounce"),
+            "spamcomplaint" => noted(Reason::Complaint, "Postmark: spam complaint"),
+            "manualsuppression" if word(line, "origin") == "recipient" => {
+                noted(Reason::Manual, "Postmark: unsubscribed")
+            }
+            "manualsuppression" => noted(Reason::Manual, "Postmark: suppressed by hand"),
+            _ => {
+                let found = line.text("suppressionreason").unwrap_or_default();
+                Err(wrong("SuppressionReason", found, "HardBounce, SpamComplaint or ManualSuppression"))
+            }
+        },
+        Format::SendgridSpamReports => noted(Reason::Complaint, "SendGrid: spam report"),
+        Format::MailgunComplaints => noted(Reason::Complaint, "Mailgun: complaint"),
+        Format::SendgridInvalidEmails => {
+            let evidence = line.text("reason").map(bounded);
+            let entry = fresh(Reason::Hard, Some("SendGrid: invalid address".to_owned()));
+            Ok(Ok(ListEntry { evidence, ..entry }))
+        }
+        Format::SendgridUnsubscribes => {
+            let group = line.first(&["groupname", "groupid"]);
+            unsubscribed("SendGrid", "group", group, settings)
+                .map_or(Ok(Err(Skip::OneGroup)), |note| noted(Reason::Manual, &note))
+        }
+        Format::MailgunUnsubscribes => {
+            // "*" is everything.
+            let tags = line.text("tags").map(|tags| tags.trim_matches(['[', ']', '"', '\'', ' ']));
+            let tags = tags.filter(|tags| !tags.is_empty() && *tags != "*");
+            unsubscribed("Mailgun", "tag", tags, settings)
+                .map_or(Ok(Err(Skip::OneGroup)), |note| noted(Reason::Manual, &note))
+        }
+        Format::SendgridBlocks if settings.reason.is_none() => Ok(Err(Skip::Sender)),
+        Format::SendgridBounces | Format::SendgridBlocks => {
+            Ok(bounce("SendGrid", line, "status", "reason", settings, &mailbox, at))
+        }
+        Format::MailgunBounces => Ok(bounce("Mailgun", line, "code", "error", settings, &mailbox, at)),
+    }
+}
+
+/// When the service put the address on its list; now where it does not say. Times ahead of us are not believed.
+fn created(line: &Line<'_>, settings: &ListSettings) -> Result<Timestamp, String> {
+    let Some(text) = line.first(&["created", "createdat", "lastupdatetime", "lastupdate"]) else {
+        return Ok(settings.now);
+    };
+    let at = time::parse(text).ok_or_else(|| wrong("the time", text, "one that is understood"))?;
+    Ok(at.min(settings.now))
+}
+
+fn word(line: &Line<'_>, name: &str) -> String {
+    line.text(name).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// The note of who unsubscribed; none where that was from one group only and nobody said which stream that is.
+fn unsubscribed(service: &str, sort: &str, group: Option<&str>, settings: &ListSettings) -> Option<String> {
+    match group {
+        None => Some(format!("{service}: unsubscribed")),
+        Some(group) if settings.stream.is_some() => {
+            let group: String = group.chars().take(200).collect();
+            Some(format!("{service}: unsubscribed from {sort} {group}"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// A bounce, which is judged by its own words as any other: whether it is one that costs the recipient anything. Where
+/// they say nothing, the service's word counts.
+fn bounce(
+    service: &str,
+    line: &Line<'_>,
+    code: &str,
+    text: &str,
+    settings: &ListSettings,
+    mailbox: &Mailbox,
+    at: Timestamp,
+) -> Result<ListEntry, Skip> {
+    let (code, said) = (line.text(code).unwrap_or_default(), line.text(text).unwrap_or_default());
+    // The code is the service's own summary; where the text has one as well, that is more precise.
+    let whole = if said.is_empty() || !said.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("{code} {said}")
+    } else {
+        said.to_owned()
+    };
+    let whole = bounded(whole.trim());
+    let evidence =
+        Evidence { sources: vec![Source::new(EvidenceField::DiagnosticCode, &whole)], ..Evidence::default() };
+    let judged = settings.classifier.decide(&evidence);
+    let mut entry = {
+        let reason = settings.reason.unwrap_or(Reason::Hard);
+        settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at)
+    };
+    entry.note = Some(format!("{service}: bounce"));
+    entry.evidence = Some(whole).filter(|text| !text.is_empty());
+    let unclear = judged.class == Class::Undetermined;
+    if settings.reason.is_none() && !unclear {
+        match judged.decision {
+            Decision::Suppress => {}
+            Decision::Complaint => entry.reason = Reason::Complaint,
+            Decision::Count => return Err(Skip::Soft),
+            Decision::Host | Decision::Sender | Decision::Ignore => return Err(Skip::Sender),
+        }
+    }
+    if !unclear {
+        entry.class = Some(judged.class.as_str().to_owned());
+        entry.status = judged.effective_status.map(|status| status.to_string());
+        entry.rule = Some(judged.rule);
+        if entry.reason == Reason::Hard {
+            entry.recheckable = judged.class.recheckable();
+        }
+    }
+    entry.expires_at = settings.end(entry.reason, entry.recheckable, at);
+    Ok(entry)
+}
+
+fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_EVIDENCE)].to_owned()
+}
