@@ -59,6 +59,9 @@ pub(super) struct List {
 pub(super) struct Revoke {
     /// The token's name.
     name: String,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What a token allows, on the command line.
@@ -188,7 +191,11 @@ async fn revoke(config: &Config, arguments: &Revoke) -> anyhow::Result<ExitCode>
     store.close().await;
     let word = if revoked? { "revoked" } else { "there is none of that name" };
     let mut out = output::stdout();
-    writeln!(out, "{}: {word}", output::clean(&arguments.name))?;
+    if arguments.json {
+        output::json_line(&mut out, &serde_json::json!({ "name": arguments.name, "change": word }))?;
+    } else {
+        writeln!(out, "{}: {word}", output::clean(&arguments.name))?;
+    }
     out.flush()?;
     Ok(ExitCode::from(u8::from(word != "revoked")))
 }

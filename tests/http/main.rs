@@ -6,6 +6,7 @@ mod common;
 mod bounces;
 mod contract;
 mod limits;
+mod readme;
 mod service;
 mod suppressions;
 mod tokens;

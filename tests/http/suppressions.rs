@@ -96,7 +96,7 @@ fn addresses_of_every_kind_stand_in_a_path() {
     }
     // Another spelling of the same address.
     assert_eq!(http.get("/v1/suppressions/j%C3%B6rg@xn--bcher-kva.example").status, 200);
-    assert_eq!(http.get("/v1/suppressions/a%00b%40example.org").problem(404).is_empty(), false);
+    http.get("/v1/suppressions/a%00b%40example.org").problem(404);
     http.put("/v1/suppressions/a%00b%40example.org", &json!({})).problem(422);
     assert!(http.get("/v1/suppressions/%ff%40example.org").problem(400).contains("UTF-8"));
 }
