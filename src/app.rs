@@ -11,6 +11,7 @@ mod reload;
 mod sockets;
 mod systemd;
 mod watch;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +21,6 @@ pub use http::open_door;
 pub use sockets::Passed;
 use sockets::{Bound, Sockets};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -33,6 +33,7 @@ use crate::smtp::tls::{LOOK_EVERY, TlsAcceptor, TlsError, TlsSettings};
 use crate::store::StoreError;
 use crate::store::sqlite::{Access, SqliteStore};
 use reload::Running;
+use work::Work;
 
 /// The signal of a file size limit, on every system that dsnd is built for.
 const SIGXFSZ: i32 = nix::libc::SIGXFSZ;
@@ -80,6 +81,14 @@ pub enum AppError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// What has to run as long as dsnd does ended by itself.
+    #[error("{what} ended while dsnd was running: {why}")]
+    Ended {
+        /// Which.
+        what: &'static str,
+        /// What is known of the reason.
+        why: String,
+    },
     /// A second signal came while the first was being obeyed.
     #[error("stopped by a second signal; messages that were not answered yet come again")]
     Impatient,
@@ -91,7 +100,8 @@ pub enum AppError {
 /// `passed` are the sockets that systemd gave to the process. It is told when dsnd is ready, and when it stops.
 ///
 /// # Errors
-/// [`AppError`] when it cannot start, or was stopped by a second signal.
+/// [`AppError`] when it cannot start, was stopped by a second signal, or a listener or other work of its own ended by
+/// itself: then it ends in good order, to be started again.
 pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     // First of all: who asks it to stop while it starts is heard as well.
     let mut signals = Signals::new()?;
@@ -112,55 +122,62 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let server =
         Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()).with_tls(tls.clone());
     let server = Arc::new(server);
-    let mut services = JoinSet::new();
+    let mut work = Work::default();
     for (socket, settings) in listening {
         let server = Arc::clone(&server);
-        services.spawn(async move {
+        work.begin("an SMTP listener", async move {
             match socket {
                 Bound::Tcp(listener) => server.serve(listener, settings).await,
                 Bound::Unix(listener) => server.serve(listener, settings).await,
             }
         });
     }
-    let api = http::start(api, http, &mut services, &shutdown);
-    let lookups = lookup::start(&store, &config, lookup, &mut services, &shutdown);
+    let api = http::start(api, http, &mut work, &shutdown);
+    let lookups = lookup::start(&store, &config, lookup, &mut work, &shutdown);
     if let Some(tls) = &tls {
-        tokio::spawn(Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone())); // holds nothing that an end must wait for
+        work.keep("the watch over the certificate", Arc::clone(tls).watch(LOOK_EVERY, shutdown.clone()));
     }
     let config = Arc::new(ArcSwap::from_pointee(config));
-    let watching = tokio::spawn(systemd::watchdog(Arc::clone(&store), shutdown.clone()));
-    let pruning = tokio::spawn(background::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
-    let expiring = tokio::spawn(background::expire(Arc::clone(&store), shutdown.clone()));
-    let forgetting = tokio::spawn(events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
-    let telling = tokio::spawn(holds::tell(Arc::clone(&store), shutdown.clone()));
-    let measuring = tokio::spawn(watch::watch(Arc::clone(&store), shutdown.clone()));
+    work.keep("systemd's watchdog", systemd::watchdog(Arc::clone(&store), shutdown.clone()));
+    work.keep("pruning", background::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
+    work.keep("the end of entries", background::expire(Arc::clone(&store), shutdown.clone()));
+    work.keep("the look at holds", holds::tell(Arc::clone(&store), shutdown.clone()));
+    work.keep("measuring", watch::watch(Arc::clone(&store), shutdown.clone()));
+    work.keep("pruning events", events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     systemd::ready();
 
     let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
-    let name = loop {
-        tokio::select! {
-            name = signals.next() => break name,
-            _ = hangup.recv() => {
-                info!("reading the configuration again");
-                systemd::reloading();
-                running.reload().await;
-                systemd::ready();
+    let until = async {
+        loop {
+            tokio::select! {
+                name = signals.next() => return Ok(name),
+                failure = work.fails() => return Err(failure),
+                _ = hangup.recv() => {}
+            }
+            info!("reading the configuration again");
+            systemd::reloading();
+            // Reading files may take as long as it likes: nothing that is read holds before all of it is.
+            tokio::select! {
+                name = signals.next() => return Ok(name),
+                failure = work.fails() => return Err(failure),
+                () = running.reload() => systemd::ready(),
             }
         }
     };
+    let until = until.await;
     drop(running);
-    info!(signal = name, "stopping: no new connections, messages on their way may finish");
+    match &until {
+        Ok(signal) => info!(signal, "stopping: no new connections, messages on their way may finish"),
+        Err(failure) => {
+            error!(error = %failure, "stopping, to be started again; messages on their way may finish")
+        }
+    }
     systemd::stopping();
     // Before the sockets close: the next dsnd may make files of the same names while this one still finishes.
     drop(files);
     shutdown.cancel();
     let ending = async {
-        while let Some(ended) = services.join_next().await {
-            if let Ok(Err(cause)) = ended {
-                error!(error = %cause, "a listener failed");
-            }
-        }
-        let _ = tokio::join!(pruning, forgetting, expiring, telling, measuring, watching);
+        work.end().await;
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,
             // A session that outlived its grace still holds it; what it has not answered was never promised.
@@ -170,7 +187,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     tokio::select! {
         () = ending => {
             info!("stopped");
-            Ok(())
+            until.map(drop)
         }
         _ = signals.next() => Err(AppError::Impatient),
     }

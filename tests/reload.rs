@@ -169,3 +169,42 @@ fn what_needs_a_restart_is_named_and_stays() {
     assert_eq!(greeting(&daemon), "220 new.example ESMTP dsnd\r\n", "the rest is taken up");
     daemon.stop();
 }
+
+/// Opening a pipe waits for whoever writes to it.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let home = home();
+    let daemon = home.start();
+    for (name, problem) in [("keys", "this is no key file"), ("dsnd.toml", "no file that can be read again")]
+    {
+        let path = home.path().join(name);
+        std::fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let lines = reload(&daemon);
+        let errors = lines.iter().filter(|line| line["level"] == "ERROR").map(Value::to_string);
+        assert!(errors.collect::<String>().contains(problem), "{lines:?}");
+        assert!(greeting(&daemon).contains("old.example"), "what holds goes on holding");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn who_asks_it_to_stop_is_heard_while_it_reads() {
+    let home = home();
+    let daemon = home.start();
+    // Every rule is compiled and every example is tried: this takes some seconds.
+    let rule = |number: u32| {
+        format!(
+            "[[rule]]\nid = \"own.n{number}\"\nclass = \"mailbox_full\"\npattern = '''\\bpx-{number}\\b'''\n\
+             examples = [\"554 Transaction failed, reason PX-{number}\"]\n"
+        )
+    };
+    home.file("rules/many.toml", (100..9_000).map(rule).collect::<String>().as_bytes());
+    let hang_up = format!("kill -HUP {}", daemon.pid());
+    assert!(Command::new("sh").args(["-c", &hang_up]).status().unwrap().success());
+    wait_for("the beginning of the reload", || {
+        daemon.log().contains("reading the configuration again").then_some(())
+    });
+    let log = daemon.stop();
+    assert!(!log.contains("were read again") && !log.contains("goes on holding"), "{log}");
+}

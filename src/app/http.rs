@@ -1,13 +1,12 @@
 //! The HTTP API within the daemon: its settings, its listeners, and that it is open to nobody by accident.
 
-use std::io;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::sockets::Bound;
+use super::work::Work;
 use crate::classify::Classifier;
 use crate::config::{Config, HttpConfig};
 use crate::http::{Api, Server, Settings};
@@ -44,16 +43,11 @@ pub(super) fn api(
 }
 
 /// Serves the API on every socket of it.
-pub(super) fn start(
-    api: Api,
-    sockets: Vec<Bound>,
-    services: &mut JoinSet<io::Result<()>>,
-    shutdown: &CancellationToken,
-) -> Api {
+pub(super) fn start(api: Api, sockets: Vec<Bound>, work: &mut Work, shutdown: &CancellationToken) -> Api {
     let server = Arc::new(Server::new(api.clone(), shutdown.clone()));
     for socket in sockets {
         let server = Arc::clone(&server);
-        services.spawn(async move {
+        work.begin("an HTTP listener", async move {
             match socket {
                 Bound::Tcp(listener) => server.serve(listener).await,
                 Bound::Unix(listener) => server.serve(listener).await,

@@ -1,13 +1,12 @@
 //! The service that sending MTAs ask, within the daemon.
 
-use std::io;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::sockets::Bound;
+use super::work::Work;
 use crate::config::Config;
 use crate::lookup::Server;
 use crate::store::sqlite::SqliteStore;
@@ -17,7 +16,7 @@ pub(super) fn start(
     store: &Arc<SqliteStore>,
     config: &Config,
     sockets: Vec<Bound>,
-    services: &mut JoinSet<io::Result<()>>,
+    work: &mut Work,
     shutdown: &CancellationToken,
 ) -> Arc<Server<SqliteStore>> {
     if let Some(address) = config.lookup.public() {
@@ -30,7 +29,7 @@ pub(super) fn start(
     let server = Arc::new(server);
     for socket in sockets {
         let server = Arc::clone(&server);
-        services.spawn(async move {
+        work.begin("a listener for lookups", async move {
             match socket {
                 Bound::Tcp(listener) => server.serve(listener).await,
                 Bound::Unix(listener) => server.serve(listener).await,

@@ -39,6 +39,8 @@ pub(super) enum ReloadError {
     Rules(#[from] ClassifierError),
     #[error("{cause} ({key})")]
     Tls { key: &'static str, cause: TlsError },
+    #[error("{0} is no file that can be read again, as a pipe is none")]
+    NoFile(String),
     #[error("{0} is empty, as a file is that is just being written; return_path.domains would be lost")]
     Emptied(String),
     #[error("reading it was cut off: {0}")]
@@ -79,6 +81,12 @@ impl Running {
         let old = self.config.load_full();
         let tls = self.tls.clone();
         let (config, classifier, stays) = tokio::task::spawn_blocking(move || {
+            // A pipe may be read once, at the start; whoever opens it again waits.
+            if let Some(file) = old.file.as_deref()
+                && std::fs::metadata(file).is_ok_and(|found| !found.is_file())
+            {
+                return Err(ReloadError::NoFile(file.display().to_string()));
+            }
             let mut config = Config::load(old.file.as_deref())?;
             // Without its domains it would refuse every bounce for good.
             if let Some(file) = old.file.as_deref().filter(|_| config.domains != old.domains)

@@ -38,7 +38,9 @@ fn tell(states: &[NotifyState<'_>]) {
 
 /// Says that dsnd is alive, as long as the store answers; where `WatchdogSec=` asks for it.
 pub(super) async fn watchdog(store: Arc<impl Store>, shutdown: CancellationToken) {
-    let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else { return };
+    let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
+        return shutdown.cancelled().await;
+    };
     info!(?limit, "systemd's watchdog hears from dsnd while the store answers");
     let told = async {
         // Thrice within the limit: one that comes late does not end the process.

@@ -6,16 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{block_on, open_store, output, streams};
+use super::{block_on, listing, open_store, output, streams};
 use crate::address::comparison_form;
 use crate::classify::Class;
 use crate::config::Config;
 use crate::returnpath::Trust;
 use crate::store::sqlite::Access;
 use crate::store::{Bounce, BounceEvent, BounceFilter, Store, Streams};
-
-/// Messages read at once while listing.
-const PAGE: u32 = 200;
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -75,7 +72,7 @@ pub(super) fn class(name: &str) -> Result<String, String> {
 
 /// Runs a verb.
 pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitCode> {
-    let config = &Config::load(config)?;
+    let config = &Config::load_without_keys(config)?;
     block_on(async {
         match verb {
             Bounces::List(arguments) => list(config, arguments).await,
@@ -92,42 +89,35 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
         kind: arguments.kind.clone(),
         trust: arguments.trust.as_deref().and_then(Trust::from_name),
         before: None,
-        limit: PAGE,
+        limit: listing::PAGE,
     };
     let mut out = output::stdout();
-    let mut left = arguments.limit;
-    let mut first = true;
-    while left > 0 {
-        filter.limit = PAGE.min(left);
-        let mut page = store.bounces(&filter).await?;
+    let fetch = async |last: Option<&Bounce>, limit| {
+        filter.before = last.map(|last| last.id);
+        filter.limit = limit;
+        store.bounces(&filter).await
+    };
+    let headings = [
+        "id",
+        "received",
+        "recipient",
+        "class",
+        "status",
+        "decision",
+        "change",
+        "trust",
+        "stream",
+        "subject",
+    ];
+    listing::list(arguments.limit, !arguments.json, fetch, |page, first| {
         page.iter_mut().for_each(|bounce| streams::name_bounce(&config.streams, bounce));
         if arguments.json {
-            for bounce in &page {
-                output::json_line(&mut out, bounce)?;
-            }
-        } else if first || !page.is_empty() {
-            let headings = [
-                "id",
-                "received",
-                "recipient",
-                "class",
-                "status",
-                "decision",
-                "change",
-                "trust",
-                "stream",
-                "subject",
-            ];
-            let lines = page.iter().flat_map(|bounce| lines(&config.streams, bounce)).collect();
-            output::rows(&mut out, &headings, lines, first)?;
+            return page.iter().try_for_each(|bounce| output::json_line(&mut out, bounce));
         }
-        first = false;
-        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
-        match page.last() {
-            Some(last) if page.len() as u32 == filter.limit => filter.before = Some(last.id),
-            _ => break,
-        }
-    }
+        let lines = page.iter().flat_map(|bounce| lines(&config.streams, bounce)).collect();
+        output::rows(&mut out, &headings, lines, first)
+    })
+    .await?;
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)

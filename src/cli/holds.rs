@@ -115,7 +115,7 @@ pub(super) fn run(config: Option<&Path>, verb: &Holds) -> anyhow::Result<ExitCod
 }
 
 async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
     let holds = store.holds(arguments.all).await?;
     let mut out = output::stdout();
@@ -145,7 +145,7 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
 }
 
 async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
     let Some(hold) = store.hold(arguments.id).await? else {
         output::error(&format!(
@@ -160,6 +160,10 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
         output::json_line(&mut out, &Shown { hold: &hold, events: &events })?;
     } else {
         print(&mut out, &hold, &events)?;
+        let shown = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        if hold.held > shown {
+            output::note(&format!("and {} more; --limit {} shows all", hold.held - shown, hold.held));
+        }
     }
     out.flush()?;
     store.close().await;
@@ -197,7 +201,7 @@ fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Res
 }
 
 async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     // A dry run of a release does it all and takes it back.
     let reads = arguments.dry_run && verdict == HoldVerdict::Discard;
     let store = open_store(&config, if reads { Access::Read } else { Access::Write }).await?;

@@ -3,6 +3,7 @@
 //! The exit status is one of `sysexits.h`, which tells an MTA whether to try again or to give up.
 
 use std::io::{self, Read};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,6 +58,17 @@ impl Refusal {
     fn of(code: u8, error: impl Into<anyhow::Error>) -> Self {
         Self(code, super::in_one_line(&error.into()))
     }
+}
+
+/// Does it, and makes of a panic what an MTA takes for "later": its own status, 101, would be final, and the message lost.
+pub(super) fn guarded(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let _ = io::copy(&mut io::stdin().lock().take(MAX_DROPPED), &mut io::sink());
+        output::error(
+            "a fault of dsnd's own; the message is kept where it came from, and may be tried again",
+        );
+        ExitCode::from(TRY_LATER)
+    })
 }
 
 /// Takes one message and says nothing, or says in one line why it does not.
@@ -180,4 +192,16 @@ fn variable(name: &str) -> Option<String> {
 /// An argument for a message, which may not be as long as an argument may be.
 fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(200)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_no_reason_to_give_a_message_up() {
+        let status = |code: ExitCode| format!("{code:?}");
+        assert_eq!(status(guarded(|| panic!("on purpose"))), status(ExitCode::from(TRY_LATER)));
+        assert_eq!(status(guarded(|| ExitCode::from(DATA))), status(ExitCode::from(DATA)));
+    }
 }

@@ -10,6 +10,7 @@ mod generate;
 mod guide;
 mod holds;
 mod ingest;
+mod listing;
 mod log;
 mod output;
 mod paper;
@@ -49,8 +50,10 @@ const FAILED: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "dsnd", version, max_term_width = 110, arg_required_else_help = true)]
 struct Arguments {
-    /// Configuration file. Without it: ./config/dsnd.toml, /etc/dsnd/dsnd.toml, then built-in defaults.
-    #[arg(long, global = true, value_name = "FILE", env = "DSND_CONFIG")]
+    /// Configuration file. Without it: the one that DSND_CONFIG names, ./config/dsnd.toml, /etc/dsnd/dsnd.toml, then
+    /// built-in defaults.
+    // Not by clap's `env`: with the variable set, every usage line would ask for the option.
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
@@ -129,6 +132,10 @@ impl ValueEnum for Language {
 /// Parses the arguments, runs the verb, and turns what comes of it into an exit status.
 #[must_use]
 pub fn main() -> ExitCode {
+    if is_ingest(std::env::args_os()) { ingest::guarded(run) } else { run() }
+}
+
+fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -142,7 +149,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let config = arguments.config.as_deref();
+    let variable = || std::env::var_os("DSND_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let config = arguments.config.or_else(variable);
+    let config = config.as_deref();
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
         Verb::CheckConfig(verb) => check_config::run(config, &verb),
@@ -208,7 +217,7 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 
 /// The rules that the configuration names: the operator's own, then the embedded ones.
 fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     Ok(Classifier::with_rules(&config.rules)?)
 }
 

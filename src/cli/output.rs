@@ -24,6 +24,13 @@ pub(super) fn error(message: &str) {
     let _ = writeln!(stderr, "{style}dsnd:{style:#} {message}");
 }
 
+/// One line on standard error about the result, which is no error.
+pub(super) fn note(message: &str) {
+    let dim = Style::new().dimmed();
+    let mut stderr = anstream::AutoStream::auto(io::stderr().lock());
+    let _ = writeln!(stderr, "{dim}{}{dim:#}", clean(message));
+}
+
 /// One object a line. Characters that steer a terminal are written as escapes, which mean the same in JSON.
 pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
     let mut line = String::new();

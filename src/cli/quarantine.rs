@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{block_on, bounces, open_store, output, person, streams, when};
+use super::{block_on, bounces, listing, open_store, output, person, streams, when};
 use crate::address::{comparison_form, domain_key};
 use crate::config::Config;
 use crate::returnpath::{Trust, network};
@@ -177,46 +177,26 @@ pub(super) fn run(config: Option<&Path>, verb: &QuarantineVerb) -> anyhow::Resul
 }
 
 async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
     let mut filter = arguments.filter.in_store();
     let mut out = output::stdout();
-    let mut left = arguments.limit;
-    let mut first = true;
-    while left > 0 {
-        filter.limit = PAGE.min(left);
-        let mut page = store.quarantined(&filter).await?;
+    let fetch = async |last: Option<&Quarantined>, limit| {
+        filter.after = last.map(|last| last.event);
+        filter.limit = limit;
+        store.quarantined(&filter).await
+    };
+    let headings =
+        ["event", "bounce", "received", "recipient", "class", "decision", "trust", "stream", "client"];
+    listing::list(arguments.limit, !arguments.json, fetch, |page, first| {
         page.iter_mut().for_each(|event| streams::name_waiting(&config.streams, event));
         if arguments.json {
-            for event in &page {
-                output::json_line(&mut out, event)?;
-            }
-        } else if first || !page.is_empty() {
-            let headings = [
-                "event",
-                "bounce",
-                "received",
-                "recipient",
-                "class",
-                "decision",
-                "trust",
-                "stream",
-                "client",
-            ];
-            output::rows(
-                &mut out,
-                &headings,
-                page.iter().map(|event| cells(&config.streams, event)).collect(),
-                first,
-            )?;
+            return page.iter().try_for_each(|event| output::json_line(&mut out, event));
         }
-        first = false;
-        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
-        match page.last() {
-            Some(last) if page.len() as u32 == filter.limit => filter.after = Some(last.event),
-            _ => break,
-        }
-    }
+        let lines = page.iter().map(|event| cells(&config.streams, event)).collect();
+        output::rows(&mut out, &headings, lines, first)
+    })
+    .await?;
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
@@ -243,7 +223,7 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
             "say which: numbers that `dsnd quarantine list` shows, a filter such as --domain, or --all"
         );
     }
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Write).await?;
     let mut queue = if by_number {
         Queue::named(&arguments.events)?

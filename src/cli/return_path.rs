@@ -1,6 +1,6 @@
 //! `dsnd return-path keygen|mint|verify`.
 
-use std::io::{Read, Seek, Write};
+use std::io::{BufRead, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +14,10 @@ use zeroize::Zeroizing;
 use super::{output, streams};
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::config::{Config, read_key_file};
-use crate::returnpath::{Keys, Refusal, ReturnPath, ReturnPaths, keys, mint as mint_one};
+use crate::returnpath::{Keys, MintError, Refusal, ReturnPath, ReturnPaths, keys, mint as mint_one};
+
+/// Stands for standard input among addresses.
+const STDIN: &str = "-";
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -44,7 +47,7 @@ pub(super) struct Keygen {
 /// `mint`.
 #[derive(Debug, Args)]
 pub(super) struct Mint {
-    /// Whom the messages go to.
+    /// Whom the messages go to; - reads addresses from standard input, one a line.
     #[arg(required = true, value_name = "ADDRESS")]
     addresses: Vec<String>,
     /// The sending stream, by name or number.
@@ -163,24 +166,35 @@ fn keygen(arguments: &Keygen) -> anyhow::Result<ExitCode> {
     file.write_all(line.as_bytes())
         .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write {}", named()))?;
-    writeln!(
-        out,
-        "{}: key {id} added; `systemctl reload dsnd` makes the daemon know it; then give it to your senders",
-        named()
-    )?;
+    let next = if known.is_empty() {
+        "name the file in return_path.keys_file, then `systemctl reload dsnd`, then give the key to your senders"
+    } else {
+        "`dsnd return-path mint` signs with it from now on, and the daemon refuses what it signs until \
+         `systemctl reload dsnd`; give it to your senders after that"
+    };
+    writeln!(out, "{}: key {id} added; {next}", named())?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn mint(config: Option<&Path>, arguments: &Mint) -> anyhow::Result<ExitCode> {
-    let recipients =
-        arguments.addresses.iter().map(|address| mailbox(address)).collect::<Result<Vec<_>, _>>()?;
+    let named = arguments.addresses.iter().filter(|address| *address != STDIN);
+    let named = named.map(|address| mailbox(address)).collect::<Result<Vec<_>, _>>()?;
+    let from_input = arguments.addresses.iter().any(|address| address == STDIN);
     let config = Config::load(config)?;
+    config.return_paths.keys().newest().ok_or(MintError::NoKey)?;
     let domain = arguments.domain.as_ref().or_else(|| config.domains.first()).map(String::as_str);
     let stream = u32::try_from(streams::number(&config.streams, &arguments.stream)?)?;
     let now = Timestamp::now();
     let mut out = output::stdout();
-    for recipient in recipients {
+    let input = std::io::stdin().lock().lines().take_while(|_| from_input).zip(1..);
+    let input = input.filter_map(|(line, number)| match line {
+        Ok(line) if line.trim().is_empty() => None,
+        Ok(line) => Some(mailbox(line.trim()).with_context(|| format!("line {number} of standard input"))),
+        Err(error) => Some(Err(error).context("cannot read standard input")),
+    });
+    for recipient in named.into_iter().map(Ok).chain(input) {
+        let recipient = recipient?;
         let how = (stream, arguments.readable);
         let minted = mint_one(&config.return_paths, domain, &recipient, how, now)?;
         if arguments.json {

@@ -70,7 +70,7 @@ impl From<By> for Dimension {
 
 /// Shows the counts.
 pub(super) fn run(config: Option<&Path>, arguments: &Stats) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     let usual = Timestamp::now() - SignedDuration::from_hours(24 * (USUAL_DAYS - 1));
     let mut filter = StatisticsFilter {
         by: arguments.by.iter().copied().map(Dimension::from).collect(),

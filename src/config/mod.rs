@@ -132,6 +132,24 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with every problem at once.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(named, Self::parse)
+    }
+
+    /// The same for a program that has nothing to do with return paths: the keys that sign them are not read, so that
+    /// whoever cannot or must not read these can ask all the same.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_without_keys(named: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(named, |name, text, environment| {
+            Self::read(Reader::new(name, text, environment).leaving_keys(), name)
+        })
+    }
+
+    fn load_with(
+        named: Option<&Path>,
+        parse: impl FnOnce(&str, &str, std::vec::IntoIter<(String, String)>) -> Result<Self, ConfigError>,
+    ) -> Result<Self, ConfigError> {
         let file = match named {
             Some(path) => Some(path.to_owned()),
             None => PLACES.iter().map(PathBuf::from).find(|path| path.exists()),
@@ -143,8 +161,9 @@ impl Config {
         };
         let name = file.as_ref().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
         let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let config = Self::parse(&name, &text, environment)?;
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect::<Vec<_>>();
+        let config = parse(&name, &text, environment.into_iter())?;
         Ok(Self { file, ..config })
     }
 
@@ -157,7 +176,10 @@ impl Config {
         text: &str,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(name, text, environment);
+        Self::read(Reader::new(name, text, environment), name)
+    }
+
+    fn read(mut reader: Reader, name: &str) -> Result<Self, ConfigError> {
         let tls = tls::tls(&mut reader);
         let listeners = listeners(&mut reader, tls.is_some());
         let mut smtp = smtp(&mut reader);

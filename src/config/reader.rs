@@ -77,6 +77,7 @@ pub(super) struct Reader {
     known: Vec<&'static str>,
     places: BTreeMap<&'static str, String>,
     problems: Vec<Problem>,
+    leaves_keys: bool,
 }
 
 impl Reader {
@@ -143,6 +144,16 @@ impl Reader {
         reader
     }
 
+    /// The same for a program that does not need the keys of return paths.
+    pub(super) fn leaving_keys(self) -> Self {
+        Self { leaves_keys: true, ..self }
+    }
+
+    /// Whether the keys of return paths are not to be read.
+    pub(super) const fn leaves_keys(&self) -> bool {
+        self.leaves_keys
+    }
+
     /// Notes a problem with a key that was taken.
     pub(super) fn wrong(&mut self, at: &Place, what: impl Into<String>) {
         self.problem(at.place.clone(), at.key, what.into());
@@ -169,7 +180,12 @@ impl Reader {
         self.unknown(left_over);
         for (section, tables) in std::mem::take(&mut self.tables) {
             for (place, _) in tables {
-                self.problem(place, &section, "unknown section; config/dsnd.toml shows them all".to_owned());
+                let what = if self.known.iter().any(|known| in_section(known, &section)) {
+                    format!("there is one section of this name; write [{section}] instead of [[{section}]]")
+                } else {
+                    "unknown section; config/dsnd.toml shows them all".to_owned()
+                };
+                self.problem(place, &section, what);
             }
         }
         self.problems.sort_by_cached_key(|problem| {
@@ -231,6 +247,12 @@ impl Reader {
         mut read: impl FnMut(&mut Self, &Place) -> Option<T>,
     ) -> Vec<T> {
         let mut all = Vec::new();
+        let single: Keys = self.found.extract_if(.., |key, _| in_section(key, section)).collect();
+        if let Some(first) = single.into_values().next() {
+            let what =
+                format!("each {section} is a table of its own; write [[{section}]] instead of [{section}]");
+            self.problem(first.place, section, what);
+        }
         for (place, keys) in self.tables.remove(section).unwrap_or_default() {
             let outside = std::mem::replace(&mut self.found, keys);
             all.extend(read(self, &Place { place, key: section }));
@@ -374,6 +396,11 @@ impl Reader {
         self.wrong(at, format!("this must be {wanted}, not {}", value.type_name()));
         None
     }
+}
+
+/// Whether a key, `section.name`, is one of this section's.
+fn in_section(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Where a key was found.

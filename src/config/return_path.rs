@@ -50,8 +50,11 @@ pub fn read_key_file(path: &Path) -> Result<Keys, KeyFileError> {
 
 /// The text of a file that nobody but its owner can read: mode 0600 or 0400.
 pub(super) fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    // Asked before it is opened, since opening a pipe waits; and again of the open file, which is the one that is read.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(KeyFileError::NoFile);
+    }
     let file = std::fs::File::open(path)?;
-    // Asked of the open file, so that it is the same one that is read.
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > MAX_KEY_FILE {
         return Err(KeyFileError::NoFile);
@@ -118,7 +121,11 @@ fn verp(reader: &mut Reader) -> Vec<VerpDelimiters> {
 /// The keys of `DSND_RETURN_PATH_KEYS`, else those of the file; `None` when they cannot be had.
 fn keys(reader: &mut Reader) -> Option<Keys> {
     let file = reader.text("return_path.keys_file").filter(|(_, path)| !path.is_empty());
-    if let Some((at, text)) = reader.secret("return_path.keys") {
+    let secret = reader.secret("return_path.keys");
+    if reader.leaves_keys() {
+        return None;
+    }
+    if let Some((at, text)) = secret {
         return match Keys::parse(&text) {
             Ok(keys) => Some(keys),
             Err(error) => {

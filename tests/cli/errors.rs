@@ -85,6 +85,15 @@ fn check_config_names_every_problem_with_file_line_and_key() {
         assert_eq!(said.lines().count(), 4, "a line a problem: {said}");
     }
 
+    let single = home.file(
+        "single.toml",
+        b"[listener]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\n[[store]]\nbusy_timeout = 5\n",
+    );
+    let output = home.run(&["check-config", "--config", single.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    let hints = ["write [[listener]] instead of [listener]", "write [store] instead of [[store]]"];
+    assert!(said.lines().count() == 2 && hints.iter().all(|hint| said.contains(hint)), "{said}");
+
     let broken = home.file("broken.toml", b"[smtp]\nlisten = [\n");
     let output = home.run(&["check-config", "--config", broken.to_str().unwrap()]);
     assert_eq!(status(&output), 1);
@@ -95,6 +104,20 @@ fn check_config_names_every_problem_with_file_line_and_key() {
     let variable = Home::new().with("SMTP_LISTNE", "127.0.0.1:0").run(&["check-config"]);
     assert_eq!(status(&variable), 1);
     assert!(text(&variable.stderr).contains("DSND_SMTP_LISTNE: no key of that name"), "{variable:?}");
+}
+
+#[test]
+fn a_variable_that_names_the_configuration_changes_no_usage_line() {
+    let home = Home::new();
+    let file = home.file("here.toml", b"[smtp]\nidle_timeout = \"long\"\n");
+    let mut command = home.command(&["bounces", "show"]);
+    let output = command.env("DSND_CONFIG", &file).output().unwrap();
+    assert!(text(&output.stderr).contains("Usage: dsnd bounces show <ID>"), "{output:?}");
+    let mut command = home.command(&["check-config"]);
+    let output = command.env("DSND_CONFIG", &file).output().unwrap();
+    assert!(text(&output.stderr).contains("here.toml:2: smtp.idle_timeout"), "{output:?}");
+    let mut command = home.command(&["check-config"]);
+    assert_eq!(status(&command.env("DSND_CONFIG", "").output().unwrap()), 0, "empty is none");
 }
 
 #[test]

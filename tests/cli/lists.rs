@@ -62,6 +62,28 @@ fn a_stream_is_asked_for_by_name_or_number_and_named_in_the_answer() {
 }
 
 #[test]
+fn a_listing_that_its_limit_cut_says_how_much_there_is_beyond_it() {
+    let home = Home::new();
+    let daemon = home.start();
+    for number in 0..3 {
+        assert_eq!(status(&home.run(&["suppressions", "add", &format!("u{number}@example.net")])), 0);
+        let message = hard_bounce(&format!("b{number}"), &format!("dead{number}@example.org"));
+        assert!(daemon.connect().send(&message).unwrap().starts_with("250"));
+    }
+    daemon.stop();
+    for (list, all) in [("suppressions", 6), ("bounces", 3)] {
+        let run = |rest: &[&str]| home.run(&[&[list, "list"], rest].concat());
+        let cut = run(&["--limit", "2"]);
+        let said = format!("and {} more; --limit {all} shows all\n", all - 2);
+        assert_eq!((text(&cut.stdout).lines().count(), text(&cut.stderr)), (3, said.as_str()), "{list}");
+        let whole = run(&["--limit", &all.to_string()]);
+        assert_eq!((text(&whole.stdout).lines().count(), text(&whole.stderr)), (1 + all, ""), "{list}");
+        let json = run(&["--limit", "2", "--json"]);
+        assert_eq!((text(&json.stdout).lines().count(), text(&json.stderr)), (2, ""), "{list}");
+    }
+}
+
+#[test]
 fn a_report_carries_the_stream_of_its_return_path() {
     let (home, _) = with_streams(Home::new());
     let home = home.with("RETURN_PATH_KEYS", KEY).with("POLICY_HARD_SCOPE", "stream");

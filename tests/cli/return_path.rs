@@ -27,7 +27,7 @@ fn keys_are_added_to_a_file_that_only_its_owner_reads() {
     std::fs::write(&path, key_file(&home).trim_end()).unwrap();
     let second = home.run(&["return-path", "keygen", "--output", file]);
     let said = text(&second.stdout);
-    assert!(said.contains("key 2 added"), "{second:?}");
+    assert!(said.contains("key 2 added") && said.contains("until `systemctl reload dsnd`"), "{second:?}");
     let keys = key_file(&home);
     let secrets: Vec<&str> = keys.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
     assert_eq!(secrets.len(), 2);
@@ -86,6 +86,57 @@ fn what_is_minted_verifies_for_its_recipient_alone() {
     assert_eq!(status(&fixed), 1, "taken, and no proof: {fixed:?}");
     assert!(failed(&home.run(&["return-path", "verify", "nobody"])).contains("is no address"));
     assert!(failed(&Home::new().run(&["return-path", "mint", "a@x.example"])).contains("keygen"));
+}
+
+#[test]
+fn addresses_to_mint_for_come_from_standard_input_as_well() {
+    let home = with_key();
+    let input = home.file("addresses", b"a@example.net\n\r\n B@Example.net \r\nc@example.net");
+    let mint = |input: &std::path::Path, arguments: &[&str]| {
+        let mut command = home.command(&[&["return-path", "mint"], arguments].concat());
+        command.stdin(std::fs::File::open(input).unwrap()).output().unwrap()
+    };
+    let minted = mint(&input, &["first@example.net", "-", "--json"]);
+    let recipients: Vec<_> = crate::common::json_lines(&minted.stdout)
+        .iter()
+        .map(|minted| minted["recipient"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        recipients,
+        ["first@example.net", "a@example.net", "B@Example.net", "c@example.net"],
+        "{minted:?}"
+    );
+    let wrong = home.file("wrong", b"a@example.net\nnobody\n");
+    let output = mint(&wrong, &["-"]);
+    assert_eq!((status(&output), text(&output.stdout).lines().count()), (2, 1), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("line 2 of standard input: \"nobody\" is no address"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn keys_are_read_by_those_commands_alone_that_need_them() {
+    let home = with_key();
+    let daemon = home.start();
+    assert!(daemon.connect().send(&hard_bounce("one", "x@forward.example")).unwrap().starts_with("250"));
+    daemon.stop();
+    std::fs::set_permissions(home.path().join("keys"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    for (arguments, code) in [
+        (&["suppressions", "check", "x@forward.example"][..], 1),
+        (&["suppressions", "list"], 0),
+        (&["bounces", "list"], 0),
+        (&["quarantine", "list"], 0),
+        (&["holds", "list"], 0),
+        (&["status", "5.1.1"], 0),
+        (&["check-config"], 1),
+        (&["serve"], 2),
+        (&["return-path", "mint", "a@example.net"], 2),
+    ] {
+        let output = home.run(arguments);
+        assert_eq!(status(&output), code, "{arguments:?}: {output:?}");
+        assert_eq!(text(&output.stderr).contains("chmod 600"), code != 0 && arguments.len() < 3 || code == 2);
+    }
 }
 
 #[test]

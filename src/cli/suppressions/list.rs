@@ -6,13 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Filter, open_store, output, streams};
+use super::{Filter, listing, open_store, output, streams};
 use crate::config::Config;
 use crate::store::sqlite::Access;
 use crate::store::{Store, Streams, Suppression, SuppressionFilter};
-
-/// Entries read at once while listing.
-const PAGE: u32 = 500;
 
 /// `list`.
 #[derive(Debug, Args)]
@@ -31,34 +28,26 @@ pub(in crate::cli) struct List {
 }
 
 pub(super) async fn run(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
-    let mut left = arguments.limit.unwrap_or(u32::MAX);
     let mut filter = SuppressionFilter {
         active_at: (!arguments.all).then(Timestamp::now),
         ..arguments.filter.resolve(&config.streams)?
     };
     let store = open_store(config, Access::Read).await?;
     let mut out = output::stdout();
-    let mut first = true;
-    while left > 0 {
-        filter.limit = PAGE.min(left);
-        let mut page = store.suppressions(&filter).await?;
+    let fetch = async |last: Option<&Suppression>, limit| {
+        filter.after = last.map(|last| (last.address_key.clone(), last.stream));
+        filter.limit = limit;
+        store.suppressions(&filter).await
+    };
+    let limit = arguments.limit.unwrap_or(u32::MAX);
+    listing::list(limit, !arguments.json, fetch, |page, first| {
         page.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
         if arguments.json {
-            for entry in &page {
-                output::json_line(&mut out, entry)?;
-            }
-        } else if first || !page.is_empty() {
-            table(&mut out, &config.streams, &page, first)?;
+            return page.iter().try_for_each(|entry| output::json_line(&mut out, entry));
         }
-        first = false;
-        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
-        match page.last() {
-            Some(last) if page.len() as u32 == filter.limit => {
-                filter.after = Some((last.address_key.clone(), last.stream));
-            }
-            _ => break,
-        }
-    }
+        table(&mut out, &config.streams, page, first)
+    })
+    .await?;
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-use super::{block_on, open_store, output, person, streams, when};
+use super::{block_on, listing, open_store, output, person, streams, when};
 use crate::address::domain_key;
 use crate::config::Config;
 use crate::policy::Reason;
@@ -132,7 +132,7 @@ impl From<ReasonWord> for Reason {
 
 /// Runs a verb.
 pub(super) fn run(config: Option<&Path>, verb: Suppressions) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_without_keys(config)?;
     block_on(async {
         match verb {
             Suppressions::Check(arguments) => check::run(&config, &arguments).await,

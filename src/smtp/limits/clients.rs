@@ -1,6 +1,6 @@
 //! Who has how many connections, and how many connections and messages each had this minute.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::{Limits, Refusal};
 /// What rates are counted in. The windows are fixed: across the end of one a client may have twice its rate.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Clients whose rates are counted in one window; those that come when so many were there are not. Whoever has
-/// more networks than these is held by the limits for all alone, and memory does not grow with them.
+/// Clients whose rates are counted in one window. One more takes the place of the one that was seen first, so that
+/// everybody is counted, and memory does not grow with somebody who has more networks than these.
 const MAX_RATES: usize = 65_536;
 
 /// One client: an IPv4 address, or an IPv6 /64.
@@ -39,6 +39,8 @@ struct Table {
     /// Only clients that are connected: as many as there are connections, at most.
     open: HashMap<Key, Open>,
     rates: HashMap<Key, Rate>,
+    /// The keys of `rates` in the order in which they came.
+    seen: VecDeque<Key>,
     /// When the window of `rates` ends.
     until: Option<Instant>,
 }
@@ -56,17 +58,24 @@ struct Rate {
 }
 
 impl Table {
-    /// This minute's counts of a client; `None` when there are too many clients to count.
-    fn rate(&mut self, key: Key) -> Option<&mut Rate> {
+    /// This minute's counts of a client.
+    fn rate(&mut self, key: Key) -> &mut Rate {
         let now = Instant::now();
         if self.until.is_none_or(|until| until <= now) {
             self.until = now.checked_add(WINDOW);
             self.rates = HashMap::new(); // and its memory is free
+            self.seen = VecDeque::new();
         }
-        if self.rates.len() >= MAX_RATES && !self.rates.contains_key(&key) {
-            return None;
+        self.rates.entry(key).or_insert_with(|| {
+            self.seen.push_back(key);
+            Rate::default()
+        });
+        if self.rates.len() > MAX_RATES
+            && let Some(first) = self.seen.pop_front()
+        {
+            self.rates.remove(&first);
         }
-        Some(self.rates.entry(key).or_default())
+        self.rates.entry(key).or_default()
     }
 }
 
@@ -96,7 +105,7 @@ impl Clients {
         if limits.connections_per_address != 0 && open >= limits.connections_per_address {
             return Err(Refusal::Connections);
         }
-        if !table.rate(key).is_none_or(|rate| count(&mut rate.connections, limits.connections_per_minute)) {
+        if !count(&mut table.rate(key).connections, limits.connections_per_minute) {
             return Err(Refusal::ConnectionRate);
         }
         let open = table.open.entry(key).or_default();
@@ -118,7 +127,7 @@ pub struct Guest {
 impl Guest {
     pub(super) fn may_send(&self, limits: &Limits) -> bool {
         let mut table = self.clients.table();
-        table.rate(self.key).is_none_or(|rate| count(&mut rate.messages, limits.messages_per_minute))
+        count(&mut table.rate(self.key).messages, limits.messages_per_minute)
     }
 
     pub(super) fn body_memory(&self) -> Arc<BodyMemory> {
@@ -197,9 +206,18 @@ mod tests {
             drop(clients.admit(one.into(), &limits).unwrap());
         }
         assert_eq!(clients.table().rates.len(), MAX_RATES);
+        assert_eq!(clients.table().seen.len(), MAX_RATES);
         assert!(clients.table().open.is_empty());
+        // Who comes when the table is full is counted as everybody is.
+        let few = Limits { connections_per_minute: 2, messages_per_minute: 1, ..limits };
+        let late = address("198.51.100.7");
+        let guest = clients.admit(late, &few).unwrap();
+        assert!(guest.may_send(&few) && !guest.may_send(&few));
+        drop(clients.admit(late, &few).unwrap());
+        assert_eq!(clients.admit(late, &few).unwrap_err(), Refusal::ConnectionRate);
+        assert_eq!(clients.table().rates.len(), MAX_RATES);
         tokio::time::advance(WINDOW).await;
-        drop(clients.admit(address("192.0.2.1"), &limits).unwrap());
+        drop(clients.admit(address("192.0.2.1"), &few).unwrap());
         assert_eq!(clients.table().rates.len(), 1, "the next minute begins with nobody");
     }
 }

@@ -55,6 +55,34 @@ async fn it_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn a_writer_that_panics_costs_the_jobs_that_it_had_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir.path().join("dsnd.db"), Access::Serve).await.unwrap();
+    store.add(entry("a@example.org")).await.unwrap();
+    for _ in 0..2 {
+        let writer = store.writer().unwrap();
+        let refused = writer
+            .send::<()>(
+                2,
+                Box::new(|connection, _| {
+                    Box::pin(async move {
+                        connection.execute("DELETE FROM suppressions").await?;
+                        panic!("on purpose")
+                    })
+                }),
+            )
+            .await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert_eq!(store.pressure().waiting, 0);
+    }
+    store.add(entry("b@example.org")).await.unwrap();
+    for address in ["a@example.org", "b@example.org"] {
+        assert!(store.suppression(address, None, Timestamp::now()).await.unwrap().is_some(), "{address}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
 async fn it_keeps_what_is_needed_and_drops_what_is_old() {
     let dir = TempDir::new().unwrap();
     let made = std::sync::atomic::AtomicUsize::new(0);

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::super::{
@@ -123,7 +123,7 @@ impl Writer {
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let gauge = Arc::<Gauge>::default();
         let options = open::writer_options(options);
-        let task = tokio::spawn(run(options, Arc::clone(&settings), jobs, Arc::clone(&gauge)));
+        let task = tokio::spawn(keep_running(options, Arc::clone(&settings), jobs, Arc::clone(&gauge)));
         Self { queue, task, settings, gauge }
     }
 
@@ -232,10 +232,33 @@ impl Writer {
     }
 }
 
+/// Runs the writer until there is nobody left who could ask for anything. One that panics is replaced: the jobs that
+/// it had are answered with an error, nothing of them is kept, and the next ones get a connection of their own.
+async fn keep_running(
+    options: SqliteConnectOptions,
+    settings: Arc<ArcSwap<Settings>>,
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    gauge: Arc<Gauge>,
+) {
+    let jobs = Arc::new(Mutex::new(jobs));
+    loop {
+        let (settings, jobs, gauge) = (Arc::clone(&settings), Arc::clone(&jobs), Arc::clone(&gauge));
+        let options = options.clone();
+        let running =
+            tokio::spawn(async move { run(options, settings, &mut *jobs.lock().await, gauge).await });
+        match running.await {
+            Err(error) if error.is_panic() => {
+                tracing::error!(%error, "the writer of the database panicked; asking senders to come back later");
+            }
+            _ => return,
+        }
+    }
+}
+
 async fn run(
     options: SqliteConnectOptions,
     settings: Arc<ArcSwap<Settings>>,
-    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
     gauge: Arc<Gauge>,
 ) {
     let mut judge = Judge::new(Settings::clone(&settings.load()));
