@@ -6,6 +6,7 @@ mod common;
 mod bounces;
 mod contract;
 mod limits;
+mod lists;
 mod readme;
 mod service;
 mod suppressions;

@@ -2,6 +2,7 @@
 
 mod bounces;
 mod explain;
+mod lists;
 mod return_paths;
 mod service;
 mod status_codes;
@@ -15,6 +16,7 @@ use super::state::Api;
 pub(super) fn all() -> OpenApiRouter<Api> {
     let areas = [
         suppressions::routes,
+        lists::routes,
         bounces::routes,
         explain::routes,
         return_paths::routes,
