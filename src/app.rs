@@ -7,6 +7,7 @@ mod files;
 mod holds;
 mod http;
 mod lookup;
+mod privacy;
 mod reload;
 mod sockets;
 mod systemd;
@@ -114,6 +115,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let store = Arc::new(open_store(&config).await?);
     http::refuse_open_door(&config.http, &*store).await?;
     describe(&config);
+    privacy::warn_of_addresses(&store, &config).await;
     files::warn_if_few(config.smtp.max_connections);
 
     let shutdown = CancellationToken::new();

@@ -20,6 +20,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         max_message: config.smtp.max_message_size,
         shutdown_grace: config.smtp.shutdown_grace,
         mask_addresses: config.log.mask_addresses,
+        policy: config.policy.clone(),
         streams: config.streams.clone(),
         return_paths: config.return_paths.clone(),
         ..config.http.settings.clone()

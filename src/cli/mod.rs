@@ -3,8 +3,10 @@
 //! Results go to standard output, in tables and colours on a terminal and plain in a pipe; errors go to
 //! standard error, in one line that names the thing and the fix, with exit status 2.
 
+mod backup;
 mod bounces;
 mod check_config;
+mod erase;
 mod explain;
 mod generate;
 mod guide;
@@ -22,6 +24,7 @@ mod return_path;
 mod serve;
 mod stats;
 mod status;
+mod store;
 mod streams;
 mod suppressions;
 mod when;
@@ -101,6 +104,21 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Forget a person: remove an address from reports, raw messages, history and counts, and from the list.
+    ///
+    /// Others who are named in the same messages stay. Where store.hash_key_file is configured, an address that is
+    /// suppressed stays so under a keyed hash that nobody can read; without it, it can be mailed again afterwards, and
+    /// the command says so before. What cannot be seen from here stays: logs, backups, what webhooks were told.
+    Erase(erase::EraseArguments),
+    /// Write a copy of the database to a file, while it is in use.
+    ///
+    /// Every message that was acknowledged before is in it. The copy is synced and checked, has mode 0600, and appears under
+    /// its name when it is whole. To restore it: stop dsnd, put it in the place of store.path, delete the files -wal and -shm
+    /// beside it, start dsnd.
+    Backup(backup::BackupArguments),
+    /// Look after the database: the key that addresses are hashed with.
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Count what came in, by day, class, domain or stream.
     ///
     /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
@@ -160,6 +178,9 @@ fn run() -> ExitCode {
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Erase(verb) => erase::run(config, &verb),
+        Verb::Backup(verb) => backup::run(config, &verb),
+        Verb::Store(verb) => store::run(config, &verb),
         Verb::Stats(verb) => stats::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };

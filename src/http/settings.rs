@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::policy::Policy;
 use crate::returnpath::ReturnPaths;
 use crate::store::Streams;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// Log lines do not show whole addresses.
     pub mask_addresses: bool,
+    /// Terms of entries, where a list that is imported gives none.
+    pub policy: Policy,
     /// The names of streams.
     pub streams: Streams,
     /// The return paths, and the keys that sign them.
@@ -50,6 +53,7 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(10),
             mask_addresses: false,
+            policy: Policy::default(),
             streams: Streams::default(),
             return_paths: ReturnPaths::default(),
         }

@@ -11,7 +11,7 @@ mod tls;
 pub(crate) use client::{Agreed, Client, Reply};
 pub(crate) use daemon::{Daemon, Home, json_lines};
 pub(crate) use database::Database;
-pub(crate) use http::{Answer, Http};
+pub(crate) use http::{Answer, Http, answer};
 pub(crate) use tls::{Authority, Pair, client_config, put};
 
 use std::io::Write;

@@ -1,5 +1,6 @@
 //! The handlers, one file an area. A new area is a file with a function `routes()`, and its name in [`all`].
 
+mod lists;
 mod service;
 mod status_codes;
 
@@ -9,6 +10,6 @@ use super::state::Api;
 
 /// Every route with its description.
 pub(super) fn all() -> OpenApiRouter<Api> {
-    let areas = [service::routes, status_codes::routes];
+    let areas = [lists::routes, service::routes, status_codes::routes];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }

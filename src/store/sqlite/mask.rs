@@ -106,6 +106,7 @@ impl Person {
                 whole.extend([
                     format!("{local}@{domain}"),
                     format!("{quoted}@{domain}"),
+                    format!("{}@{domain}", quoted.replace('"', "\\\"")), // in JSON
                     format!("{xtext}@{domain}"),
                 ]);
                 inside.extend([
@@ -129,6 +130,28 @@ impl Person {
         self.whole.iter().any(has(whole_stands as Stands)) || self.inside.iter().any(has(inside_stands))
     }
 
+    /// Text in lower case that stands in every spelling: what does not hold it need not be looked at closely.
+    pub(super) fn needle(&self) -> String {
+        let longest = |text: &String| {
+            let local = text.rsplit_once('@').map_or(text.as_str(), |(local, _)| local).to_ascii_lowercase();
+            let runs = local.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned);
+            runs.max_by_key(String::len).unwrap_or_default()
+        };
+        self.whole.first().map(longest).unwrap_or_default()
+    }
+
+    /// Finds the person in octets.
+    pub(super) fn finder(&self) -> Finder {
+        let spellings = || self.whole.iter().chain(&self.inside);
+        let pattern = spellings().map(|spelling| regex::escape(spelling)).collect::<Vec<_>>().join("|");
+        let pattern = if pattern.is_empty() { "[^\\s\\S]".to_owned() } else { pattern };
+        let regex = regex::bytes::RegexBuilder::new(&pattern)
+            .case_insensitive(true)
+            .build()
+            .expect("escaped text is a pattern");
+        Finder { regex, longest: spellings().map(|spelling| 2 * spelling.len()).max().unwrap_or(0) }
+    }
+
     /// The text with `instead` in every place where the person stood; `None` where that was nowhere.
     pub(super) fn scrub(&self, text: &str, instead: &str) -> Option<String> {
         let mut scrubbed = Cow::Borrowed(text);
@@ -146,6 +169,68 @@ impl Person {
             Cow::Borrowed(_) => None,
         }
     }
+}
+
+/// A search in octets, in any case. What stands around a spelling does not matter.
+#[derive(Debug)]
+pub(super) struct Finder {
+    regex: regex::bytes::Regex,
+    longest: usize,
+}
+
+impl Finder {
+    /// Octets that a spelling takes at most, in any case.
+    pub(super) const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// How many spellings end behind so many octets.
+    pub(super) fn ends_after(&self, octets: &[u8], after: usize) -> u64 {
+        self.regex.find_iter(octets).filter(|found| found.end() > after).count() as u64
+    }
+
+    /// Whether a message holds a spelling: as it is, in quoted-printable, or in base64 (RFC 2045 §6.7, §6.8).
+    pub(super) fn is_in_message(&self, message: &[u8]) -> bool {
+        self.regex.is_match(message)
+            || self.regex.is_match(&unquoted(message))
+            || base64_blocks(message).any(|block| self.regex.is_match(&block))
+    }
+}
+
+/// Quoted-printable without its line ends and escapes, wherever there seem to be any.
+fn unquoted(message: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.iter().position(|octet| *octet == b'=') {
+        plain.extend_from_slice(&rest[..at]);
+        let after = &rest[at + 1..];
+        let digits = after.get(..2).and_then(|digits| data_encoding::HEXUPPER_PERMISSIVE.decode(digits).ok());
+        rest = if let Some(after) = after.strip_prefix(b"\r\n").or_else(|| after.strip_prefix(b"\n")) {
+            after
+        } else if let Some(octet) = digits {
+            plain.extend(octet);
+            &after[2..]
+        } else {
+            plain.push(b'=');
+            after
+        };
+    }
+    plain.extend_from_slice(rest);
+    plain
+}
+
+/// What lines of base64 that stand together hold.
+fn base64_blocks(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let is_base64 = |line: &&[u8]| {
+        line.len() >= 8 && line.iter().all(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(octet))
+    };
+    let lines: Vec<&[u8]> = message.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii).collect();
+    let blocks: Vec<Vec<u8>> = lines
+        .split(|line| !is_base64(line))
+        .filter(|block| !block.is_empty())
+        .filter_map(|block| data_encoding::BASE64.decode(&block.concat()).ok())
+        .collect();
+    blocks.into_iter()
 }
 
 fn dedup(list: &mut Vec<String>) {

@@ -2,9 +2,11 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod breaker;
 mod deliveries;
 mod entries;
+mod erase;
 mod gauge;
 mod holds;
 mod join;
@@ -35,6 +37,7 @@ use super::{
     Outcome, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
     StoreError, Story, Suppression, SuppressionFilter,
 };
+pub use erase::occurrences;
 pub use open::{Access, SCHEMA};
 use stored::Arriving;
 use writer::Writer;
@@ -80,6 +83,12 @@ impl SqliteStore {
         if let Some(writer) = self.writer {
             writer.close().await;
         }
+    }
+
+    /// Whether there is a key to hash addresses with, so that those which came hashed can be found.
+    #[must_use]
+    pub const fn has_hash_key(&self) -> bool {
+        self.addresses.key().is_some()
     }
 
     /// How addresses are kept. A reader of this engine asks for rows by both of [`Addresses::keys`]:

@@ -5,6 +5,7 @@
 //! a file that was cut short under it: what it read before stays in its memory, and hides that the rest is gone.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,9 @@ pub(super) struct Place {
     file: Identity,
     /// The write-ahead log exists from the first write on.
     log_file: Identity,
-    /// The octets that the file and its log had. Neither gets shorter while it is open, but by a `VACUUM` or a
-    /// checkpoint of another program.
+    index: PathBuf,
+    /// The octets that the file and its log had. Neither gets shorter while it is open, but by a `VACUUM` of another program;
+    /// the log, when its index says that no more of it is needed (`dsnd erase` empties it).
     lengths: [u64; 2],
     /// One of them got shorter: that is not forgotten before the database is opened anew.
     cut: bool,
@@ -30,11 +32,15 @@ impl Place {
     /// The file that the path names now. To be taken before the database is opened: a file that is replaced
     /// in between is then noticed.
     pub(super) fn of(path: &Path) -> Self {
-        let mut log = OsString::from(path);
-        log.push("-wal");
+        let beside = |suffix| {
+            let mut name = OsString::from(path);
+            name.push(suffix);
+            PathBuf::from(name)
+        };
         Self {
             path: path.to_owned(),
-            log: log.into(),
+            log: beside("-wal"),
+            index: beside("-shm"),
             file: identity(path),
             log_file: None,
             lengths: [0, 0],
@@ -51,7 +57,9 @@ impl Place {
     /// that was cut, without what stood there.
     pub(super) fn is_whole(&mut self) -> bool {
         let now = [length(&self.path), length(&self.log)];
-        let whole = now.iter().zip(&self.lengths).all(|(now, before)| now >= before) && now[0] > 0;
+        let log_is_whole =
+            now[1] >= self.lengths[1] || needed(&self.index).is_some_and(|needed| now[1] >= needed);
+        let whole = now[0] >= self.lengths[0] && now[0] > 0 && log_is_whole;
         self.lengths = now;
         self.cut |= !whole;
         !self.cut
@@ -64,6 +72,26 @@ impl Place {
         self.log_file = self.log_file.or(log_file);
         self.file.is_some() && identity(&self.path) == self.file && log_file == self.log_file
     }
+}
+
+/// How long the log must be by its index, the file that all programs at the database share: the header of the log, and
+/// each frame with its header (<https://sqlite.org/walformat.html>). `None` where the index cannot be read, or is just being
+/// written.
+fn needed(index: &Path) -> Option<u64> {
+    const HEADER: usize = 48;
+    let mut octets = [0; 2 * HEADER];
+    std::fs::File::open(index).ok()?.read_exact(&mut octets).ok()?;
+    let (first, second) = octets.split_at(HEADER);
+    let initialized = first[12] == 1;
+    if first != second || !initialized {
+        return None;
+    }
+    let page_size = match u16::from_ne_bytes([first[14], first[15]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let frames = u32::from_ne_bytes(first[16..20].try_into().ok()?);
+    Some(if frames == 0 { 0 } else { 32 + u64::from(frames) * (24 + page_size) })
 }
 
 fn identity(path: &Path) -> Identity {

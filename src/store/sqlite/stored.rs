@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
@@ -58,7 +59,7 @@ async fn present(
     connection: &mut SqliteConnection,
     keys: impl Iterator<Item = &String>,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let keys = serde_json::Value::from_iter(keys.map(String::as_str)).to_string();
+    let keys = Value::from_iter(keys.map(String::as_str)).to_string();
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT address_key FROM suppressions WHERE address_key IN (SELECT value FROM json_each(?1))
          UNION SELECT name FROM counters WHERE scope = 'address' AND name IN (SELECT value FROM json_each(?1))",
@@ -81,6 +82,19 @@ pub(super) async fn any_hashed(connection: &mut SqliteConnection) -> Result<bool
     .await
 }
 
+/// Whether anything stands under a clear key, or a message is kept as it came.
+pub(super) async fn any_clear(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM suppressions WHERE address_key < '#' OR address_key >= '$')
+             OR EXISTS (SELECT 1 FROM events WHERE recipient_key > '' AND recipient_key < '#' OR recipient_key >= '$')
+             OR EXISTS (SELECT 1 FROM counters WHERE scope = 'address' AND (name < '#' OR name >= '$'))
+             OR EXISTS (SELECT 1 FROM audit WHERE address_key > '' AND address_key < '#' OR address_key >= '$')
+             OR EXISTS (SELECT 1 FROM messages WHERE raw IS NOT NULL)",
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Puts what stands on the list and is counted under a clear key under the hashed one.
 pub(super) async fn hash_entries(
     connection: &mut SqliteConnection,
@@ -89,13 +103,23 @@ pub(super) async fn hash_entries(
     hashed: &str,
 ) -> Result<(), sqlx::Error> {
     let texts = Written::hashed(key, &[plain]);
+    hash_entries_as(connection, plain, hashed, |text| Some(texts.text(text))).await
+}
+
+/// The same, with what `rewrite` makes of the texts in the entries.
+pub(super) async fn hash_entries_as(
+    connection: &mut SqliteConnection,
+    plain: &str,
+    hashed: &str,
+    rewrite: impl Fn(&str) -> Option<String>,
+) -> Result<(), sqlx::Error> {
     let rows = sqlx::query("SELECT stream, evidence, note FROM suppressions WHERE address_key = ?1")
         .bind(plain)
         .fetch_all(&mut *connection)
         .await?;
     for row in rows {
         let text = |column: &str| -> Result<Option<String>, sqlx::Error> {
-            Ok(row.try_get::<Option<String>, _>(column)?.map(|text| texts.text(&text)))
+            Ok(row.try_get::<Option<String>, _>(column)?.and_then(|text| rewrite(&text)))
         };
         sqlx::query(
             "UPDATE OR IGNORE suppressions SET address_key = ?3, address = ?3, evidence = ?4, note = ?5
@@ -175,8 +199,25 @@ impl<'k> Written<'k> {
     /// A text as it is stored.
     pub(super) fn text(&self, text: &str) -> String {
         let Some(key) = self.key else { return text.to_owned() };
-        let mut text =
-            if self.everybody { every_address(text, |form| hashed(key, form)) } else { Cow::Borrowed(text) };
+        self.scrubbed(if self.everybody {
+            every_address(text, |form| hashed(key, form))
+        } else {
+            Cow::Borrowed(text)
+        })
+    }
+
+    /// A Message-ID, which looks like an address and is none: only persons go out of it, and where nobody may stand, what
+    /// looks like VERP.
+    pub(super) fn id(&self, text: &str) -> String {
+        let text = self.scrubbed(Cow::Borrowed(text));
+        let verp = |left: &str| left.split_once('=').is_some_and(|(_, domain)| domain.contains('.'));
+        match text.split_once('@') {
+            Some((left, right)) if self.everybody && verp(left) => format!("<***@{right}"),
+            _ => text,
+        }
+    }
+
+    fn scrubbed(&self, mut text: Cow<'_, str>) -> String {
         for (person, instead) in &self.persons {
             if let Some(scrubbed) = person.scrub(&text, instead) {
                 text = Cow::Owned(scrubbed);
@@ -199,7 +240,38 @@ impl<'k> Written<'k> {
     }
 }
 
-fn hashed(key: &HashKey, form: &str) -> String {
+/// A JSON text without addresses in it, in the names that events, entries and facts have.
+pub(super) fn in_json(json: &str, texts: &Written<'_>) -> String {
+    fn walk(name: &str, value: &mut Value, texts: &Written<'_>) {
+        match value {
+            Value::String(text) => match name {
+                "original_from" | "original_subject" => *value = Value::Null,
+                "message_id" | "original_message_id" => *text = texts.id(text),
+                "address" | "recipient" | "original_recipient" | "final_recipient" | "new_address" => {
+                    *text = texts.key.map_or_else(|| text.clone(), |key| hashed(key, &comparison_form(text)));
+                }
+                _ => *text = texts.text(text),
+            },
+            Value::Array(items) => items.iter_mut().for_each(|item| walk(name, item, texts)),
+            Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| walk(name, value, texts)),
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::from_str::<Value>(json) else { return texts.text(json) };
+    walk("", &mut value, texts);
+    value.to_string()
+}
+
+/// ORCPT of a bounce's envelope (RFC 3461 §4.2): one of our own return paths, or an address that it was forwarded from.
+pub(super) fn original_recipient(key: &HashKey, return_paths: &[String], recipient: &str) -> String {
+    let (kind, address) = recipient.split_once(';').unwrap_or(("", recipient));
+    let form = comparison_form(address);
+    let address = if return_paths.contains(&form) { blind(address) } else { hashed(key, &form) };
+    if kind.is_empty() { address } else { format!("{kind};{address}") }
+}
+
+/// The hashed key of an address in comparison form; one that is hashed already stays.
+pub(super) fn hashed(key: &HashKey, form: &str) -> String {
     if form.is_empty() || is_hashed(form) { form.to_owned() } else { key.hashed(form) }
 }
 
@@ -294,32 +366,28 @@ fn hash_message(message: &mut NewMessage, key: &HashKey) {
     }
     let paths: Vec<String> = message.recipients.iter().map(|path| comparison_form(path)).collect();
     for recipient in message.original_recipients.iter_mut().flatten() {
-        let (kind, address) = recipient.split_once(';').unwrap_or(("", recipient));
-        let form = comparison_form(address);
-        let address = if paths.contains(&form) { blind(address) } else { hashed(key, &form) };
-        *recipient = if kind.is_empty() { address } else { format!("{kind};{address}") };
+        *recipient = original_recipient(key, &paths, recipient);
     }
     message.recipients.iter_mut().for_each(|path| *path = blind(path));
     if let Some(sender) = &mut message.sender {
         *sender = hashed(key, &comparison_form(sender));
     }
-    // A Message-ID looks like an address, and is none.
-    let named = Written::without(key, &names);
-    ids_of(message).for_each(|text| named.in_place(text));
+    ids_of(message).for_each(|text| *text = texts.id(text));
     texts_of(message).for_each(|text| texts.in_place(text));
 }
 
 /// Nothing of the message is kept that names these persons.
 fn scrub_message(message: &mut NewMessage, texts: &Written<'_>) {
     message.raw = Vec::new();
+    // They may name somebody by words that stand in no address.
+    message.subject = None;
+    message.original_subject = None;
     message.original_to.retain(|address| !texts.names(address));
-    for text in
-        [&mut message.sender, &mut message.subject, &mut message.original_from, &mut message.original_subject]
-            .into_iter()
-            .flatten()
-            .chain([&mut message.reverse_path])
-            .chain(&mut message.recipients)
-            .chain(message.original_recipients.iter_mut().flatten())
+    let addresses = [&mut message.sender, &mut message.original_from].into_iter().flatten();
+    for text in addresses
+        .chain([&mut message.reverse_path])
+        .chain(&mut message.recipients)
+        .chain(message.original_recipients.iter_mut().flatten())
     {
         texts.in_place(text);
     }

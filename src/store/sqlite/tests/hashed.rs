@@ -8,19 +8,19 @@ use crate::policy::Reason;
 use crate::returnpath::Trust;
 use crate::store::{EventChange, HASH_KEY_OCTETS, HashKey, Verdict, is_hashed};
 
-const JANE: &str = "jane.doe@example.org";
+pub(super) const JANE: &str = "jane.doe@example.org";
 
-fn key() -> HashKey {
+pub(super) fn key() -> HashKey {
     HashKey::new([7; HASH_KEY_OCTETS])
 }
 
-async fn open_with(path: &Path, addresses: Addresses) -> Result<SqliteStore, StoreError> {
+pub(super) async fn open_with(path: &Path, addresses: Addresses) -> Result<SqliteStore, StoreError> {
     let settings = Settings { addresses, ..Settings::default() };
     SqliteStore::open(path, Access::Serve, settings, WAIT).await
 }
 
 /// Every text in every table.
-async fn every_text(connection: &mut SqliteConnection) -> String {
+pub(super) async fn every_text(connection: &mut SqliteConnection) -> String {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
     )
@@ -47,7 +47,7 @@ async fn every_text(connection: &mut SqliteConnection) -> String {
 }
 
 /// A message that names its recipient wherever a message can.
-fn telling(number: u8, day: i64, class: Class, severity: Severity) -> crate::store::NewMessage {
+pub(super) fn telling(number: u8, day: i64, class: Class, severity: Severity) -> crate::store::NewMessage {
     let mut event = contract::event("Jane.Doe@Example.org", class, severity);
     event.original_recipient = Some(JANE.to_owned());
     event.final_recipient = Some("jd4711@mail.example.net".to_owned());
@@ -67,7 +67,7 @@ fn telling(number: u8, day: i64, class: Class, severity: Severity) -> crate::sto
     message.original_to = vec!["Jane.Doe@Example.org".to_owned()];
     message.original_message_id = Some("<jane.doe=example.org.4711@ours.example>".to_owned());
     message.original_envelope_id = Some("id-jane.doe@example.org".to_owned());
-    message.defects = vec!["no address: jane.doe@".to_owned(), "two of jane.doe@example.org".to_owned()];
+    message.defects = vec!["two of jane.doe@example.org".to_owned()];
     message.raw = zstd::encode_all(JANE.as_bytes(), 1).unwrap();
     message
 }
@@ -117,10 +117,8 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
     store.close().await;
 
     let text = every_text(&mut raw_connection(&path).await).await.to_lowercase();
-    let rest = text.replace("jane.doe@:", ""); // no address: that is what the line says
-    let rest = rest.replace("no address: jane.doe@", "");
     for name in ["jane", "jd4711"] {
-        let places: Vec<&str> = rest.lines().filter(|line| line.contains(name)).collect();
+        let places: Vec<&str> = text.lines().filter(|line| line.contains(name)).collect();
         assert!(places.is_empty(), "{places:#?}");
     }
 }

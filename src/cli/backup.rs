@@ -1,0 +1,122 @@
+//! `dsnd backup`.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+
+use super::{block_on, open_store, output, progress};
+use crate::config::Config;
+use crate::store::Backup;
+use crate::store::sqlite::Access;
+
+/// Arguments.
+#[derive(Debug, Args)]
+pub(super) struct BackupArguments {
+    /// Where the copy goes; it appears there when it is whole.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Also in place of a file that is there.
+    #[arg(long)]
+    force: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Answer {
+    file: String,
+    octets: u64,
+}
+
+/// A file that is deleted again unless it is kept.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path); // it may never have been there
+        }
+    }
+}
+
+/// Copies the database while it is in use.
+pub(super) fn run(config: Option<&Path>, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let file = std::path::absolute(&arguments.file)?;
+    check(&config.store.path, &file, arguments.force)?;
+    let mut name = OsString::from(".");
+    name.push(file.file_name().context("name a file, such as /var/backups/dsnd.db")?);
+    name.push(format!(".{}.part", std::process::id()));
+    let folder = file.parent().context("name a file, such as /var/backups/dsnd.db")?.to_owned();
+    let part = folder.join(name);
+    let failed = || format!("cannot write {}", part.display());
+    // Made here and not by SQLite, so that nobody else can read it from the first moment on.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).with_context(failed)?;
+    let mut temporary = Temporary(Some(part.clone()));
+
+    let octets = block_on(async {
+        let store = open_store(&config, Access::Read).await?;
+        let bar = progress::octets(Some(0)).with_message("copying");
+        let told = |done, total| progress::reach(&bar, done, total);
+        let copied = tokio::select! {
+            copied = store.copy_into(&part, &told) => copied.context("no backup was made"),
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("broken off; no backup was made")),
+        };
+        bar.finish_and_clear();
+        store.close().await;
+        copied
+    })?;
+    place(&part, &file, arguments.force)?;
+    temporary.0 = None;
+    // So that the name is there after a power cut, too.
+    File::open(&folder).and_then(|folder| folder.sync_all()).with_context(failed)?;
+
+    let mut out = output::stdout();
+    let name = file.display().to_string();
+    if arguments.json {
+        output::json_line(&mut out, &Answer { file: name, octets })?;
+    } else {
+        writeln!(out, "{}: {octets} octets, whole", output::clean(&name))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What would make the copy of no use, or cost something that is there.
+fn check(database: &Path, file: &Path, force: bool) -> anyhow::Result<()> {
+    let beside = |suffix: &str| {
+        let mut name = OsString::from(file);
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    if let (Ok(database), Ok(file)) = (std::fs::metadata(database), std::fs::metadata(file)) {
+        let same = (database.dev(), database.ino()) == (file.dev(), file.ino());
+        anyhow::ensure!(!same, "that is the database itself; name another file");
+    }
+    anyhow::ensure!(!file.is_dir(), "{} is a folder; name a file in it", file.display());
+    anyhow::ensure!(force || !file.exists(), "{} is there already; --force replaces it", file.display());
+    for log in [beside("-wal"), beside("-shm")] {
+        // SQLite would take it for the log of the copy.
+        anyhow::ensure!(!log.exists(), "{} is there: a database of that name is in use", log.display());
+    }
+    Ok(())
+}
+
+/// Gives the copy its name. Without `force` nothing that came there meanwhile is replaced.
+fn place(part: &Path, file: &Path, force: bool) -> anyhow::Result<()> {
+    let named = if force {
+        std::fs::rename(part, file)
+    } else {
+        std::fs::hard_link(part, file).and_then(|()| std::fs::remove_file(part))
+    };
+    named.with_context(|| format!("cannot name the copy {}", file.display()))
+}
