@@ -10,6 +10,7 @@ mod backup;
 mod deliveries;
 mod erasure;
 mod holds;
+mod known;
 mod lists;
 mod outbox;
 mod quarantine;
@@ -37,6 +38,7 @@ pub use deliveries::{
 };
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};

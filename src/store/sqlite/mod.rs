@@ -10,6 +10,7 @@ mod erase;
 mod gauge;
 mod holds;
 mod join;
+mod known;
 mod lists;
 mod mask;
 mod open;
