@@ -75,9 +75,9 @@ fn an_old_bounce_counts_from_its_own_day() {
 
 #[test]
 fn what_cannot_be_read_is_named_and_the_rest_comes_in() {
-    let home = Home::new().with("SMTP_MAX_MESSAGE_SIZE", "4096");
+    let home = Home::new().with("SMTP_MAX_MESSAGE_SIZE", "65536");
     let mut mbox = Vec::new();
-    for (name, padding) in [("one", 0), ("large", 10_000), ("two", 0)] {
+    for (name, padding) in [("one", 0), ("large", 100_000), ("two", 0)] {
         mbox.extend_from_slice(b"From MAILER-DAEMON Fri Nov 20 10:00:00 2026\n");
         mbox.extend(bounce(name, &format!("{name}@example.net")));
         mbox.extend(vec![b'x'; padding]);
@@ -88,7 +88,7 @@ fn what_cannot_be_read_is_named_and_the_rest_comes_in() {
     assert_eq!(done.status.code(), Some(2));
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(err.contains("dsnd: cannot read nowhere: "), "{err}");
-    assert!(err.contains("old.mbox#2 is left out: larger than smtp.max_message_size (4096 octets)"), "{err}");
+    assert!(err.contains("old.mbox#2 is left out: larger than smtp.max_message_size (65536 octets)"), "{err}");
     assert!(
         out.starts_with(
             "2 recorded, 0 known already, 0 not recognized, 2 files or messages could not be read"
