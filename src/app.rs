@@ -146,9 +146,11 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     work.keep("the look at holds", holds::tell(Arc::clone(&store), shutdown.clone()));
     work.keep("measuring", watch::watch(Arc::clone(&store), shutdown.clone()));
     work.keep("pruning events", events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
+    let webhooks = events::Webhooks::start(&store, &config.load(), &shutdown);
     systemd::ready();
 
-    let mut running = Running { config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
+    let mut running =
+        Running { webhooks, config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
     let until = async {
         loop {
             tokio::select! {
@@ -167,7 +169,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
         }
     };
     let until = until.await;
-    drop(running);
+    let webhooks = running.into_webhooks();
     match &until {
         Ok(signal) => info!(signal, "stopping: no new connections, messages on their way may finish"),
         Err(failure) => {
@@ -179,6 +181,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     drop(files);
     shutdown.cancel();
     let ending = async {
+        webhooks.ended().await;
         work.end().await;
         match Arc::try_unwrap(store) {
             Ok(store) => store.close().await,

@@ -22,7 +22,7 @@
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
-//! | 4 movement | [`ingest`], [`transfer`], [`http`], [`lookup`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above, whole lists, and those who ask |
+//! | 4 movement | [`ingest`], [`events`], [`transfer`], [`http`], [`lookup`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above, whole lists, and those who ask |
 //! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
 //!
 //! # RFC index
@@ -60,6 +60,7 @@ pub mod app;
 pub mod classify;
 pub mod cli;
 pub mod config;
+pub mod events;
 pub mod http;
 pub mod ingest;
 pub mod lookup;

@@ -140,6 +140,14 @@ fn whatever_is_recorded_stands_at_zero_before_and_is_counted_where_it_belongs() 
     assert!(shows("dsnd_http_request_seconds_count 1"), "{}", metrics::render());
 }
 
+#[test]
+fn every_path_of_the_api_is_a_route_that_is_counted() {
+    let routes = values(&metrics::HTTP_REQUESTS, "route");
+    for path in dsnd::http::document().paths.paths.keys() {
+        assert!(routes.contains(&path.as_str()), "{path} is missing in src/metrics.rs");
+    }
+}
+
 /// The line of a metric with its labels, once it has this value.
 fn counted(daemon: &Daemon, metric: &str, value: u64) {
     let line = format!("{metric} {value}");

@@ -138,6 +138,34 @@ fn every_key_of_a_listener_is_there_with_its_default() {
 }
 
 #[test]
+fn every_key_of_a_webhook_is_there_with_its_default() {
+    let file = read("config/dsnd.toml");
+    let (_, example) = file.split_once("# [[webhook]]\n").unwrap();
+    let (example, _) = example.split_once("\n[").unwrap();
+    let key = Regex::new(r"(?m)^# ([a-z_]+) = (.+)$").unwrap();
+    let mut keys: BTreeMap<_, _> =
+        key.captures_iter(example).map(|key| (key[1].to_owned(), key[2].to_owned())).collect();
+    let told: BTreeMap<_, _> = rows("Webhooks")
+        .iter()
+        .filter_map(|row| {
+            Some((row[0].strip_prefix("webhook.")?.to_owned(), row[1].trim_matches('`').to_owned()))
+        })
+        .map(|(key, default)| if default == "–" { (key.clone(), keys[&key].clone()) } else { (key, default) })
+        .collect();
+    assert_eq!(told, keys);
+    // And they are the keys there are: the example is a webhook, and one with no more than it must have is the same.
+    keys.insert("secret".to_owned(), "\"0123456789abcdef\"".to_owned());
+    let parse = |keys: &BTreeMap<String, String>| {
+        let lines = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>();
+        let config = dsnd::config::Config::parse("t", &format!("[[webhook]]\n{lines}"), std::iter::empty());
+        format!("{:?}", config.unwrap())
+    };
+    let whole = parse(&keys);
+    keys.retain(|key, _| ["name", "url", "secret"].contains(&key.as_str()));
+    assert_eq!(parse(&keys), whole);
+}
+
+#[test]
 fn the_built_in_defaults_are_those_of_the_file() {
     let none = || std::iter::empty::<(String, String)>();
     let built_in = dsnd::config::Config::parse("built-in", "", none()).unwrap();
@@ -283,7 +311,7 @@ fn the_wrong_configuration_is_answered_as_shown() {
 #[test]
 fn the_configurations_it_shows_are_fine() {
     let shown: Vec<_> = blocks("toml").into_iter().filter(|text| !text.contains("[[rule]]")).collect();
-    assert_eq!(shown.len(), 3);
+    assert_eq!(shown.len(), 4);
     for text in shown {
         let config = dsnd::config::Config::parse("README.md", &text, std::iter::empty()).unwrap();
         assert_eq!(

@@ -1,23 +1,125 @@
-//! Events that are told to others.
+//! Events that are told to others: a task for each webhook, and one that drops what is old.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::clock::Clock;
 use crate::config::Config;
-use crate::store::Outbox;
+use crate::events::{Dispatcher, Endpoint, HttpReceiver};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Outbox, Streams};
+
+/// How long it is until TLS is tried again that could not be set up.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// How often old events are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Events dropped in one transaction.
 const AT_ONCE: u32 = 1_000;
+
+/// One webhook at work.
+#[derive(Debug)]
+struct Running {
+    endpoint: Endpoint,
+    streams: Streams,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// The webhooks at work.
+#[derive(Debug)]
+pub(super) struct Webhooks {
+    store: Arc<SqliteStore>,
+    shutdown: CancellationToken,
+    running: HashMap<String, Running>,
+    ending: Vec<JoinHandle<()>>,
+}
+
+impl Webhooks {
+    /// Starts those of a configuration; they end with `shutdown`.
+    pub(super) fn start(store: &Arc<SqliteStore>, config: &Config, shutdown: &CancellationToken) -> Self {
+        let (store, shutdown) = (Arc::clone(store), shutdown.clone());
+        let mut webhooks = Self { store, shutdown, running: HashMap::new(), ending: Vec::new() };
+        webhooks.follow(config);
+        webhooks
+    }
+
+    /// Goes by another configuration: what did not change goes on, what did begins anew when it has ended.
+    pub(super) fn follow(&mut self, config: &Config) {
+        self.ending.retain(|task| !task.is_finished());
+        let mut before = std::mem::take(&mut self.running);
+        for endpoint in config.webhooks.iter().filter(|endpoint| endpoint.enabled) {
+            let old = before.remove(&endpoint.name);
+            let same = |old: &Running| old.endpoint == *endpoint && old.streams == config.streams;
+            let running = match old {
+                Some(old) if same(&old) => old,
+                old => self.begin(endpoint, config, old),
+            };
+            self.running.insert(endpoint.name.clone(), running);
+        }
+        for (name, old) in before {
+            info!(webhook = name, "no events are brought any more");
+            old.shutdown.cancel();
+            self.ending.push(old.task);
+        }
+    }
+
+    fn begin(&self, endpoint: &Endpoint, config: &Config, old: Option<Running>) -> Running {
+        let (name, host) = (&endpoint.name, endpoint.url.host_str().unwrap_or_default());
+        info!(webhook = name, host, "events are brought");
+        let (streams, grace) = (config.streams.clone(), config.smtp.shutdown_grace);
+        let shutdown = self.shutdown.child_token();
+        let work = bring(Arc::clone(&self.store), endpoint.clone(), streams.clone(), shutdown.clone(), grace);
+        let task = tokio::spawn(async move {
+            if let Some(old) = old {
+                old.shutdown.cancel();
+                let _ = old.task.await;
+            }
+            work.await;
+        });
+        Running { endpoint: endpoint.clone(), streams, shutdown, task }
+    }
+
+    /// Waits for all of them; the shutdown has told them.
+    pub(super) async fn ended(self) {
+        for task in self.running.into_values().map(|running| running.task).chain(self.ending) {
+            let _ = task.await;
+        }
+    }
+}
+
+async fn bring(
+    store: Arc<SqliteStore>,
+    endpoint: Endpoint,
+    streams: Streams,
+    shutdown: CancellationToken,
+    grace: Duration,
+) {
+    while !shutdown.is_cancelled() {
+        match HttpReceiver::new(endpoint.clone()) {
+            Ok(receiver) => {
+                let (store, endpoint, streams) = (Arc::clone(&store), endpoint.clone(), streams.clone());
+                let dispatcher = Dispatcher::new(store, receiver, endpoint, streams, shutdown.clone(), grace);
+                match tokio::spawn(async move { dispatcher.run().await }).await {
+                    Ok(()) => return,
+                    // Of a fault of ours, one webhook is late; nothing is lost.
+                    Err(error) => error!(%error, "bringing events broke off; this is tried again"),
+                }
+            }
+            Err(error) => error!(%error, "no events are brought; this is tried again"),
+        }
+        let _ = timeout(PAUSE, shutdown.cancelled()).await;
+    }
+}
 
 /// Drops events whose time is over.
 pub(super) async fn prune(
@@ -27,11 +129,15 @@ pub(super) async fn prune(
 ) {
     let mut clock = Clock::new();
     loop {
-        let keep_days = config.load().keep_events_days;
+        let (keep_days, webhooks) = {
+            let config = config.load();
+            let enabled = config.webhooks.iter().filter(|webhook| webhook.enabled);
+            (config.keep_events_days, enabled.map(|webhook| webhook.name.clone()).collect::<Vec<_>>())
+        };
         let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
         let mut total = 0;
         while let Some(before) = clock.date().and_then(|now| now.checked_sub(kept).ok()) {
-            match store.prune_outbox(before, Vec::new(), AT_ONCE).await {
+            match store.prune_outbox(before, webhooks.clone(), AT_ONCE).await {
                 Ok(pruned) => {
                     total += pruned;
                     if pruned < u64::from(AT_ONCE) || shutdown.is_cancelled() {

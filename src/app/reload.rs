@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
+use super::events::Webhooks;
 use super::{ingest_settings, warn_of_trust};
 use crate::classify::{Classifier, ClassifierError};
 use crate::config::{Config, ConfigError, Listener};
@@ -26,6 +27,7 @@ pub(super) struct Running {
     pub(super) server: Arc<Server<Ingest<SqliteStore>>>,
     pub(super) api: Api,
     pub(super) lookups: Arc<lookup::Server<SqliteStore>>,
+    pub(super) webhooks: Webhooks,
     /// Its certificate is exchanged where it is; `None` where there was none at the start.
     pub(super) tls: Option<Arc<TlsAcceptor>>,
 }
@@ -48,6 +50,11 @@ pub(super) enum ReloadError {
 }
 
 impl Running {
+    /// What has an end of its own; the rest goes.
+    pub(super) fn into_webhooks(self) -> Webhooks {
+        self.webhooks
+    }
+
     /// Reads the configuration, the rules, the keys and the certificate again, and logs what came of it. Where anything
     /// in them is wrong, all of that is logged, and what holds goes on holding. Sessions that are there end as they
     /// began.
@@ -111,6 +118,7 @@ impl Running {
         self.ingest = Arc::new(self.ingest.with(classifier, ingest_settings(&config)));
         self.server.replace(Arc::clone(&self.ingest), config.smtp.clone());
         self.lookups.replace(config.lookup.settings.clone());
+        self.webhooks.follow(&config);
         warn_of_trust(&config);
         self.config.store(Arc::new(config));
         Ok(stays)

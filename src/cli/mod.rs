@@ -7,6 +7,7 @@ mod backup;
 mod bounces;
 mod check_config;
 mod erase;
+mod events;
 mod explain;
 mod generate;
 mod guide;
@@ -103,6 +104,9 @@ enum Verb {
     /// Look at suppressions that wait because far more than usual came at once, and let them through or not.
     #[command(subcommand)]
     Holds(holds::Holds),
+    /// Look at what is told to others, how their webhooks stand, and let them have events again.
+    #[command(subcommand)]
+    Events(events::Events),
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
@@ -179,6 +183,7 @@ fn run() -> ExitCode {
         Verb::Suppressions(verb) => suppressions::run(config, verb),
         Verb::ReturnPath(verb) => return_path::run(config, &verb),
         Verb::Holds(verb) => holds::run(config, &verb),
+        Verb::Events(verb) => events::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
         Verb::Erase(verb) => erase::run(config, &verb),
         Verb::Backup(verb) => backup::run(config, &verb),

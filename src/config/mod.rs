@@ -26,6 +26,7 @@ use return_path::{return_paths, unsigned_trust};
 pub use store::{HashKeyFileError, StoreConfig, read_hash_key_file};
 
 use crate::classify::rules::RuleFile;
+use crate::events::Endpoint;
 use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
@@ -68,6 +69,8 @@ pub struct Config {
     pub breaker: Breaker,
     /// How long events are kept for those who want to be told, in days.
     pub keep_events_days: u32,
+    /// To whom events are brought, also those that are not enabled.
+    pub webhooks: Vec<Endpoint>,
     /// The operator's rule files, in the order of their names; embedded rules come after them.
     pub rules: Vec<RuleFile>,
     /// Logging.
@@ -194,6 +197,7 @@ impl Config {
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
         let keep_events_days = events::keep_days(&mut reader);
+        let webhooks = events::webhooks(&mut reader, &streams);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
         let problems = reader.finish();
@@ -216,6 +220,7 @@ impl Config {
             policy,
             breaker,
             keep_events_days,
+            webhooks,
             rules,
             log,
         })

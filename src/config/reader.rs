@@ -296,6 +296,15 @@ impl Reader {
         }
     }
 
+    /// A variable for a key of a table, by its name without the prefix and in lower case. It is wiped from memory.
+    pub(super) fn variable(&mut self, name: &str) -> Option<Zeroizing<String>> {
+        let found = self.found.remove(name).filter(|found| found.from_environment)?;
+        match found.value {
+            Value::Text(text) => Some(Zeroizing::new(text)),
+            _ => None,
+        }
+    }
+
     /// A string with a form of its own.
     pub(super) fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, key: &'static str) -> Option<T> {
         let (at, text) = self.text(key)?;

@@ -23,7 +23,7 @@ mod types;
 mod vitals;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -90,6 +90,8 @@ pub struct OutboxFilter {
     pub types: Vec<EventType>,
     /// At most so many.
     pub limit: u32,
+    /// Where there are more: the last ones, not the first.
+    pub latest: bool,
 }
 
 /// Which numbers there are.

@@ -95,6 +95,20 @@ fn record_64_bounces(bencher: Bencher, clients: usize) {
     );
 }
 
+/// The same with everything counted, as `serve` does. It runs after the other one: what is installed stays.
+#[divan::bench(args = [1, 64], sample_count = 10, sample_size = 1)]
+fn record_64_bounces_counted(bencher: Bencher, clients: usize) {
+    dsnd::metrics::install().unwrap();
+    record_64_bounces(bencher, clients);
+}
+
+/// One more of something with two labels, the longer list of values having 28.
+#[divan::bench]
+fn count_one(bencher: Bencher) {
+    dsnd::metrics::install().unwrap();
+    bencher.bench(|| dsnd::metrics::RECIPIENTS.increment(black_box(["delayed", "ignore"])));
+}
+
 /// The same bytes by the plainest means: one insert a transaction, one after the other, synced like ours.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn bare_inserts(bencher: Bencher) {

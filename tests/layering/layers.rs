@@ -32,6 +32,7 @@ pub(crate) const PLACES: &[Place] = &[
     place(4, "http"),
     place(4, "transfer"),
     place(4, "lookup"),
+    place(4, "events"),
     // They move bytes and know nothing of what the messages mean.
     Place { module: "smtp::accept", layer: 4, only: Some(&["smtp"]) },
     Place { module: "smtp::proxy", layer: 4, only: Some(&[]) },

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod lookups;
 mod old;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -154,3 +154,47 @@ pub(in crate::smtp) fn shutting_down() -> Reply {
 pub(in crate::smtp) fn too_many_connections() -> Reply {
     Reply::new(421, 3, 2, "Too many connections, try again later")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::SMTP_REJECTIONS;
+    use crate::smtp::limits::Refusal;
+
+    #[test]
+    fn every_reply_that_is_no_2yz_has_a_reason_that_is_counted() {
+        let refuse = RecipientVerdict::Refuse("Damaged").reply();
+        for (reply, expected) in [
+            (RecipientVerdict::Accept.reply(), None),
+            (extensions(&Settings::default()), None),
+            (Reply::plain(354, "Go on"), None),
+            (RecipientVerdict::NoSuchMailbox.reply(), Some("no_such_mailbox")),
+            (RecipientVerdict::NotOurs.reply(), Some("relaying_denied")),
+            (refuse, Some("return_path")),
+            (not_a_command(CommandError::Unrecognized), Some("not_recognized")),
+            (not_a_command(CommandError::NotImplemented), Some("not_implemented")),
+            (not_a_command(CommandError::NoName), Some("syntax")),
+            (not_a_command(CommandError::ReversePath), Some("syntax")),
+            (not_a_command(CommandError::UnknownParameter), Some("syntax")),
+            (too_big(), Some("too_big")),
+            (no_room(), Some("no_memory")),
+            (too_many_messages(), Some("message_rate")),
+            (delivered(Delivery::Committed { id: 1, duplicate: true }), None),
+            (delivered(Delivery::TryLater), Some("store_unavailable")),
+            (idle(), Some("timeout")),
+            (too_slow(), Some("timeout")),
+            (shutting_down(), Some("shutting_down")),
+            (refused(Refusal::Connections), Some("session_limit")),
+            (Reply::new(503, 5, 1, "Send EHLO first"), Some("out_of_sequence")),
+            (Reply::new(452, 5, 3, "Too many recipients"), Some("too_many_recipients")),
+            (Reply::new(530, 7, 0, "Must issue a STARTTLS command first"), Some("tls_required")),
+            (Reply::new(550, 6, 0, "Message has line ends other than CR LF"), Some("bare_newlines")),
+            (Reply::new(421, 5, 0, "Cannot tell where the chunk ends"), Some("chunk_lost")),
+            (Reply::new(556, 1, 10, "What is to come"), Some("other")),
+        ] {
+            let reason = rejection(&reply);
+            assert_eq!(reason, expected, "{reply}");
+            assert!(reason.is_none_or(|reason| SMTP_REJECTIONS.values().contains(&reason)), "{reply}");
+        }
+    }
+}

@@ -263,6 +263,7 @@ async fn events_are_found_by_number_type_and_time(store: &(impl Store + Outbox))
         (none(), vec![1, 2, 3, 4, 5, 6]),
         (OutboxFilter { after: 4, ..none() }, vec![5, 6]),
         (OutboxFilter { limit: 2, ..none() }, vec![1, 2]),
+        (OutboxFilter { limit: 2, latest: true, ..none() }, vec![5, 6]),
         (OutboxFilter { types: vec![EventType::SuppressionAdded], ..none() }, vec![2, 4, 6]),
         (OutboxFilter { types: vec![EventType::HoldOpened], ..none() }, vec![]),
         (OutboxFilter { since: Some(now), ..none() }, vec![1, 2, 3, 4, 5, 6]),

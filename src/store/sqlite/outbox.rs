@@ -26,18 +26,28 @@ impl Outbox for SqliteStore {
     }
 
     async fn outbox(&self, filter: &OutboxFilter) -> Result<Vec<OutboxEvent>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM outbox_events
-             WHERE id > ?1 AND (?2 IS NULL OR at >= ?2)
-               AND (?3 = '[]' OR type IN (SELECT value FROM json_each(?3))) ORDER BY id LIMIT ?4",
-        )
-        .bind(filter.after)
-        .bind(filter.since.map(written))
-        .bind(words(&filter.types))
-        .bind(filter.limit)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed)?;
+        macro_rules! found {
+            ($order:literal) => {
+                concat!(
+                    "SELECT * FROM outbox_events
+                     WHERE id > ?1 AND (?2 IS NULL OR at >= ?2)
+                       AND (?3 = '[]' OR type IN (SELECT value FROM json_each(?3))) ORDER BY id ",
+                    $order,
+                    " LIMIT ?4"
+                )
+            };
+        }
+        let mut rows = sqlx::query(if filter.latest { found!("DESC") } else { found!("") })
+            .bind(filter.after)
+            .bind(filter.since.map(written))
+            .bind(words(&filter.types))
+            .bind(filter.limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+        if filter.latest {
+            rows.reverse();
+        }
         rows.iter().map(to_event).collect()
     }
 

@@ -1,0 +1,349 @@
+//! `dsnd events list|webhooks|dead|replay`.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{block_on, open_store, output, when};
+use crate::config::Config;
+use crate::events::named;
+use crate::store::sqlite::Access;
+use crate::store::{
+    Again, DeadLetter, Deliveries, EventType, Outbox, OutboxEvent, OutboxFilter, WebhookStanding,
+};
+
+/// Rows read at once while listing.
+const PAGE: u32 = 500;
+
+/// Events that were given up and are let go again in one transaction.
+const AT_ONCE: u32 = 2_000;
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Events {
+    /// List events in the order in which they were committed: the last ones, or with --after or --since the first.
+    List(List),
+    /// Show how every webhook stands: how far it is, what waits, what was given up, and what is wrong.
+    Webhooks(Webhooks),
+    /// List events that were given up, since a webhook took them not for a day.
+    ///
+    /// They are kept for events.keep_days; `dsnd events replay --dead` brings them once more.
+    Dead(Dead),
+    /// Let webhooks have events again, also while the daemon runs: it begins within seconds.
+    ///
+    /// An event keeps its webhook-id, so that a receiver that has it can drop the double. Exit status 0, or 1 when
+    /// there was nothing to bring again.
+    Replay(Replay),
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only events after this one.
+    #[arg(long, value_name = "ID")]
+    after: Option<i64>,
+    /// Only events written at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    since: Option<Timestamp>,
+    /// Only these types.
+    #[arg(long = "type", value_name = "TYPE", value_parser = event_type)]
+    types: Vec<EventType>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: u32,
+    /// One JSON object an event, as webhooks get it.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `webhooks`.
+#[derive(Debug, Args)]
+pub(super) struct Webhooks {
+    /// One JSON object a webhook.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `dead`.
+#[derive(Debug, Args)]
+pub(super) struct Dead {
+    /// Only those of this webhook.
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: u32,
+    /// One JSON object an event.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["dead", "since", "id"]))]
+pub(super) struct Replay {
+    /// Only for this webhook; otherwise for each that is configured.
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+    /// What was given up.
+    #[arg(long)]
+    dead: bool,
+    /// Everything written at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    since: Option<Timestamp>,
+    /// This event.
+    #[arg(long, value_name = "N")]
+    id: Option<i64>,
+    /// One JSON object a webhook.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a webhook gets again.
+#[derive(Debug, Serialize)]
+struct Brought<'a> {
+    webhook: &'a str,
+    events: u64,
+}
+
+/// How a webhook stands, and what the configuration says about it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    standing: &'a WebhookStanding,
+    /// `enabled`, `disabled`, or `not configured`.
+    configured: &'a str,
+    host: Option<&'a str>,
+}
+
+fn event_type(word: &str) -> Result<EventType, String> {
+    EventType::from_name(word).ok_or_else(|| {
+        let all: Vec<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("the types are {}", all.join(", "))
+    })
+}
+
+/// Runs a verb.
+pub(super) fn run(config: Option<&Path>, verb: &Events) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let config = Config::load(config)?;
+        match verb {
+            Events::List(arguments) => list(&config, arguments).await,
+            Events::Webhooks(arguments) => webhooks(&config, arguments).await,
+            Events::Dead(arguments) => dead(&config, arguments).await,
+            Events::Replay(arguments) => replay(&config, arguments).await,
+        }
+    })
+}
+
+async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
+    let store = open_store(config, Access::Read).await?;
+    let mut out = output::stdout();
+    let latest = arguments.after.is_none() && arguments.since.is_none();
+    let mut filter = OutboxFilter {
+        after: arguments.after.unwrap_or(0),
+        since: arguments.since,
+        types: arguments.types.clone(),
+        limit: arguments.limit,
+        latest,
+    };
+    let (mut left, mut first) = (arguments.limit, true);
+    while left > 0 {
+        filter.limit = if latest { left } else { PAGE.min(left) };
+        let page = store.outbox(&filter).await?;
+        let last = page.last().map(|event| event.id);
+        let count = u32::try_from(page.len()).unwrap_or(u32::MAX);
+        print(&mut out, config, page, arguments.json, first)?;
+        first = false;
+        left = left.saturating_sub(count);
+        match last {
+            Some(last) if !latest && count == filter.limit => filter.after = last,
+            _ => break,
+        }
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(
+    out: &mut impl Write,
+    config: &Config,
+    events: Vec<OutboxEvent>,
+    json: bool,
+    first: bool,
+) -> anyhow::Result<()> {
+    let events = events.into_iter().map(|event| named(event, &config.streams));
+    if json {
+        for event in events {
+            output::json_line(out, &event)?;
+        }
+        return Ok(());
+    }
+    let cells = |event: OutboxEvent| {
+        vec![
+            event.id.to_string(),
+            event.timestamp.to_string(),
+            event.kind.as_str().to_owned(),
+            subject(&event.data),
+            about(&event),
+        ]
+    };
+    let rows: Vec<_> = events.map(cells).collect();
+    output::rows(out, &["event", "written", "type", "about", "what"], rows, first)
+}
+
+/// Whom or what an event is about.
+fn subject(data: &Value) -> String {
+    let named = ["recipient", "address", "name"].into_iter().find_map(|key| data[key].as_str());
+    named.unwrap_or_default().to_owned()
+}
+
+/// What it says, in a few words.
+fn about(event: &OutboxEvent) -> String {
+    let data = &event.data;
+    let words: [&Value; 3] = match event.kind {
+        EventType::BounceRecorded | EventType::ComplaintRecorded => {
+            [&data["class"], &data["trust"], &data["change"]]
+        }
+        EventType::SuppressionAdded | EventType::SuppressionRemoved => {
+            [&data["reason"], &data["change"]["action"], &data["change"]["origin"]]
+        }
+        EventType::HoldOpened => [&data["kind"], &data["why"], &Value::Null],
+    };
+    words.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+async fn webhooks(config: &Config, arguments: &Webhooks) -> anyhow::Result<ExitCode> {
+    let store = open_store(config, Access::Read).await?;
+    let standings = store.webhooks().await?;
+    let mut out = output::stdout();
+    let shown = standings.iter().map(|standing| {
+        let webhook = config.webhooks.iter().find(|webhook| webhook.name == standing.state.name);
+        let configured = match webhook {
+            Some(webhook) if webhook.enabled => "enabled",
+            Some(_) => "disabled",
+            None => "not configured",
+        };
+        Shown { standing, configured, host: webhook.and_then(|webhook| webhook.url.host_str()) }
+    });
+    if arguments.json {
+        for webhook in shown {
+            output::json_line(&mut out, &webhook)?;
+        }
+    } else {
+        let cells = |Shown { standing, configured, host }: Shown<'_>| {
+            let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+            vec![
+                standing.state.name.clone(),
+                configured.to_owned(),
+                host.unwrap_or_default().to_owned(),
+                standing.state.through.to_string(),
+                standing.behind.to_string(),
+                standing.waiting.to_string(),
+                standing.dead.to_string(),
+                time(standing.state.delivered_at),
+                time(standing.state.failing_since),
+                standing.state.error.clone().unwrap_or_default(),
+            ]
+        };
+        let headings = [
+            "name",
+            "state",
+            "host",
+            "through",
+            "behind",
+            "waiting",
+            "dead",
+            "delivered",
+            "failing since",
+            "error",
+        ];
+        output::rows(&mut out, &headings, shown.map(cells).collect(), true)?;
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dead(config: &Config, arguments: &Dead) -> anyhow::Result<ExitCode> {
+    let store = open_store(config, Access::Read).await?;
+    let mut out = output::stdout();
+    let (mut after, mut left, mut first) = (None, arguments.limit, true);
+    while left > 0 {
+        let limit = PAGE.min(left);
+        let page = store.dead(arguments.endpoint.as_deref(), after, limit).await?;
+        if arguments.json {
+            for letter in &page {
+                output::json_line(&mut out, letter)?;
+            }
+        } else {
+            let cells = |letter: &DeadLetter| {
+                vec![
+                    letter.webhook.clone(),
+                    letter.event.to_string(),
+                    letter.kind.as_str().to_owned(),
+                    letter.address.clone().unwrap_or_default(),
+                    letter.timestamp.to_string(),
+                    letter.attempts.to_string(),
+                    letter.dead_at.map(|at| at.to_string()).unwrap_or_default(),
+                    letter.error.clone().unwrap_or_default(),
+                ]
+            };
+            let headings = ["webhook", "event", "type", "about", "written", "tries", "given up", "error"];
+            output::rows(&mut out, &headings, page.iter().map(cells).collect(), first)?;
+        }
+        first = false;
+        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
+        match page.last() {
+            Some(last) if page.len() == limit as usize => after = Some((last.webhook.clone(), last.event)),
+            _ => break,
+        }
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(config: &Config, arguments: &Replay) -> anyhow::Result<ExitCode> {
+    let names: Vec<&str> = config.webhooks.iter().map(|webhook| webhook.name.as_str()).collect();
+    let chosen: Vec<&str> = match &arguments.endpoint {
+        None if names.is_empty() => anyhow::bail!("no [[webhook]] is configured"),
+        None => names,
+        Some(name) if names.contains(&name.as_str()) => vec![name],
+        Some(name) => anyhow::bail!("{name:?} is no webhook; there are {}", names.join(", ")),
+    };
+    let what = match (arguments.since, arguments.id) {
+        (Some(since), _) => Again::Since(since),
+        (None, Some(id)) => Again::Event(id),
+        (None, None) => Again::Dead(AT_ONCE),
+    };
+    let store = open_store(config, Access::Write).await?;
+    let mut out = output::stdout();
+    let mut nothing = true;
+    for webhook in chosen {
+        let mut events = 0;
+        loop {
+            let more = store.again(webhook, what).await?;
+            events += more;
+            // What was given up may be much: it goes in steps.
+            if more == 0 || !arguments.dead {
+                break;
+            }
+        }
+        nothing &= events == 0;
+        if arguments.json {
+            output::json_line(&mut out, &Brought { webhook, events })?;
+        } else {
+            writeln!(out, "{webhook}: {events} events are brought again")?;
+        }
+    }
+    out.flush()?;
+    store.close().await;
+    Ok(if nothing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,334 @@
+//! Whatever an endpoint answers and whenever the program ends: every event arrives, and each address in its order.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::EventType;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn state() -> WebhookState {
+    WebhookState {
+        name: "crm".to_owned(),
+        through: 0,
+        replays: 0,
+        failing_since: None,
+        error: None,
+        delivered_at: None,
+    }
+}
+
+fn head(event: i64, address: &str) -> Head {
+    Head { event, at: at(0), kind: EventType::BounceRecorded, address_key: address.to_owned(), stream: 0 }
+}
+
+fn lanes(events: &[(i64, &str)]) -> Lanes {
+    let mut lanes = Lanes::new(state(), 4);
+    events.iter().for_each(|(event, address)| lanes.offer(head(*event, address), true));
+    lanes
+}
+
+fn no() -> Answer {
+    Answer::Refused { error: "500".to_owned(), retry_after: None, whole: false }
+}
+
+fn nobody_there(retry_after: Option<u64>) -> Answer {
+    Answer::Refused {
+        error: "connection refused".to_owned(),
+        retry_after: retry_after.map(Duration::from_secs),
+        whole: true,
+    }
+}
+
+fn all(lanes: &mut Lanes, now: i64) -> Vec<i64> {
+    std::iter::from_fn(|| lanes.next(at(now))).collect()
+}
+
+fn seconds_until(lanes: &Lanes, now: i64) -> i64 {
+    lanes.wake_at().unwrap().duration_since(at(now)).as_secs()
+}
+
+#[test]
+fn events_of_one_address_go_one_after_the_other_and_others_beside_them() {
+    let mut lanes = lanes(&[(1, "a"), (2, "a"), (3, "b"), (4, "a")]);
+    assert_eq!(all(&mut lanes, 0), [1, 3]);
+    lanes.settle(1, Answer::Taken, at(0), 0.5);
+    assert_eq!(all(&mut lanes, 0), [2]);
+    lanes.settle(2, no(), at(0), 0.5);
+    assert_eq!(all(&mut lanes, 0), [0; 0], "4 waits behind 2");
+    assert_eq!(seconds_until(&lanes, 0), 1);
+    lanes.settle(3, Answer::Taken, at(0), 0.5);
+    lanes.offer(head(5, "c"), true);
+    assert_eq!(all(&mut lanes, 0), [5]);
+    assert_eq!(all(&mut lanes, 1), [2]);
+    lanes.settle(2, Answer::Taken, at(1), 0.5);
+    assert_eq!(all(&mut lanes, 1), [4]);
+}
+
+#[test]
+fn no_more_are_on_their_way_than_the_endpoint_takes_at_once() {
+    let mut lanes = lanes(&[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")]);
+    assert_eq!(all(&mut lanes, 0), [1, 2, 3, 4]);
+    assert_eq!((lanes.flying(), lanes.wake_at()), (4, None), "an answer comes first");
+    lanes.settle(3, Answer::Taken, at(0), 0.5);
+    assert_eq!(all(&mut lanes, 0), [5]);
+}
+
+#[test]
+fn intervals_double_up_to_an_hour_and_after_a_day_it_is_given_up() {
+    let mut lanes = lanes(&[(1, "a"), (2, "a")]);
+    let (mut now, mut waits) = (0, Vec::new());
+    loop {
+        assert_eq!(all(&mut lanes, now), [1]);
+        let (outcome, _) = lanes.settle(1, no(), at(now), 0.5);
+        if outcome == Outcome::Dead {
+            break;
+        }
+        if let Some(progress) = lanes.progress() {
+            let passed: Vec<i64> = progress.passed_by.iter().map(|passed| passed.event).collect();
+            assert_eq!((&passed[..1], progress.state.through), (&[1][..], 2), "and what waits behind it");
+            lanes.wrote(progress);
+        }
+        waits.push(seconds_until(&lanes, now));
+        now += waits.last().unwrap();
+    }
+    assert_eq!(waits[..13], [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600]);
+    assert!(waits[12..].iter().all(|wait| *wait == 3600));
+    assert!((86_400..90_000).contains(&now), "{now}");
+    let progress = lanes.progress().unwrap();
+    let [dead] = &progress.passed_by[..] else { panic!("{progress:?}") };
+    assert_eq!((dead.event, dead.dead_at, dead.attempts as usize), (1, Some(at(now)), waits.len() + 1));
+    assert_eq!(all(&mut lanes, now), [2], "the next of its address has a day of its own");
+    for jitter in [0.0, 0.5, 1.0] {
+        let seconds = interval(20, jitter).as_secs();
+        assert!((2880..=3600).contains(&seconds), "{seconds}");
+    }
+    assert_ne!(interval(5, 0.0), interval(5, 1.0));
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_is_asked_by_one_event_alone_and_then_gets_all() {
+    let mut lanes = lanes(&[(1, "a"), (2, "b"), (3, "c")]);
+    assert_eq!(all(&mut lanes, 0), [1, 2, 3]);
+    assert_eq!(lanes.settle(1, nobody_there(None), at(0), 0.5).1, Turn::WentDown);
+    assert_eq!(lanes.settle(2, nobody_there(None), at(0), 0.5).1, Turn::Same, "it was on its way");
+    lanes.offer(head(4, "d"), true);
+    assert_eq!((lanes.room(), all(&mut lanes, 0)), (0, vec![]), "3 is on its way");
+    lanes.settle(3, nobody_there(None), at(0), 0.5);
+    assert_eq!(seconds_until(&lanes, 0), 1);
+    assert_eq!(all(&mut lanes, 1).len(), 1);
+    let mut now = 1;
+    for wait in [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] {
+        let probe = lanes.down.unwrap().probe.unwrap();
+        assert_eq!(lanes.settle(probe, nobody_there(None), at(now), 0.5).1, Turn::Same);
+        assert_eq!(seconds_until(&lanes, now), wait);
+        now += wait;
+        assert_eq!(all(&mut lanes, now).len(), 1);
+    }
+    let probe = lanes.down.unwrap().probe.unwrap();
+    assert_eq!(lanes.settle(probe, Answer::Taken, at(now), 0.5), (Outcome::Delivered, Turn::CameUp));
+    assert_eq!(all(&mut lanes, now).len(), 3, "none waits for an interval of its own");
+    assert!(lanes.room() > 0);
+}
+
+#[test]
+fn an_endpoint_may_say_when_to_ask_again_within_an_hour() {
+    for (asked, waits) in [(Some(120), 120), (Some(1_000_000), 3_600), (None, 1), (Some(0), 1)] {
+        let mut lanes = lanes(&[(1, "a"), (2, "b")]);
+        assert_eq!(lanes.next(at(0)), Some(1));
+        lanes.settle(1, nobody_there(asked), at(0), 0.5);
+        assert_eq!(
+            (lanes.next(at(0)), seconds_until(&lanes, 0)),
+            (None, waits),
+            "{asked:?}: nobody asks before"
+        );
+    }
+}
+
+#[test]
+fn one_that_refuses_everybody_is_down_and_one_that_refuses_somebody_is_not() {
+    let mut sullen = lanes(&[]);
+    for event in 1..=5 {
+        sullen.offer(head(event, &event.to_string()), true);
+        assert_eq!(sullen.next(at(0)), Some(event));
+        let turn = sullen.settle(event, no(), at(0), 0.5).1;
+        assert_eq!(turn, if event == 5 { Turn::WentDown } else { Turn::Same });
+    }
+    let mut picky = lanes(&[]);
+    for event in 1..=100 {
+        picky.offer(head(event, &event.to_string()), true);
+        assert_eq!(picky.next(at(0)), Some(event));
+        let answer = if event % 3 == 0 { Answer::Taken } else { no() };
+        assert_eq!(picky.settle(event, answer, at(0), 0.5).1, Turn::Same);
+    }
+}
+
+#[test]
+fn what_is_old_is_given_up_when_nothing_was_taken_for_a_day() {
+    let mut lanes = lanes(&[(1, "a"), (2, "a"), (3, "b")]);
+    lanes.offer(Head { at: at(86_000), ..head(4, "b") }, true);
+    assert_eq!(lanes.next(at(0)), Some(1));
+    lanes.settle(1, nobody_there(None), at(0), 0.5);
+    let mut now = 0;
+    let turn = loop {
+        now += seconds_until(&lanes, now);
+        let event = lanes.next(at(now)).unwrap();
+        match lanes.settle(event, nobody_there(None), at(now), 0.5).1 {
+            Turn::Same => {}
+            turn => break turn,
+        }
+    };
+    assert_eq!(turn, Turn::Hopeless);
+    assert!((86_400..90_000).contains(&now));
+    assert!(!lanes.give_up_old(at(now)), "4 has not had its day, so what comes after it has not either");
+    let progress = lanes.progress().unwrap();
+    let mut dead: Vec<i64> = progress
+        .passed_by
+        .iter()
+        .filter(|passed| passed.dead_at.is_some())
+        .map(|passed| passed.event)
+        .collect();
+    dead.sort_unstable();
+    assert_eq!((dead, progress.state.through), (vec![1, 2, 3], 3));
+}
+
+#[test]
+fn what_the_store_did_not_take_is_told_again() {
+    let mut lanes = lanes(&[(1, "a"), (2, "b")]);
+    all(&mut lanes, 0);
+    lanes.settle(1, no(), at(0), 0.5);
+    lanes.settle(2, Answer::Taken, at(0), 0.5);
+    let first = lanes.progress().unwrap();
+    assert_eq!((first.state.through, first.passed_by.len()), (2, 1));
+    lanes.not_written(first.clone());
+    let second = lanes.progress().unwrap();
+    assert_eq!(second, first);
+    lanes.wrote(second);
+    assert_eq!(lanes.progress(), None);
+}
+
+/// A store as far as one endpoint is concerned, and what has arrived there.
+#[derive(Default)]
+struct World {
+    events: Vec<u8>,
+    through: i64,
+    rows: BTreeMap<i64, PassedBy>,
+    arrived: Vec<i64>,
+}
+
+impl World {
+    fn address(&self, event: i64) -> String {
+        self.events[usize::try_from(event).unwrap() - 1].to_string()
+    }
+
+    fn load(&self) -> Lanes {
+        let mut lanes = Lanes::new(WebhookState { through: self.through, ..state() }, 3);
+        for (event, row) in self.rows.iter().filter(|(_, row)| row.dead_at.is_none()) {
+            lanes.wait(Waiting {
+                event: *event,
+                at: at(0),
+                address_key: self.address(*event),
+                attempts: row.attempts,
+                failed_at: row.failed_at,
+                next_at: row.next_at,
+            });
+        }
+        lanes
+    }
+
+    fn write(&mut self, lanes: &mut Lanes) {
+        let Some(progress) = lanes.progress() else { return };
+        for event in &progress.delivered {
+            self.rows.remove(event);
+        }
+        for passed in &progress.passed_by {
+            self.rows.insert(passed.event, passed.clone());
+        }
+        assert!(progress.state.through >= self.through);
+        self.through = progress.state.through;
+        lanes.wrote(progress);
+    }
+
+    fn read(&self, lanes: &mut Lanes) {
+        for event in lanes.read_to() + 1..=self.events.len() as i64 {
+            if lanes.room() == 0 {
+                return;
+            }
+            lanes.offer(head(event, &self.address(event)), true);
+        }
+    }
+
+    fn arrives(&mut self, event: i64) {
+        let dead = |event: &i64| self.rows.get(event).is_some_and(|row| row.dead_at.is_some());
+        let earlier = (1..event).filter(|earlier| self.address(*earlier) == self.address(event));
+        for earlier in earlier {
+            assert!(self.arrived.contains(&earlier) || dead(&earlier), "{earlier} before {event}");
+        }
+        self.arrived.push(event);
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_and_every_address_has_its_order(
+        events in prop::collection::vec(0_u8..6, 1..60),
+        steps in prop::collection::vec((0_u8..12, 1_i64..3_000), 0..250),
+    ) {
+        let mut world = World { events, ..World::default() };
+        let mut lanes = world.load();
+        let mut flying: Vec<i64> = Vec::new();
+        let mut now = 0;
+        for (step, wait) in steps {
+            world.read(&mut lanes);
+            flying.extend(all(&mut lanes, now));
+            let one = flying.len().checked_sub(1).map(|last| usize::try_from(wait).unwrap() % (last + 1));
+            match (step, one) {
+                (0..=4, Some(one)) => {
+                    let event = flying.swap_remove(one);
+                    world.arrives(event);
+                    lanes.settle(event, Answer::Taken, at(now), 0.5);
+                }
+                (5 | 6, Some(one)) => {
+                    lanes.settle(flying.swap_remove(one), no(), at(now), 0.5);
+                }
+                // It arrived, and the answer was lost.
+                (7, Some(one)) => {
+                    let event = flying.swap_remove(one);
+                    world.arrives(event);
+                    lanes.settle(event, nobody_there(None), at(now), 0.5);
+                }
+                (8, Some(one)) => lanes.put_back(flying.swap_remove(one), at(now + 5)),
+                (9 | 10, _) => world.write(&mut lanes),
+                // Killed, and started again.
+                (11, _) => {
+                    lanes = world.load();
+                    flying.clear();
+                }
+                _ => {}
+            }
+            now += wait % 30;
+        }
+        // From now on it takes everything.
+        for _ in 0..5_000 {
+            world.read(&mut lanes);
+            flying.extend(all(&mut lanes, now));
+            for event in std::mem::take(&mut flying) {
+                world.arrives(event);
+                lanes.settle(event, Answer::Taken, at(now), 0.5);
+            }
+            world.write(&mut lanes);
+            match lanes.wake_at() {
+                Some(at_) => now = now.max(at_.as_second() - at(0).as_second()) + 1,
+                None if lanes.read_to() == world.events.len() as i64 => break,
+                None => {}
+            }
+        }
+        for event in 1..=world.events.len() as i64 {
+            prop_assert!(world.arrived.contains(&event), "{event} never arrived");
+        }
+        prop_assert!(world.rows.is_empty());
+        prop_assert_eq!(world.through, world.events.len() as i64);
+    }
+}
