@@ -254,7 +254,7 @@ impl Run {
             let (kind, recipients, came_at, bytes) = parsed.await.map_err(failed)?;
             let what = match ingest {
                 Some(ingest) => {
-                    What::Prepared(ingest.prepare_replay(envelope, bytes, came_at, replayed).await?)
+                    What::Prepared(Box::new(ingest.prepare_replay(envelope, bytes, came_at, replayed).await?))
                 }
                 None => {
                     let would = move || preview(&classifier, &settings, &envelope, &bytes, came_at);
@@ -272,7 +272,7 @@ impl Run {
             let Read { kind, recipients, what } = read;
             let (bounce, duplicate, changes) = match (what, ingest) {
                 (What::Prepared(prepared), Some(ingest)) => {
-                    let Recorded { id, duplicate, changes, .. } = ingest.record(prepared).await?;
+                    let Recorded { id, duplicate, changes, .. } = ingest.record(*prepared).await?;
                     (Some(id), duplicate, changes)
                 }
                 (What::Would(changes), _) => (None, false, changes),
@@ -301,7 +301,7 @@ struct Read {
 /// What is to be done with it.
 enum What {
     /// It is recorded.
-    Prepared(Prepared),
+    Prepared(Box<Prepared>),
     /// It is not: what it would do.
     Would(Vec<EventChange>),
 }

@@ -19,7 +19,7 @@ pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
 pub use nameless::add_nameless;
-pub use replay::recorded_digest;
+pub use replay::{Prepared, recorded_digest};
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox, steers};
@@ -53,13 +53,6 @@ pub struct IngestSettings {
     pub mask_addresses: bool,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
-}
-
-/// A message that was read and judged, on its way into the store.
-#[derive(Debug)]
-pub struct Prepared {
-    message: NewMessage,
-    started: Instant,
 }
 
 /// Takes messages from the listener and brings them into the store.

@@ -1,10 +1,19 @@
 //! Messages that a person brings in from files.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 
-use super::{Ingest, IngestSettings, Prepared, digest, message_digest};
+use super::{Ingest, IngestSettings, digest, message_digest};
 use crate::smtp::Envelope;
-use crate::store::{Replayed, Store, StoreError};
+use crate::store::{NewMessage, Replayed, Store, StoreError};
+
+/// A message that was read and judged, on its way into the store.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) message: NewMessage,
+    pub(super) started: Instant,
+}
 
 impl<S: Store> Ingest<S> {
     /// Reads and judges a message that came in at another time; thresholds and terms count from then. The history of

@@ -88,7 +88,10 @@ fn what_cannot_be_read_is_named_and_the_rest_comes_in() {
     assert_eq!(done.status.code(), Some(2));
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(err.contains("dsnd: cannot read nowhere: "), "{err}");
-    assert!(err.contains("old.mbox#2 is left out: larger than smtp.max_message_size (65536 octets)"), "{err}");
+    assert!(
+        err.contains("old.mbox#2 is left out: larger than smtp.max_message_size (65536 octets)"),
+        "{err}"
+    );
     assert!(
         out.starts_with(
             "2 recorded, 0 known already, 0 not recognized, 2 files or messages could not be read"
