@@ -3,5 +3,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bounces;
+mod contract;
+mod limits;
 mod lists;
+mod readme;
 mod service;
+mod suppressions;
+mod tokens;
