@@ -9,5 +9,6 @@ mod limits;
 mod lists;
 mod readme;
 mod service;
+mod stats;
 mod suppressions;
 mod tokens;
