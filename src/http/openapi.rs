@@ -47,6 +47,7 @@ const WITH_BODY: &[(&str, &str)] = &[
     ),
     components(schemas(Problem, Fault)),
     tags(
+        (name = "events", description = "What happened, in its order"),
         (name = "suppressions", description = "The list"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")

@@ -4,4 +4,5 @@
 mod common;
 
 mod lists;
+mod events;
 mod service;
