@@ -29,9 +29,13 @@ impl Listening {
         );
         stream.write_all(request.as_bytes()).expect("it is sent");
         let mut listening = Self(BufReader::new(stream));
-        let head: Vec<String> = std::iter::from_fn(|| listening.line().filter(|line| !line.is_empty())).collect();
+        let head: Vec<String> =
+            std::iter::from_fn(|| listening.line().filter(|line| !line.is_empty())).collect();
         assert!(head[0].starts_with("HTTP/1.1 200"), "{head:?}");
-        assert!(head.iter().any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")), "{head:?}");
+        assert!(
+            head.iter().any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")),
+            "{head:?}"
+        );
         listening
     }
 
@@ -90,14 +94,17 @@ fn events_are_pulled_page_by_page_as_the_command_line_has_them() {
     let ahead = http.get("/v1/events?after=7").problem(409);
     assert!(ahead.starts_with("the last event is 6"), "{ahead}");
     daemon.stop();
-    crate::common::Database::write(&home.database()).run(
-        "DELETE FROM outbox WHERE id <= 4; UPDATE outbox_pruned SET through = 4",
-    );
+    crate::common::Database::write(&home.database())
+        .run("DELETE FROM outbox WHERE id <= 4; UPDATE outbox_pruned SET through = 4");
     let daemon = home.start();
     let dropped = daemon.http().get("/v1/events?after=3").problem(410);
     assert!(dropped.contains("up to 4"), "{dropped}");
     assert_eq!(numbers(&json_lines(&daemon.http().get("/v1/events?after=4").body)), [5, 6]);
-    assert_eq!(numbers(&json_lines(&daemon.http().get("/v1/events").body)), [5, 6], "from the oldest that is kept");
+    assert_eq!(
+        numbers(&json_lines(&daemon.http().get("/v1/events").body)),
+        [5, 6],
+        "from the oldest that is kept"
+    );
     daemon.stop();
 }
 
@@ -111,7 +118,9 @@ fn an_answer_waits_for_the_next_event_whoever_writes_it() {
     assert!(began.elapsed() >= Duration::from_secs(1));
     let asks = |after: i64| {
         let http = http.clone();
-        std::thread::spawn(move || http.get(&format!("/v1/events?after={after}&wait=50&type=suppression.added")))
+        std::thread::spawn(move || {
+            http.get(&format!("/v1/events?after={after}&wait=50&type=suppression.added"))
+        })
     };
     let waiting = asks(0);
     bounce(&daemon, "a", "a@example.org");
@@ -142,7 +151,8 @@ fn who_listens_hears_what_was_and_what_comes_and_goes_on_where_it_was() {
     bounce(&daemon, "b", "b@example.org");
     assert_eq!((listening.event().0, listening.event().0), ("3".to_owned(), "4".to_owned()));
     drop(listening);
-    let mut again = Listening::start(&http, "/v1/events?type=suppression.added&after=0", "Last-Event-ID: 2\r\n");
+    let mut again =
+        Listening::start(&http, "/v1/events?type=suppression.added&after=0", "Last-Event-ID: 2\r\n");
     assert_eq!(again.event().0, "4", "the header stands before the parameter");
     let answer = http.with("Accept", "text/event-stream").with("Last-Event-ID", "x").get("/v1/events");
     answer.problem(400);

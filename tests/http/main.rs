@@ -3,6 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod lists;
 mod events;
+mod lists;
 mod service;

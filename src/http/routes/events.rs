@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -107,17 +107,23 @@ async fn events(
     if wanted.wait > LONGEST_WAIT {
         return Err(Problem::bad_request(format!("at most {LONGEST_WAIT} seconds are possible")).at("wait"));
     }
-    let types = types(wanted.types.as_deref())?;
+    let types = types(wanted.types.as_deref()).map_err(|detail| Problem::bad_request(detail).at("type"))?;
     let streams = accepts_stream(&headers);
-    let after = if streams { last_event(&headers)?.or(wanted.after) } else { wanted.after };
+    let mut after = wanted.after;
+    if streams && let Some(last) = last_event(&headers) {
+        let number = last.parse().ok().filter(|number| *number >= 0);
+        let wrong = || Problem::bad_request("this is no event's number").at("Last-Event-ID");
+        after = Some(number.ok_or_else(wrong)?);
+    }
     let after = check(&api, after).await?;
     let mut reading = Reading { api: api.clone(), types, after, limit: wanted.limit };
     if streams {
-        return stream(&api, reading);
+        let place = listener(&api).ok_or_else(busy)?;
+        return Ok(stream(&api, reading, place));
     }
     let mut events = reading.next().await?;
     if events.is_empty() && wanted.wait > 0 {
-        let _place = listener(&api)?;
+        let _place = listener(&api).ok_or_else(busy)?;
         events = reading.wait(Duration::from_secs(wanted.wait.into())).await?;
     }
     let mut body = Vec::new();
@@ -133,12 +139,12 @@ async fn events(
     Ok((headers, body).into_response())
 }
 
-fn types(named: Option<&str>) -> Result<Vec<EventType>, Problem> {
+fn types(named: Option<&str>) -> Result<Vec<EventType>, String> {
     let words = named.into_iter().flat_map(|named| named.split(','));
     let read = words.map(|word| {
         EventType::from_name(word).ok_or_else(|| {
             let all: Vec<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
-            Problem::bad_request(format!("{word:?} is no event; there are {}", all.join(", "))).at("type")
+            format!("{word:?} is no event; there are {}", all.join(", "))
         })
     });
     read.collect()
@@ -152,21 +158,19 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
         .any(|range| range.split(';').next().unwrap_or_default().trim() == "text/event-stream")
 }
 
-fn last_event(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let number = text.parse().ok().filter(|number| *number >= 0);
-    number.map(Some).ok_or_else(|| Problem::bad_request("this is no event's number").at("Last-Event-ID"))
+/// What a client says that it had last, if it does.
+fn last_event(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get("last-event-id")?.to_str().unwrap_or("not ASCII").trim();
+    (!text.is_empty()).then_some(text)
 }
 
 /// Where to begin: every event after this one is there.
 async fn check(api: &Api, after: Option<i64>) -> Result<i64, Problem> {
     let Some(after) = after else { return Ok(0) };
     if after < 0 {
-        return Err(Problem::bad_request("events have numbers from 1 on; 0 is before all of them").at("after"));
+        return Err(
+            Problem::bad_request("events have numbers from 1 on; 0 is before all of them").at("after")
+        );
     }
     let bounds = api.store.outbox_bounds().await?;
     if after > bounds.newest {
@@ -174,7 +178,9 @@ async fn check(api: &Api, after: Option<i64>) -> Result<i64, Problem> {
             "the last event is {}: the database was restored from an older copy, or is another one; begin anew",
             bounds.newest
         );
-        return Err(Problem::new(StatusCode::CONFLICT, detail).of_kind("no-such-event", "There is no such event"));
+        return Err(
+            Problem::new(StatusCode::CONFLICT, detail).of_kind("no-such-event", "There is no such event")
+        );
     }
     if after > 0 && after < bounds.pruned_through {
         let detail = format!(
@@ -188,10 +194,13 @@ async fn check(api: &Api, after: Option<i64>) -> Result<i64, Problem> {
 }
 
 /// A place among those who wait or listen.
-fn listener(api: &Api) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
-    Arc::clone(&api.listeners).try_acquire_owned().map_err(|_| {
-        Problem::unavailable("too many clients wait for events; ask without wait").of_kind("busy", "Too many listeners")
-    })
+fn listener(api: &Api) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(&api.listeners).try_acquire_owned().ok()
+}
+
+fn busy() -> Problem {
+    Problem::unavailable("too many clients wait for events; ask without wait")
+        .of_kind("busy", "Too many listeners")
 }
 
 /// Goes through the events that are wanted.
@@ -240,11 +249,9 @@ impl Reading {
 }
 
 /// An answer that goes on.
-fn stream(api: &Api, mut reading: Reading) -> Result<Response, Problem> {
-    let place = listener(api)?;
+fn stream(api: &Api, mut reading: Reading, place: OwnedSemaphorePermit) -> Response {
     let (send, frames) = mpsc::channel(1);
     let limit = api.current().settings.write_timeout;
-    reading.limit = reading.limit.min(MOST);
     tokio::spawn(async move {
         let _place = place;
         let mut heard = Instant::now();
@@ -253,12 +260,16 @@ fn stream(api: &Api, mut reading: Reading) -> Result<Response, Problem> {
         loop {
             if !text.is_empty() {
                 // Who does not read is not waited for.
-                if !matches!(timeout(limit, send.send(Bytes::from(std::mem::take(&mut text)))).await, Ok(Ok(()))) {
+                if !matches!(
+                    timeout(limit, send.send(Bytes::from(std::mem::take(&mut text)))).await,
+                    Ok(Ok(()))
+                ) {
                     return;
                 }
                 heard = Instant::now();
             }
-            let wait = HEARTBEAT.saturating_sub(heard.elapsed()).min(reading.api.current().settings.write_timeout);
+            let wait =
+                HEARTBEAT.saturating_sub(heard.elapsed()).min(reading.api.current().settings.write_timeout);
             let events = tokio::select! {
                 events = reading.wait(wait) => events,
                 () = send.closed() => return,
@@ -278,7 +289,7 @@ fn stream(api: &Api, mut reading: Reading) -> Result<Response, Problem> {
         }
     });
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::new(Frames(frames))).into_response())
+    (headers, Body::new(Frames(frames))).into_response()
 }
 
 /// A body of what is sent while it goes on.
