@@ -28,6 +28,7 @@ mod status;
 mod store;
 mod streams;
 mod suppressions;
+mod tokens;
 mod when;
 
 use std::ffi::OsString;
@@ -129,6 +130,9 @@ enum Verb {
     /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
     /// settled as what it became.
     Stats(stats::Stats),
+    /// Make, list and revoke the tokens that open the HTTP API.
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -187,6 +191,7 @@ fn run() -> ExitCode {
         Verb::Backup(verb) => backup::run(config, &verb),
         Verb::Store(verb) => store::run(config, &verb),
         Verb::Stats(verb) => stats::run(config, &verb),
+        Verb::Tokens(verb) => tokens::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {

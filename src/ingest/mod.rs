@@ -4,6 +4,7 @@ mod assess;
 mod attribute;
 mod count;
 mod digest;
+mod explain;
 mod nameless;
 mod waiting;
 
@@ -17,6 +18,7 @@ use tracing::{error, info, warn};
 pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
+pub use explain::{Explained, OriginalPart, RecipientPart, ReportPart, explain};
 pub use nameless::add_nameless;
 use waiting::Waiting;
 

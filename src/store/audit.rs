@@ -15,6 +15,8 @@ pub enum AuditOrigin {
     Replay,
     /// A person, for one address.
     Cli,
+    /// A program, with a token of the HTTP API.
+    Api,
     /// A person, by importing a list.
     Import,
     /// Nobody: its time was over.
@@ -35,6 +37,7 @@ impl AuditOrigin {
             Self::Bounce => "bounce",
             Self::Replay => "replay",
             Self::Cli => "cli",
+            Self::Api => "api",
             Self::Import => "import",
             Self::Expiry => "expiry",
             Self::Undo => "undo",
@@ -90,6 +93,8 @@ pub struct Removal {
     pub stream: Option<i64>,
     /// When.
     pub now: Timestamp,
+    /// What it comes from.
+    pub origin: AuditOrigin,
     /// Who does it.
     pub actor: Option<String>,
 }

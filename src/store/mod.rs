@@ -8,6 +8,7 @@ mod addresses;
 mod audit;
 mod backup;
 mod deliveries;
+mod entries;
 mod erasure;
 mod holds;
 mod lists;
@@ -35,6 +36,7 @@ pub use backup::Backup;
 pub use deliveries::{
     Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
+pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};

@@ -3,6 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bounces;
+mod contract;
 mod events;
+mod limits;
 mod lists;
+mod readme;
 mod service;
+mod suppressions;
+mod tokens;

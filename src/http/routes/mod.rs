@@ -1,9 +1,13 @@
 //! The handlers, one file an area. A new area is a file with a function `routes()`, and its name in [`all`].
 
+mod bounces;
 mod events;
+mod explain;
 mod lists;
+mod return_paths;
 mod service;
 mod status_codes;
+mod suppressions;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -11,6 +15,15 @@ use super::state::Api;
 
 /// Every route with its description.
 pub(super) fn all() -> OpenApiRouter<Api> {
-    let areas = [events::routes, lists::routes, service::routes, status_codes::routes];
+    let areas = [
+        suppressions::routes,
+        lists::routes,
+        bounces::routes,
+        explain::routes,
+        events::routes,
+        return_paths::routes,
+        status_codes::routes,
+        service::routes,
+    ];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }

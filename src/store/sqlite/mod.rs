@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod breaker;
 mod deliveries;
+mod edits;
 mod entries;
 mod erase;
 mod gauge;

@@ -33,6 +33,10 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// How many readers may be at work at once.
 const READERS: u32 = 4;
 
+/// How long one of them stays open with nothing to do. Short: a disk that has to be unmounted to be mended is let go
+/// by itself, since a writer that fails closes its connection as well.
+const IDLE: Duration = Duration::from_secs(3);
+
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -96,6 +100,7 @@ pub(super) fn readers(options: &SqliteConnectOptions) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .min_connections(0)
+        .idle_timeout(IDLE)
         .acquire_timeout(Duration::from_secs(30))
         .connect_lazy_with(options.clone().pragma("query_only", "on"))
 }

@@ -363,7 +363,8 @@ async fn commit_group(
         let cause = error.to_string();
         tracing::warn!(error = %cause, jobs, "the database is not to be had; asking senders to come back later");
         fail_all(group, &cause);
-        return unavailable(&error).is_some();
+        // One that was opened while nothing could be written stays so, whatever becomes of the file.
+        return code(&error).is_some_and(|code| matches!(code & 0xff, 5 | 6)); // BUSY LOCKED
     }
     match run_group(connection, judge, group).await {
         // What went into a deleted file is gone with this process: nobody may be told that it is kept.
@@ -415,13 +416,17 @@ fn fail_all(group: &mut Vec<Box<dyn Job>>, cause: &str) {
     group.drain(..).for_each(|mut job| job.failed(cause));
 }
 
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// The cause, when an error is one that time may mend: locked, full, read-only, I/O.
 pub(super) fn unavailable(error: &sqlx::Error) -> Option<String> {
     const MAY_PASS: [u32; 8] = [5, 6, 7, 8, 10, 13, 14, 15]; // BUSY LOCKED NOMEM READONLY IOERR FULL CANTOPEN PROTOCOL
     match error {
         sqlx::Error::Database(cause) => {
-            let code: u32 = cause.code()?.parse().ok()?;
-            MAY_PASS.contains(&(code & 0xff)).then(|| cause.message().to_owned())
+            MAY_PASS.contains(&(code(error)? & 0xff)).then(|| cause.message().to_owned())
         }
         sqlx::Error::Io(cause) => Some(cause.to_string()),
         sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => Some(error.to_string()),

@@ -138,7 +138,13 @@ async fn a_keyed_hash_goes_on_suppressing_and_what_comes_in_finds_it() {
     names_nobody(&path).await;
 
     let store = open_with(&path, Addresses::clear(Some(key()))).await.unwrap();
-    let removal = Removal { address_key: JANE.to_owned(), stream: None, now: contract::at(7), actor: None };
+    let removal = Removal {
+        address_key: JANE.to_owned(),
+        stream: None,
+        now: contract::at(7),
+        origin: crate::store::AuditOrigin::Cli,
+        actor: None,
+    };
     assert!(store.remove(removal).await.unwrap(), "she may be taken off the list by her address");
     let recorded = store.record(telling(7, 8, Class::RecipientUnknown, Severity::Permanent)).await.unwrap();
     assert_eq!(recorded.changes, [EventChange::Suppressed]);
