@@ -78,8 +78,8 @@ const fn usual_limit() -> u32 {
 ///
 /// With `wait`, an answer without events comes only after so long. The header `Dsnd-Last-Event-Id` says what to give as
 /// `after` the next time, also where no event was of the wanted types. With `Accept: text/event-stream`, the answer
-/// goes on until the client leaves (server-sent events); `Last-Event-ID` stands before `after`, as browsers send it
-/// when they connect again.
+/// goes on until the client leaves (server-sent events). `Last-Event-ID` stands before `after`: browsers send it when
+/// they connect again.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(
@@ -110,8 +110,9 @@ async fn events(
     let types = types(wanted.types.as_deref()).map_err(|detail| Problem::bad_request(detail).at("type"))?;
     let streams = accepts_stream(&headers);
     let mut after = wanted.after;
-    if streams && let Some(last) = last_event(&headers) {
-        let number = last.parse().ok().filter(|number| *number >= 0);
+    if let Some(last) = last_event(&headers) {
+        let digits = (1..=18).contains(&last.len()) && last.bytes().all(|octet| octet.is_ascii_digit());
+        let number = last.parse().ok().filter(|_| digits);
         let wrong = || Problem::bad_request("this is no event's number").at("Last-Event-ID");
         after = Some(number.ok_or_else(wrong)?);
     }
@@ -160,8 +161,7 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 
 /// What a client says that it had last, if it does.
 fn last_event(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get("last-event-id")?.to_str().unwrap_or("not ASCII").trim();
-    (!text.is_empty()).then_some(text)
+    headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default())
 }
 
 /// Where to begin: every event after this one is there.
