@@ -80,9 +80,11 @@ enum Verb {
     Status(status::Status),
     /// Bring bounces from files into the store: .eml files, mbox files, Maildirs.
     ///
-    /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
-    /// broken off is simply started again. The history of the list names you and says when you did it, and what was
-    /// suppressed wrongly goes again: `dsnd suppressions remove --origin replay --since 1h`. Exit status 0, or 2 when a file could not be read.
+    /// Each counts from the day of its Date field. What was recorded before changes nothing and is passed over, so a run
+    /// that was broken off is simply started again. The history of the list names you and says when you did it, and what
+    /// was suppressed wrongly goes again: `dsnd suppressions remove --origin replay --since 1h`.
+    ///
+    /// Exit status 0, or 2 when a file could not be read or a message was too large; the others come in all the same.
     Replay(replay::Replay),
     /// Look at what waits because nothing proves it, and approve or discard it.
     #[command(subcommand)]

@@ -11,6 +11,7 @@ mod deliveries;
 mod entries;
 mod erasure;
 mod holds;
+mod known;
 mod lists;
 mod outbox;
 mod quarantine;
@@ -39,6 +40,7 @@ pub use deliveries::{
 pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};

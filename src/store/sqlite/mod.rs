@@ -11,6 +11,7 @@ mod erase;
 mod gauge;
 mod holds;
 mod join;
+mod known;
 mod lists;
 mod mask;
 mod open;
