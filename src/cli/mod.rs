@@ -20,6 +20,7 @@ mod paper;
 mod person;
 mod progress;
 mod quarantine;
+mod reclassify;
 mod replay;
 mod return_path;
 mod serve;
@@ -111,6 +112,17 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Judge stored bounces by today's rules, and make the list what it would be with them.
+    ///
+    /// Reads the raw message where it is kept, else the fields that were read from it, as far as they hold what decided. A
+    /// bounce that means something else now gets its new class; an address that has one gets its entries as if it had
+    /// always meant that, as of the time when it came, and nothing that is over by now. What persons did to an address
+    /// stays, what is not proven stays without effect, and what an open hold would hold waits there. On a terminal it asks
+    /// before it changes; elsewhere, --yes is needed where a rule would newly suppress for more than
+    /// breaker.min_per_hour bounces. A run that was broken off is simply started again.
+    ///
+    /// Exit status 0; with --dry-run, 1 when something would change.
+    Reclassify(reclassify::ReclassifyArguments),
     /// Forget a person: remove an address from reports, raw messages, history and counts, and from the list.
     ///
     /// Others who are named in the same messages stay. Where store.hash_key_file is configured, an address that is
@@ -189,6 +201,7 @@ fn run() -> ExitCode {
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Events(verb) => events::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Reclassify(verb) => reclassify::run(config, &verb),
         Verb::Erase(verb) => erase::run(config, &verb),
         Verb::Backup(verb) => backup::run(config, &verb),
         Verb::Store(verb) => store::run(config, &verb),

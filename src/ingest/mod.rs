@@ -6,6 +6,7 @@ mod count;
 mod digest;
 mod explain;
 mod nameless;
+mod reassess;
 mod replay;
 mod waiting;
 
@@ -21,6 +22,7 @@ pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
 pub use explain::{Explained, OriginalPart, RecipientPart, ReportPart, explain};
 pub use nameless::add_nameless;
+pub use reassess::{Reread, reassess};
 pub use replay::{Prepared, recorded_digest};
 use waiting::Waiting;
 

@@ -27,6 +27,8 @@ pub enum AuditOrigin {
     Quarantine,
     /// A person, who released a hold.
     Hold,
+    /// A person, who had stored events judged anew.
+    Reclassify,
 }
 
 impl AuditOrigin {
@@ -43,6 +45,7 @@ impl AuditOrigin {
             Self::Undo => "undo",
             Self::Quarantine => "quarantine",
             Self::Hold => "hold",
+            Self::Reclassify => "reclassify",
         }
     }
 }

@@ -15,6 +15,7 @@ mod known;
 mod lists;
 mod outbox;
 mod quarantine;
+mod reclassify;
 mod retention;
 pub mod sqlite;
 mod statistics;
@@ -44,6 +45,9 @@ pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use reclassify::{
+    NewConclusion, Reclassified, ReclassifiedEntry, ReclassifiedEvent, Reclassify, Reclassifying, StoredEvent,
+};
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
 pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};

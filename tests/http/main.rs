@@ -10,5 +10,6 @@ mod limits;
 mod lists;
 mod readme;
 mod service;
+mod stats;
 mod suppressions;
 mod tokens;

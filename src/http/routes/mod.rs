@@ -6,6 +6,7 @@ mod explain;
 mod lists;
 mod return_paths;
 mod service;
+mod stats;
 mod status_codes;
 mod suppressions;
 
@@ -23,6 +24,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         events::routes,
         return_paths::routes,
         status_codes::routes,
+        stats::routes,
         service::routes,
     ];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)

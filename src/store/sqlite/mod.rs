@@ -20,12 +20,14 @@ mod people;
 mod place;
 mod quarantine;
 mod read;
+mod reclassify;
 mod record;
 mod retention;
 mod settle;
 mod statistics;
 mod stored;
 mod tokens;
+mod turn;
 mod vitals;
 mod writer;
 
@@ -68,7 +70,7 @@ impl SqliteStore {
         let addresses = settings.addresses.clone();
         let options = open::prepare(path, access, busy_timeout, &addresses).await?;
         let readers = open::readers(&options);
-        let writer = (access != Access::Read).then(|| Writer::start(&options, settings));
+        let writer = (access != Access::Read).then(|| Writer::start(&options, settings, busy_timeout));
         Ok(Self { readers, writer, addresses })
     }
 

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 7;
+pub const SCHEMA: i64 = 9;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "privacy", include_str!("../migrations/0005_privacy.sql")),
     (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
     (7, "outbox", include_str!("../migrations/0007_outbox.sql")),
+    (9, "reclassify", include_str!("../migrations/0009_reclassify.sql")),
 ];
 
 /// How many readers may be at work at once.

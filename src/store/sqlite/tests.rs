@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
 mod audit;
+mod edits;
 mod erase;
 mod hashed;
 mod lists;

@@ -233,7 +233,7 @@ const NAMES_NOBODY: &[&str] = &[
     "audit: at action origin actor",
     "counters: scope kind",
     "events: received_at trust action effective_status diagnostic_type last_attempt_date bounce_type category class
-        decision rule evidence_field change domain settled_at settled_by",
+        decision rule evidence_field change domain settled_at settled_by reclassified_at formerly",
     "hash_key: fingerprint",
     "holds: kind name opened_at why state settled_at settled_by",
     "messages: received_at peer kind reporting_mta arrival_date protocol tls recorded_at replayed_at",
