@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -79,6 +80,47 @@ fn a_bounce_is_not_acknowledged_into_a_database_that_was_deleted_or_moved_away()
         }
         daemon.stop();
     }
+}
+
+/// A connection that was opened while the file could not be written never writes: it has to be opened anew. (One attempt
+/// in between: SQLite may find a descriptor of the time before, with which it can write.)
+#[test]
+fn a_database_that_was_opened_read_only_is_taken_up_again_when_it_can_be_written() {
+    const NOBODY: u32 = 65_534;
+    let chmod = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let home = Home::new();
+    let mut command = if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        let script = home.script(NOBODY, NOBODY); // root may write whatever the mode is
+        let user = format!("--reuid={NOBODY}");
+        let group = format!("--regid={NOBODY}");
+        home.wrapped(&["setpriv", &user, &group, "--clear-groups", script.to_str().unwrap()], &["serve"])
+    } else {
+        home.command(&["serve"])
+    };
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        return say("SKIPPED: a read-only file, since there is no setpriv");
+    }
+    command.env("RUST_BACKTRACE", "0");
+    let daemon = Daemon::start(command);
+    let mut client = daemon.connect();
+    let mut send = |id: &str| client.send(&hard_bounce(id, &format!("{id}@example.net"))).unwrap();
+    assert_eq!(send("one").code, 250);
+    let (path, aside) = (home.database(), home.path().join("aside.db"));
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(send("two").starts_with("451 4.3.0"));
+    chmod(&aside, 0o400);
+    std::fs::rename(&aside, &path).unwrap();
+    let reply = send("two");
+    assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
+    assert!(daemon.log().contains("readonly"), "{}", daemon.log());
+    chmod(&path, 0o600);
+    assert_eq!(send("two").code, 250, "{}", daemon.log());
+    daemon.stop();
+    let mut database = Database::read(&path);
+    assert_eq!(database.number("SELECT count(*) FROM messages"), 2);
+    assert_eq!(database.integrity(), "ok");
 }
 
 #[test]
@@ -309,4 +351,63 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
+}
+
+/// A file system in a file, which only root can mount.
+struct Disk {
+    image: std::path::PathBuf,
+    place: std::path::PathBuf,
+}
+
+impl Disk {
+    fn run(program: &str, arguments: &[&str]) -> bool {
+        Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+    }
+
+    fn mount(&self) -> bool {
+        let (image, place) = (self.image.to_str().unwrap(), self.place.to_str().unwrap());
+        Self::run("mount", &["-o", "loop", image, place])
+    }
+
+    fn unmount(&self) -> bool {
+        Self::run("umount", &[self.place.to_str().unwrap()])
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Self::run("umount", &["-l", self.place.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_disk_that_the_system_made_read_only_is_let_go_and_taken_up_again_when_it_is_mended() {
+    let folder = TempDir::new().unwrap();
+    let disk = Disk { image: folder.path().join("image"), place: folder.path().join("disk") };
+    std::fs::create_dir(&disk.place).unwrap();
+    std::fs::File::create(&disk.image).unwrap().set_len(64 << 20).unwrap();
+    if !Disk::run("mkfs.ext4", &["-q", disk.image.to_str().unwrap()]) || !disk.mount() {
+        return say("SKIPPED: a disk that becomes read-only, since none can be made or mounted here");
+    }
+    let home = Home::new().with("STORE_PATH", disk.place.join("dsnd.db").to_str().unwrap());
+    let daemon = home.start();
+    let mut client = daemon.connect();
+    let mut send = |id: &str| client.send(&hard_bounce(id, &format!("{id}@example.net"))).unwrap();
+    assert_eq!(send("one").code, 250);
+    // What the kernel does after an error of the disk's; the file system has to be mounted anew after that.
+    assert!(Disk::run("mount", &["-o", "remount,abort", disk.place.to_str().unwrap()]));
+    for _ in 0..2 {
+        let reply = send("two");
+        assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
+    }
+    wait_for("the daemon to close its files", || disk.unmount().then_some(()));
+    let reply = send("two");
+    assert!(reply.starts_with("451 4.3.0"), "nothing is mounted: {reply:?}");
+    let _ = Disk::run("e2fsck", &["-fy", disk.image.to_str().unwrap()]);
+    assert!(disk.mount());
+    assert_eq!(send("two").code, 250, "{}", daemon.log());
+    daemon.stop();
+    let mut database = Database::read(&home.database());
+    assert_eq!(database.number("SELECT count(*) FROM messages"), 2);
+    assert_eq!(database.integrity(), "ok");
 }

@@ -72,21 +72,21 @@ pub(super) async fn expire(store: Arc<SqliteStore>, shutdown: CancellationToken)
 }
 
 /// What one batch did.
-struct Batch<S> {
+pub(super) struct Batch<S> {
     rows: u64,
     /// Where the next one begins; `None`: there is no more to do.
     next: Option<S>,
 }
 
 /// A batch that was allowed `limit` rows: one that took fewer was the last.
-fn up_to(limit: u32, rows: Result<u64, StoreError>) -> Result<Batch<()>, StoreError> {
+pub(super) fn up_to(limit: u32, rows: Result<u64, StoreError>) -> Result<Batch<()>, StoreError> {
     rows.map(|rows| Batch { rows, next: (rows >= u64::from(limit)).then_some(()) })
 }
 
 /// Goes on from `start` until there is no more, or the end is near, or it fails, of which the log says what
 /// `otherwise` is; how many rows there were. Between two batches the writer is left to others for as long as the
 /// last one took.
-async fn in_batches<S, F: Future<Output = Result<Batch<S>, StoreError>>>(
+pub(super) async fn in_batches<S, F: Future<Output = Result<Batch<S>, StoreError>>>(
     otherwise: &'static str,
     shutdown: &CancellationToken,
     start: S,

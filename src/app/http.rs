@@ -63,14 +63,10 @@ pub(super) fn start(api: Api, sockets: Vec<Bound>, work: &mut Work, shutdown: &C
 /// # Errors
 /// [`StoreError`] where the tokens cannot be read.
 pub async fn open_door(config: &HttpConfig, store: &impl Tokens) -> Result<Option<String>, StoreError> {
-    let Some(address) = config.public() else { return Ok(None) };
-    let open = store.tokens().await?.is_empty();
-    Ok(open.then(|| {
-        format!(
-            "http.listen: {address} can be reached from elsewhere, and without a token everybody could change the \
-             list; `dsnd tokens create --name NAME --scope write` makes one, or listen on 127.0.0.1 alone"
-        )
-    }))
+    match config.open_door() {
+        Some(what) if store.tokens().await?.is_empty() => Ok(Some(what)),
+        _ => Ok(None),
+    }
 }
 
 pub(super) async fn refuse_open_door(config: &HttpConfig, store: &impl Tokens) -> Result<(), AppError> {

@@ -11,6 +11,8 @@ use super::output;
 use crate::classify::Classifier;
 use crate::config::{Config, ConfigError};
 use crate::smtp::tls::TlsAcceptor;
+use crate::store::StoreError;
+use crate::store::sqlite::Access;
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -56,6 +58,11 @@ pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Res
     {
         wrong.push(format!("{}: {error}", error.key(settings)));
     }
+    if let Some(config) = &loaded
+        && let Some(problem) = open_door(config)
+    {
+        wrong.push(problem);
+    }
     let file = loaded.and_then(|config| config.file).or_else(|| config.map(Path::to_owned));
     let file = file.map(|path| path.display().to_string());
     let fine = wrong.is_empty();
@@ -69,4 +76,22 @@ pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Res
     }
     out.flush()?;
     Ok(ExitCode::from(u8::from(!fine)))
+}
+
+/// What is wrong where the API can be reached from elsewhere and there is no token. Without a database there is none.
+/// One that cannot be read is a matter of the daemon.
+fn open_door(config: &Config) -> Option<String> {
+    let open = config.http.open_door()?;
+    let asked = super::block_on(async {
+        let store = match super::open_store(config, Access::Read).await {
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Missing(_))) => {
+                return Ok(Some(open));
+            }
+            opened => opened?,
+        };
+        let problem = crate::app::open_door(&config.http, &store).await;
+        store.close().await;
+        Ok(problem?)
+    });
+    asked.ok().flatten()
 }

@@ -20,6 +20,7 @@ mod paper;
 mod person;
 mod progress;
 mod quarantine;
+mod reclassify;
 mod replay;
 mod return_path;
 mod serve;
@@ -28,6 +29,7 @@ mod status;
 mod store;
 mod streams;
 mod suppressions;
+mod tokens;
 mod when;
 
 use std::ffi::OsString;
@@ -79,9 +81,11 @@ enum Verb {
     Status(status::Status),
     /// Bring bounces from files into the store: .eml files, mbox files, Maildirs.
     ///
-    /// Each counts from the day of its Date field. What was recorded before changes nothing, so a run that was
-    /// broken off is simply started again. The history of the list names you and says when you did it, and what was
-    /// suppressed wrongly goes again: `dsnd suppressions remove --origin replay --since 1h`. Exit status 0, or 2 when a file could not be read.
+    /// Each counts from the day of its Date field. What was recorded before changes nothing and is passed over, so a run
+    /// that was broken off is simply started again. The history of the list names you and says when you did it, and what
+    /// was suppressed wrongly goes again: `dsnd suppressions remove --origin replay --since 1h`.
+    ///
+    /// Exit status 0, or 2 when a file could not be read or a message was too large; the others come in all the same.
     Replay(replay::Replay),
     /// Look at what waits because nothing proves it, and approve or discard it.
     #[command(subcommand)]
@@ -108,6 +112,17 @@ enum Verb {
     /// Look at the bounces that came in.
     #[command(subcommand)]
     Bounces(bounces::Bounces),
+    /// Judge stored bounces by today's rules, and make the list what it would be with them.
+    ///
+    /// Reads the raw message where it is kept, else the fields that were read from it, as far as they hold what decided. A
+    /// bounce that means something else now gets its new class; an address that has one gets its entries as if it had
+    /// always meant that, as of the time when it came, and nothing that is over by now. What persons did to an address
+    /// stays, what is not proven stays without effect, and what an open hold would hold waits there. On a terminal it asks
+    /// before it changes; elsewhere, --yes is needed where a rule would newly suppress for more than
+    /// breaker.min_per_hour bounces. A run that was broken off is simply started again.
+    ///
+    /// Exit status 0; with --dry-run, 1 when something would change.
+    Reclassify(reclassify::ReclassifyArguments),
     /// Forget a person: remove an address from reports, raw messages, history and counts, and from the list.
     ///
     /// Others who are named in the same messages stay. Where store.hash_key_file is configured, an address that is
@@ -129,6 +144,9 @@ enum Verb {
     /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
     /// settled as what it became.
     Stats(stats::Stats),
+    /// Make, list and revoke the tokens that open the HTTP API.
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     /// Write manual pages, or completions for a shell.
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -183,10 +201,12 @@ fn run() -> ExitCode {
         Verb::Holds(verb) => holds::run(config, &verb),
         Verb::Events(verb) => events::run(config, &verb),
         Verb::Bounces(verb) => bounces::run(config, &verb),
+        Verb::Reclassify(verb) => reclassify::run(config, &verb),
         Verb::Erase(verb) => erase::run(config, &verb),
         Verb::Backup(verb) => backup::run(config, &verb),
         Verb::Store(verb) => store::run(config, &verb),
         Verb::Stats(verb) => stats::run(config, &verb),
+        Verb::Tokens(verb) => tokens::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };
     match result {

@@ -1,5 +1,8 @@
 //! `dsnd replay PATH…`: bounces from files into the store, as if they came in now.
 
+mod files;
+mod totals;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,21 +10,25 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{FAILED, block_on, output, person};
+use super::{FAILED, block_on, output, person, progress};
 use crate::address::{ForwardPath, Mailbox, ReversePath};
 use crate::app::{ingest_settings, open_store};
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::ingest::{Ingest, IngestSettings, preview};
-use crate::report::{Report, ReportKind, mbox, returned};
+use crate::ingest::{Ingest, IngestSettings, Prepared, preview, recorded_digest};
+use crate::report::{Report, ReportKind, returned};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::{Envelope, EnvelopeRecipient, Peer, PeerAddress, Protocol};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{EventChange, Hold, Replayed, Store};
+use crate::store::{EventChange, Known, Recorded, Replayed, Store, StoreError};
+use files::{Batch, Files};
+use totals::{Totals, grown, tell_of_holds};
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -35,7 +42,7 @@ pub(super) struct Replay {
     /// The files are yours: what is in them counts although no signed return path proves it.
     #[arg(long)]
     trust_unsigned: bool,
-    /// One JSON object a message; where suppressions were held, one more with the holds.
+    /// One JSON object a message, and in the end one with what came of them all.
     #[arg(long)]
     json: bool,
 }
@@ -44,8 +51,10 @@ pub(super) struct Replay {
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     source: &'a str,
-    kind: &'static str,
-    recipients: usize,
+    /// What it is; null where it was recorded before, since it is then not read again.
+    kind: Option<&'static str>,
+    /// How many recipients it has; null in the same case.
+    recipients: Option<usize>,
     /// The number it is stored under; null in a dry run.
     bounce: Option<i64>,
     /// It had been stored before.
@@ -54,189 +63,247 @@ struct Told<'a> {
     changes: Vec<&'static str>,
 }
 
-#[derive(Debug, Default)]
-struct Totals {
-    recorded: usize,
-    duplicates: usize,
-    unreadable: usize,
-    unrecognized: usize,
-    suppressed: usize,
-    counted: usize,
-    seen: usize,
-    quarantined: usize,
-    held: usize,
-    /// The holds that grew meanwhile.
-    holds: Vec<Grown>,
-}
-
-/// A hold that suppressions were added to while files were read.
-#[derive(Debug, Serialize)]
-struct Grown {
-    hold: i64,
-    kind: String,
-    name: String,
-    /// How many were added.
-    held: i64,
-}
-
-impl Totals {
-    fn add(&mut self, report: &Report, changes: &[EventChange]) {
-        self.unrecognized += usize::from(report.kind == ReportKind::Unrecognized);
-        for change in changes {
-            match change {
-                EventChange::Suppressed => self.suppressed += 1,
-                EventChange::Counted => self.counted += 1,
-                EventChange::Seen => self.seen += 1,
-                EventChange::Quarantined => self.quarantined += 1,
-                EventChange::Held => self.held += 1,
-                EventChange::Cleared | EventChange::Discarded | EventChange::None => {}
-            }
-        }
-    }
-
-    /// Two lines: the messages, and what came of their recipients.
-    fn told(&self, dry_run: bool) -> String {
-        let Self { recorded, duplicates, unreadable, unrecognized, .. } = self;
-        let mut told = if dry_run {
-            format!("{recorded} read, nothing recorded, {unrecognized} not recognized")
-        } else {
-            format!("{recorded} recorded, {duplicates} known already, {unrecognized} not recognized")
-        };
-        if *unreadable > 0 {
-            told.push_str(&format!(", {unreadable} files could not be read"));
-        }
-        let Self { suppressed, counted, seen, quarantined, held, .. } = self;
-        told + &if dry_run {
-            format!("\nwould suppress {suppressed}, count {counted}, quarantine {quarantined}")
-        } else {
-            format!(
-                "\nsuppressed {suppressed}, counted {counted}, on the list before {seen}, \
-                 quarantined {quarantined}, held {held}"
-            )
-        }
-    }
+/// What a message is, and what it did or would do.
+struct Outcome {
+    kind: ReportKind,
+    recipients: usize,
+    bounce: Option<i64>,
+    duplicate: bool,
+    changes: Vec<EventChange>,
 }
 
 /// Replays every message of every path. What was recorded before changes nothing, so that a run that was broken
 /// off is simply started again.
 pub(super) fn run(config: Option<&Path>, arguments: &Replay) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
-    let mut files = Vec::new();
-    for path in &arguments.paths {
-        collect(path, &mut files).with_context(|| format!("cannot read {}", path.display()))?;
-    }
-    let bar = ProgressBar::new(files.len() as u64);
-    let style = "{bar:40} {pos}/{len} files, {per_sec}, {eta} left {msg}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let totals = block_on(replay(&config, arguments, &files, &bar))?;
+    let mut files = Files::default();
+    arguments.paths.iter().for_each(|path| files.collect(path));
+    let bar = progress::octets(Some(files.octets));
+    let totals = block_on(replay(&config, arguments, files, &bar))?;
     bar.finish_and_clear();
-    if !arguments.json {
-        writeln!(output::stdout(), "{}", totals.told(arguments.dry_run))?;
+    let mut out = output::stdout();
+    if arguments.json {
+        output::json_line(&mut out, &totals)?;
+    } else {
+        writeln!(out, "{}", totals.told())?;
     }
-    tell_of_holds(&totals.holds, arguments.json)?;
+    out.flush()?;
+    tell_of_holds(&totals.holds)?;
     Ok(if totals.unreadable > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 async fn replay(
     config: &Config,
     arguments: &Replay,
-    files: &[PathBuf],
+    files: Files,
     bar: &ProgressBar,
 ) -> anyhow::Result<Totals> {
-    let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
-    let settings = settings(config, arguments.trust_unsigned);
-    let ingest = if arguments.dry_run {
-        None
-    } else {
-        Some(open(config, Arc::clone(&classifier), settings.clone()).await?)
-    };
-    let actor = person::person();
-    let mut totals = Totals::default();
-    let before = match &ingest {
-        Some((store, _)) => store.holds(false).await?,
-        None => Vec::new(),
-    };
-    for file in files {
-        bar.inc(1);
-        let bytes = match std::fs::read(file) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                bar.suspend(|| output::error(&format!("cannot read {}: {error}", file.display())));
-                totals.unreadable += 1;
-                continue;
-            }
-        };
-        for (index, message) in mbox::messages(&bytes).enumerate() {
-            let name = file.display().to_string();
-            let source = if index == 0 { name } else { format!("{name}#{}", index + 1) };
-            let report = Report::parse(&message);
-            let envelope = envelope(&message, &config.return_paths);
-            let (bounce, duplicate, changes) = if let Some((_, ingest)) = &ingest {
-                let replayed = Replayed { at: Timestamp::now(), actor: actor.clone() };
-                let taken = ingest.replay(envelope, message.into_owned(), when(&report), replayed).await;
-                let recorded = taken.with_context(|| source.clone())?;
-                (Some(recorded.id), recorded.duplicate, recorded.changes)
-            } else {
-                (None, false, preview(&classifier, &settings, &envelope, &message, when(&report))?)
-            };
-            if duplicate {
-                totals.duplicates += 1
-            } else {
-                totals.recorded += 1;
-                totals.add(&report, &changes);
-            }
-            if arguments.json {
-                let recipients = report.recipients.len();
-                let changes = changes.iter().map(|change| change.as_str()).collect();
-                let (source, kind) = (&source, report.kind.as_str());
-                let line = Told { source, kind, recipients, bounce, duplicate, changes };
-                bar.suspend(|| output::json_line(&mut output::stdout(), &line))?;
-            }
-        }
+    let mut run = Run::start(config, arguments).await?;
+    run.unreadable(&files.unreadable, bar);
+    let before = run.holds().await?;
+    let (send, mut batches) = mpsc::channel(1);
+    let limit = config.smtp.max_message_size;
+    // Files are read while those before are recorded.
+    let reader = std::thread::spawn(move || files::read(files.paths, limit, &send));
+    while let Some(batch) = batches.recv().await {
+        let read = batch.read;
+        run.unreadable(&batch.unreadable, bar);
+        run.batch(batch, bar).await?;
+        bar.set_position(read);
+        progress::told(bar, (run.totals.recorded + run.totals.duplicates) as u64, "messages");
     }
-    if let Some((store, ingest)) = ingest {
-        drop(ingest);
-        totals.holds = grown(&before, store.holds(false).await?);
-        if let Some(store) = Arc::into_inner(store) {
-            store.close().await;
-        }
-    }
-    Ok(totals)
+    reader.join().map_err(|_| anyhow::anyhow!("reading the files failed"))?;
+    run.totals.holds = grown(&before, run.holds().await?);
+    Ok(run.end().await)
 }
 
-/// What holds have held since.
-fn grown(before: &[Hold], now: Vec<Hold>) -> Vec<Grown> {
-    let held = |id| before.iter().find(|hold| hold.id == id).map_or(0, |hold| hold.held);
-    now.into_iter()
-        .map(|Hold { id, kind, name, held: now, .. }| Grown { hold: id, kind, name, held: now - held(id) })
-        .filter(|hold| hold.held > 0)
-        .collect()
-}
-
-/// The last line: nobody else tells that the list is not what the files say.
-fn tell_of_holds(holds: &[Grown], json: bool) -> anyhow::Result<()> {
-    if holds.is_empty() {
-        return Ok(());
-    }
-    let held: i64 = holds.iter().map(|hold| hold.held).sum();
-    if json {
-        output::json_line(&mut output::stdout(), &serde_json::json!({ "held": held, "holds": holds }))?;
-    }
-    let each = holds.iter().map(|Grown { hold, kind, name, held }| {
-        format!("{held} by hold {hold} ({} {})", kind.replace('_', " "), output::clean(name))
-    });
-    let each = each.collect::<Vec<_>>().join(", ");
-    output::error(&format!("held for you to decide, and not on the list: {each}; see `dsnd holds list`"));
-    Ok(())
-}
-
-async fn open(
-    config: &Config,
+/// A replay under way.
+struct Run {
     classifier: Arc<Classifier>,
-    settings: IngestSettings,
-) -> anyhow::Result<(Arc<SqliteStore>, Ingest<SqliteStore>)> {
-    let store = Arc::new(open_store(config).await?);
-    Ok((Arc::clone(&store), Ingest::new(store, classifier, settings)))
+    settings: Arc<IngestSettings>,
+    /// None in a dry run.
+    into: Option<(Arc<SqliteStore>, Arc<Ingest<SqliteStore>>)>,
+    actor: String,
+    json: bool,
+    totals: Totals,
+}
+
+impl Run {
+    async fn start(config: &Config, arguments: &Replay) -> anyhow::Result<Self> {
+        let classifier = Arc::new(Classifier::with_rules(&config.rules)?);
+        let settings = settings(config, arguments.trust_unsigned);
+        let into = if arguments.dry_run {
+            None
+        } else {
+            let store = Arc::new(open_store(config).await?);
+            let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&classifier), settings.clone());
+            Some((store, Arc::new(ingest)))
+        };
+        let totals = Totals { dry_run: arguments.dry_run, ..Totals::default() };
+        let (settings, actor, json) = (Arc::new(settings), person::person(), arguments.json);
+        Ok(Self { classifier, settings, into, actor, json, totals })
+    }
+
+    async fn holds(&self) -> Result<Vec<crate::store::Hold>, StoreError> {
+        match &self.into {
+            Some((store, _)) => store.holds(false).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn end(self) -> Totals {
+        if let Some((store, ingest)) = self.into {
+            drop(ingest);
+            if let Some(store) = Arc::into_inner(store) {
+                store.close().await;
+            }
+        }
+        self.totals
+    }
+
+    fn unreadable(&mut self, told: &[String], bar: &ProgressBar) {
+        self.totals.unreadable += told.len();
+        told.iter().for_each(|line| bar.suspend(|| output::error(line)));
+    }
+
+    /// Takes messages in, in their order; reading them is work for every core.
+    async fn batch(&mut self, batch: Batch, bar: &ProgressBar) -> anyhow::Result<()> {
+        let messages = self.with_envelopes(batch.messages).await?;
+        let known = match &self.into {
+            Some((store, _)) => {
+                let digests: Vec<[u8; 32]> = messages.iter().map(|message| message.digest).collect();
+                store.known(&digests).await?
+            }
+            None => Default::default(),
+        };
+        let mut reading = Vec::with_capacity(messages.len());
+        for message in messages {
+            let known = known.get(&message.digest).copied();
+            let source = message.source.clone();
+            reading.push((source, known.ok_or_else(|| self.read(message))));
+        }
+        let mut recording = Vec::with_capacity(reading.len());
+        for (source, task) in reading {
+            let task = match task {
+                Ok(known) => Err(known),
+                Err(task) => Ok(self.record(task.await?.with_context(|| source.clone())?)),
+            };
+            recording.push((source, task));
+        }
+        for (source, task) in recording {
+            let outcome = match task {
+                Err(known) => {
+                    self.totals.duplicates += 1;
+                    let told = Told {
+                        source: &source,
+                        kind: None,
+                        recipients: None,
+                        bounce: Some(known),
+                        duplicate: true,
+                        changes: Vec::new(),
+                    };
+                    self.tell(&told, bar)?;
+                    continue;
+                }
+                Ok(task) => task.await?.with_context(|| source.clone())?,
+            };
+            let Outcome { kind, recipients, bounce, duplicate, changes } = outcome;
+            if duplicate {
+                self.totals.duplicates += 1;
+            } else {
+                self.totals.add(kind, &changes);
+            }
+            let changes = changes.iter().map(|change| change.as_str()).collect();
+            let (kind, recipients) = (Some(kind.as_str()), Some(recipients));
+            self.tell(&Told { source: &source, kind, recipients, bounce, duplicate, changes }, bar)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, told: &Told<'_>, bar: &ProgressBar) -> anyhow::Result<()> {
+        if self.json {
+            bar.suspend(|| output::json_line(&mut output::stdout(), told))?;
+        }
+        Ok(())
+    }
+
+    /// What messages would be recorded under, which costs little and tells whether they were.
+    async fn with_envelopes(&self, messages: Vec<(String, Vec<u8>)>) -> anyhow::Result<Vec<Found>> {
+        let settings = Arc::clone(&self.settings);
+        let found = move |(source, bytes): (String, Vec<u8>)| {
+            let envelope = envelope(&bytes, &settings.return_paths);
+            // The time counts where the message has no date, and then it is now.
+            let digest = recorded_digest(&settings, &envelope, &bytes, Timestamp::now());
+            Found { source, bytes, envelope, digest }
+        };
+        Ok(spawn_blocking(move || messages.into_iter().map(found).collect()).await?)
+    }
+
+    /// Begins to read a message.
+    fn read(&self, message: Found) -> JoinHandle<Result<Read, StoreError>> {
+        let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
+        let ingest = self.into.as_ref().map(|(_, ingest)| Arc::clone(ingest));
+        let replayed = Replayed { at: Timestamp::now(), actor: self.actor.clone() };
+        tokio::spawn(async move {
+            let Found { bytes, envelope, .. } = message;
+            let failed = |error| StoreError::Unavailable(format!("reading the message: {error}"));
+            let parsed = spawn_blocking(move || {
+                let report = Report::parse(&bytes);
+                (report.kind, report.recipients.len(), when(&report), bytes)
+            });
+            let (kind, recipients, came_at, bytes) = parsed.await.map_err(failed)?;
+            let what = match ingest {
+                Some(ingest) => {
+                    What::Prepared(Box::new(ingest.prepare_replay(envelope, bytes, came_at, replayed).await?))
+                }
+                None => {
+                    let would = move || preview(&classifier, &settings, &envelope, &bytes, came_at);
+                    What::Would(spawn_blocking(would).await.map_err(failed)??)
+                }
+            };
+            Ok(Read { kind, recipients, what })
+        })
+    }
+
+    /// Records a message that was read: in the order in which this is asked for, many in one transaction.
+    fn record(&self, read: Read) -> JoinHandle<Result<Outcome, StoreError>> {
+        let ingest = self.into.as_ref().map(|(_, ingest)| Arc::clone(ingest));
+        tokio::spawn(async move {
+            let Read { kind, recipients, what } = read;
+            let (bounce, duplicate, changes) = match (what, ingest) {
+                (What::Prepared(prepared), Some(ingest)) => {
+                    let Recorded { id, duplicate, changes, .. } = ingest.record(*prepared).await?;
+                    (Some(id), duplicate, changes)
+                }
+                (What::Would(changes), _) => (None, false, changes),
+                (What::Prepared(_), None) => (None, false, Vec::new()),
+            };
+            Ok(Outcome { kind, recipients, bounce, duplicate, changes })
+        })
+    }
+}
+
+/// A message in a file.
+struct Found {
+    source: String,
+    bytes: Vec<u8>,
+    envelope: Envelope,
+    digest: [u8; 32],
+}
+
+/// A message that was read.
+struct Read {
+    kind: ReportKind,
+    recipients: usize,
+    what: What,
+}
+
+/// What is to be done with it.
+enum What {
+    /// It is recorded.
+    Prepared(Box<Prepared>),
+    /// It is not: what it would do.
+    Would(Vec<EventChange>),
 }
 
 fn settings(config: &Config, trust_unsigned: bool) -> IngestSettings {
@@ -276,28 +343,4 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         bare_newlines: false,
         protocol: Protocol::Local,
     }
-}
-
-/// Every file below a path, in the order of their names; of a Maildir what is in `cur` and `new`.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if !std::fs::metadata(path)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let maildir = path.join("cur").is_dir() && path.join("new").is_dir();
-    let mut entries =
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    entries.sort();
-    for entry in entries {
-        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if (maildir && !matches!(name, "cur" | "new")) || name.starts_with('.') {
-            continue;
-        }
-        // A link could lead in a circle; mail is not kept behind one.
-        if entry.is_dir() && entry.is_symlink() {
-            continue;
-        }
-        collect(&entry, files)?;
-    }
-    Ok(())
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{output, streams};
 use crate::address::{ForwardPath, Mailbox, comparison_form};
 use crate::config::{Config, read_key_file};
-use crate::returnpath::{Keys, Refusal, ReturnPath, ReturnPaths, Token, keys};
+use crate::returnpath::{Keys, MintError, Refusal, ReturnPath, ReturnPaths, keys, mint as mint_one};
 
 /// Stands for standard input among addresses.
 const STDIN: &str = "-";
@@ -82,16 +82,6 @@ pub(super) struct Verify {
 pub(super) struct Arrival {
     pub(super) ours: ReturnPaths,
     pub(super) path: ReturnPath,
-}
-
-/// A minted return path.
-#[derive(Debug, Serialize)]
-struct Minted {
-    recipient: String,
-    return_path: String,
-    key_id: u8,
-    stream: u32,
-    made: String,
 }
 
 /// The answer of `verify`.
@@ -192,11 +182,8 @@ fn mint(config: Option<&Path>, arguments: &Mint) -> anyhow::Result<ExitCode> {
     let named = named.map(|address| mailbox(address)).collect::<Result<Vec<_>, _>>()?;
     let from_input = arguments.addresses.iter().any(|address| address == STDIN);
     let config = Config::load(config)?;
-    let key = config.return_paths.keys().newest().context(
-        "there is no key; `dsnd return-path keygen --output FILE` makes one for return_path.keys_file",
-    )?;
-    let domain =
-        arguments.domain.as_ref().or_else(|| config.domains.first()).context("no return_path.domains")?;
+    config.return_paths.keys().newest().ok_or(MintError::NoKey)?;
+    let domain = arguments.domain.as_ref().or_else(|| config.domains.first()).map(String::as_str);
     let stream = u32::try_from(streams::number(&config.streams, &arguments.stream)?)?;
     let now = Timestamp::now();
     let mut out = output::stdout();
@@ -208,18 +195,12 @@ fn mint(config: Option<&Path>, arguments: &Mint) -> anyhow::Result<ExitCode> {
     });
     for recipient in named.into_iter().map(Ok).chain(input) {
         let recipient = recipient?;
-        let token = Token::mint(key, &recipient.comparison_form(), stream, now)
-            .context("the clock is not within 1970 to 2149")?;
-        let prefix = config.return_paths.prefix();
-        let local_part =
-            if arguments.readable { prefix.readable(&token, &recipient) } else { prefix.blind(&token) };
-        let return_path = Mailbox::new(&local_part, domain).context("return_path.domains")?.to_string();
+        let how = (stream, arguments.readable);
+        let minted = mint_one(&config.return_paths, domain, &recipient, how, now)?;
         if arguments.json {
-            let recipient = recipient.to_string();
-            let (key_id, stream, made) = (token.key_id(), token.stream(), day(&token));
-            output::json_line(&mut out, &Minted { recipient, return_path, key_id, stream, made })?;
+            output::json_line(&mut out, &minted)?;
         } else {
-            writeln!(out, "{return_path}")?;
+            writeln!(out, "{}", minted.return_path)?;
         }
     }
     out.flush()?;
@@ -273,7 +254,7 @@ fn verified<'a>(return_path: &'a str, judged: &Result<ReturnPath, Refusal>) -> V
             verified.recipient = readable.as_ref().map(ToString::to_string);
             verified.key_id = Some(token.key_id());
             verified.stream = Some(token.stream());
-            verified.made = Some(day(token));
+            verified.made = Some(token.made());
         }
         Ok(ReturnPath::Batv { recipient }) => {
             verified.state = "valid";
@@ -311,8 +292,4 @@ fn print(out: &mut impl Write, verified: &Verified<'_>, asked: Option<&str>) -> 
 
 fn date(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
-}
-
-fn day(token: &Token) -> String {
-    Timestamp::from_second(i64::from(token.day()) * 86_400).map(date).unwrap_or_default()
 }

@@ -14,15 +14,29 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// A time or a date to come, or how long from now: `2027-01-01`, `90d`.
+pub(super) fn later(text: &str) -> Result<Timestamp, String> {
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+    let at = moment(text).or_else(|| now.checked_add(duration(text)?).ok());
+    at.filter(|at| *at > now).ok_or_else(|| {
+        "write a time to come such as 2027-11-21T20:00:00Z, a date such as 2027-11-21, or how long from now: 12h, 90d"
+            .to_owned()
+    })
+}
+
 fn before(text: &str, now: Timestamp) -> Option<Timestamp> {
+    moment(text).or_else(|| now.checked_sub(duration(text)?).ok())
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse() {
         return Some(at);
     }
-    if let Ok(date) = text.parse::<Date>()
-        && text.len() == "2026-11-21".len()
-    {
-        return Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp());
-    }
+    let date = text.parse::<Date>().ok().filter(|_| text.len() == "2026-11-21".len())?;
+    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+fn duration(text: &str) -> Option<SignedDuration> {
     let unit = text.chars().last()?;
     let seconds = match unit {
         's' => 1,
@@ -34,7 +48,7 @@ fn before(text: &str, now: Timestamp) -> Option<Timestamp> {
     };
     let digits = &text[..text.len() - unit.len_utf8()];
     let number: u32 = digits.bytes().all(|octet| octet.is_ascii_digit()).then(|| digits.parse().ok())??;
-    now.checked_sub(SignedDuration::from_secs(i64::from(number) * seconds)).ok()
+    Some(SignedDuration::from_secs(i64::from(number) * seconds))
 }
 
 #[cfg(test)]

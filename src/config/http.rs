@@ -15,10 +15,14 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// The first place that others than programs on this machine can reach.
+    /// What is wrong where there is no token and others than programs on this machine can reach the API.
     #[must_use]
-    pub fn public(&self) -> Option<&ListenAddress> {
-        self.listen.iter().find(|address| !address.is_private())
+    pub fn open_door(&self) -> Option<String> {
+        let public = self.listen.iter().find(|address| !address.is_private())?;
+        Some(format!(
+            "http.listen: {public} can be reached from elsewhere, and without a token everybody could change the \
+             list; `dsnd tokens create --name NAME --scope write` makes one, or listen on 127.0.0.1 alone"
+        ))
     }
 }
 

@@ -4,9 +4,11 @@
 //! `auth` (its token), and a handler in `routes`, one file an area. Every error is a [`Problem`] (RFC 9457).
 
 mod auth;
+mod conditions;
 mod extract;
 mod guard;
 mod openapi;
+mod params;
 mod problem;
 mod ready;
 mod routes;

@@ -6,9 +6,10 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -47,7 +48,10 @@ const WITH_BODY: &[(&str, &str)] = &[
     ),
     components(schemas(Problem, Fault)),
     tags(
-        (name = "suppressions", description = "The list"),
+        (name = "suppressions", description = "Which addresses may not be mailed, and why"),
+        (name = "bounces", description = "What came in, and what a message means"),
+        (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
+        (name = "events", description = "What happened, in its order"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")
     )
@@ -95,8 +99,20 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [get, put, post, delete, patch].into_iter().flatten()
 }
 
+/// A value in a path, a query or a header is there or not; it is never null.
+fn without_null(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(parameter) = parameter
+        && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+        && let SchemaType::Array(types) = &object.schema_type
+        && let [one, Type::Null] | [Type::Null, one] = types.as_slice()
+    {
+        object.schema_type = SchemaType::Type(one.clone());
+    }
+}
+
 /// Adds what is the same for all.
 fn complete(path: &str, operation: &mut Operation) {
+    operation.parameters.iter_mut().flatten().for_each(without_null);
     let guarded = path.starts_with("/v1/");
     let mut more: Vec<_> = ALWAYS.to_vec();
     if guarded {

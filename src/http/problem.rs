@@ -1,8 +1,8 @@
 //! Errors as RFC 9457 problem details.
 
 use axum::Json;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::error;
@@ -20,24 +20,33 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// The kind of problem: a URN, or `about:blank` where the status says it all.
-    #[serde(rename = "type")]
-    kind: String,
+    #[serde(rename = "type", serialize_with = "urn")]
+    #[schema(value_type = String)]
+    kind: Option<&'static str>,
     /// The kind of problem for a person.
-    title: String,
+    title: &'static str,
     /// The status code of the response.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What is wrong this time, and what would be right.
-    detail: String,
+    detail: Box<str>,
     /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    instance: Option<String>,
+    #[schema(nullable = false, value_type = String, required = false)]
+    instance: Option<Box<str>>,
     /// Each thing that is wrong, where there are several or where it has a place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<Fault>,
     #[serde(skip)]
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+fn urn<S: serde::Serializer>(kind: &Option<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
+    match kind {
+        Some(kind) => serializer.collect_str(&format_args!("{TYPES}{kind}")),
+        None => serializer.serialize_str("about:blank"),
+    }
 }
 
 /// One thing that is wrong.
@@ -54,21 +63,21 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            kind: None,
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             instance: None,
             errors: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
     /// Its own kind, a short name with hyphens, and how a person calls that.
     #[must_use]
-    pub fn of_kind(mut self, kind: &str, title: &str) -> Self {
-        self.kind = format!("{TYPES}{kind}");
-        self.title = title.to_owned();
+    pub const fn of_kind(mut self, kind: &'static str, title: &'static str) -> Self {
+        self.kind = Some(kind);
+        self.title = title;
         self
     }
 
@@ -82,21 +91,21 @@ impl Problem {
     /// With one thing that is wrong, at its place; its detail is that of the problem.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.errors.push(Fault { place: place.into(), detail: self.detail.clone() });
+        self.errors.push(Fault { place: place.into(), detail: self.detail.to_string() });
         self
     }
 
     /// With the path of the request.
     #[must_use]
     pub fn on(mut self, path: &str) -> Self {
-        self.instance = Some(path.to_owned());
+        self.instance = Some(path.into());
         self
     }
 
     /// With a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 

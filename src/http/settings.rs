@@ -46,7 +46,7 @@ impl Default for Settings {
             metrics_token: false,
             max_connections: 100,
             max_heavy: 4,
-            max_body: 8 * 1024 * 1024,
+            max_body: 4 * 1024 * 1024,
             max_message: 10 * 1024 * 1024,
             idle_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),

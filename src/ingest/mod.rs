@@ -4,7 +4,10 @@ mod assess;
 mod attribute;
 mod count;
 mod digest;
+mod explain;
 mod nameless;
+mod reassess;
+mod replay;
 mod waiting;
 
 use std::sync::Arc;
@@ -17,7 +20,10 @@ use tracing::{error, info, warn};
 pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
+pub use explain::{Explained, OriginalPart, RecipientPart, ReportPart, explain};
 pub use nameless::add_nameless;
+pub use reassess::{Reread, reassess};
+pub use replay::{Prepared, recorded_digest};
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox, steers};
@@ -27,7 +33,7 @@ use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
-use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Replayed, Store, StoreError};
+use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
 const COMPRESSION: i32 = 3;
@@ -102,22 +108,8 @@ impl<S: Store> Ingest<S> {
         message: Vec<u8>,
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
-        let recorded = self.bring(envelope, message, now, None).await?;
+        let recorded = self.bring(envelope, message, now).await?;
         Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
-    }
-
-    /// The same for a message that a person brings in: the history of the list names them, and says when they did.
-    ///
-    /// # Errors
-    /// As [`Self::take`].
-    pub async fn replay(
-        &self,
-        envelope: Envelope,
-        message: Vec<u8>,
-        came_at: Timestamp,
-        replayed: Replayed,
-    ) -> Result<Recorded, StoreError> {
-        self.bring(envelope, message, came_at, Some(replayed)).await
     }
 
     async fn bring(
@@ -125,26 +117,40 @@ impl<S: Store> Ingest<S> {
         envelope: Envelope,
         message: Vec<u8>,
         now: Timestamp,
-        replayed: Option<Replayed>,
     ) -> Result<Recorded, StoreError> {
+        let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
+        let prepared = self.prepare(envelope, message, now).await?;
+        self.record(prepared).await
+    }
+
+    /// Reads and judges a message, so far as that can be done without the store.
+    async fn prepare(
+        &self,
+        envelope: Envelope,
+        message: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Prepared, StoreError> {
         let started = Instant::now();
         // Whole seconds, as the database has them: what is decided now is decided the same when it is read again.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
-        let mut prepared = {
-            let _turn = self
-                .readers
-                .acquire()
-                .await
-                .map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
-            let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
+        let _turn =
+            self.readers.acquire().await.map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
+        let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
+        let message =
             tokio::task::spawn_blocking(move || prepare(&classifier, &settings, &envelope, &message, now))
                 .await
-                .map_err(|error| StoreError::Unavailable(format!("reading the message: {error}")))??
-        };
-        prepared.replayed = replayed;
-        let summary = Summary::of(&prepared);
-        let recorded = self.store.record(prepared).await?;
+                .map_err(|error| StoreError::Unavailable(format!("reading the message: {error}")))??;
+        Ok(Prepared { message, started })
+    }
+
+    /// Records a message that was read.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub async fn record(&self, prepared: Prepared) -> Result<Recorded, StoreError> {
+        let Prepared { message, started } = prepared;
+        let summary = Summary::of(&message);
+        let recorded = self.store.record(message).await?;
         summary.count(&recorded);
         recorded.alarms.iter().for_each(raise);
         summary.log(

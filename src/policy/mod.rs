@@ -6,6 +6,8 @@
 mod breaker;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use breaker::{Breaker, Jump, KeyKind, Recent, USUAL_DAYS, Usual};
 
@@ -69,7 +71,8 @@ pub enum Scope {
 }
 
 /// Why an address is suppressed, in the operator's words; the class says it precisely. In rising weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Reason {
     /// Too many soft bounces.
     Soft,

@@ -5,11 +5,13 @@
 //! - [`spelling`]: a token as a local part, with or without a readable address;
 //! - [`batv`], [`verp`]: what others put into their return paths;
 //! - [`ReturnPaths`]: what is ours, and what each forward-path is;
+//! - [`mint()`]: the return path of a message to one recipient;
 //! - [`prove()`]: which recipient a token was minted for.
 
 mod accept;
 pub mod batv;
 pub mod keys;
+mod mint;
 mod paths;
 mod prove;
 pub mod spelling;
@@ -19,6 +21,7 @@ pub mod verp;
 
 pub use accept::{LocalPartPattern, PatternError};
 pub use keys::{Key, KeyError, Keys};
+pub use mint::{MintError, Minted, mint};
 pub use paths::{MAX_AGE_DAYS, Refusal, ReturnPath, ReturnPaths};
 pub use prove::{Candidates, Proof, prove};
 pub use spelling::{Prefix, PrefixError, Spelling};

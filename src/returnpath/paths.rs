@@ -147,6 +147,12 @@ impl ReturnPaths {
         Self { refuses_unsigned, ..self }
     }
 
+    /// Our domains, in the form they are compared in.
+    #[must_use]
+    pub fn domains(&self) -> &[String] {
+        &self.domains
+    }
+
     /// The keys.
     #[must_use]
     pub const fn keys(&self) -> &Keys {

@@ -183,6 +183,13 @@ impl Token {
         u32::from_be_bytes([0, self.0[3], self.0[4], self.0[5]])
     }
 
+    /// The day it was made, as a date in UTC.
+    #[must_use]
+    pub fn made(&self) -> String {
+        let at = Timestamp::from_second(i64::from(self.day()) * 86_400);
+        at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+    }
+
     /// The recipient tag.
     #[must_use]
     pub fn tag(&self) -> &[u8] {

@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::address::ForwardPath;
 
 /// What the return path proves about a report (contract 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Trust {
     /// The token is valid and a recipient matches its tag.
     Proven,

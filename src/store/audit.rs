@@ -15,6 +15,8 @@ pub enum AuditOrigin {
     Replay,
     /// A person, for one address.
     Cli,
+    /// A program, with a token of the HTTP API.
+    Api,
     /// A person, by importing a list.
     Import,
     /// Nobody: its time was over.
@@ -25,6 +27,8 @@ pub enum AuditOrigin {
     Quarantine,
     /// A person, who released a hold.
     Hold,
+    /// A person, who had stored events judged anew.
+    Reclassify,
 }
 
 impl AuditOrigin {
@@ -35,11 +39,13 @@ impl AuditOrigin {
             Self::Bounce => "bounce",
             Self::Replay => "replay",
             Self::Cli => "cli",
+            Self::Api => "api",
             Self::Import => "import",
             Self::Expiry => "expiry",
             Self::Undo => "undo",
             Self::Quarantine => "quarantine",
             Self::Hold => "hold",
+            Self::Reclassify => "reclassify",
         }
     }
 }
@@ -90,6 +96,8 @@ pub struct Removal {
     pub stream: Option<i64>,
     /// When.
     pub now: Timestamp,
+    /// What it comes from.
+    pub origin: AuditOrigin,
     /// Who does it.
     pub actor: Option<String>,
 }

@@ -255,6 +255,7 @@ async fn the_weightier_reason_takes_over(store: &impl Store) {
         address: "b@example.org".to_owned(),
         address_key: "b@example.org".to_owned(),
         stream: ANY_STREAM,
+        origin: AuditOrigin::Cli,
         actor: None,
         now: at(0),
         expires_at: Some(at(1)),
@@ -270,6 +271,7 @@ async fn people_add_and_remove(store: &impl Store) {
         address: "A@example.org".to_owned(),
         address_key: "a@example.org".to_owned(),
         stream: ANY_STREAM,
+        origin: AuditOrigin::Cli,
         actor: None,
         now: at(0),
         expires_at: None,
@@ -282,7 +284,13 @@ async fn people_add_and_remove(store: &impl Store) {
         store.record(message(1, 1, hard("a@example.org"))).await.unwrap().changes,
         [EventChange::Seen]
     );
-    let off = || Removal { address_key: "a@example.org".to_owned(), stream: None, now: at(1), actor: None };
+    let off = || Removal {
+        address_key: "a@example.org".to_owned(),
+        stream: None,
+        now: at(1),
+        origin: AuditOrigin::Cli,
+        actor: None,
+    };
     assert!(store.remove(off()).await.unwrap());
     assert!(!store.remove(off()).await.unwrap());
     assert!(store.suppression("a@example.org", None, at(1)).await.unwrap().is_none());

@@ -8,11 +8,14 @@ mod addresses;
 mod audit;
 mod backup;
 mod deliveries;
+mod entries;
 mod erasure;
 mod holds;
+mod known;
 mod lists;
 mod outbox;
 mod quarantine;
+mod reclassify;
 mod retention;
 pub mod sqlite;
 mod statistics;
@@ -35,11 +38,16 @@ pub use backup::Backup;
 pub use deliveries::{
     Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
+pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
+pub use reclassify::{
+    NewConclusion, Reclassified, ReclassifiedEntry, ReclassifiedEvent, Reclassify, Reclassifying, StoredEvent,
+};
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
 pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::StoreError;
 
@@ -58,10 +59,11 @@ pub struct StatisticsFilter {
 }
 
 /// How many events a combination of day, class, domain and stream had. What the rows are not told apart by is empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StatisticsRow {
     /// The UTC day.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
     pub day: Option<Date>,
     /// Our conclusion.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +86,7 @@ pub struct StatisticsRow {
 }
 
 /// Events by their decision.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Decisions {
     /// Suppress now.
     pub suppress: u64,
@@ -101,7 +103,7 @@ pub struct Decisions {
 }
 
 /// Events by what they did to the list, as it stands: what waited and was settled is counted as what it became.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Changes {
     /// The address was put on the list, or its entry was renewed.
     pub suppressed: u64,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
-use super::{Addresses, Alarm, Replayed};
+use super::{Addresses, Alarm, AuditOrigin, Replayed};
 use crate::classify::Classification;
 use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
@@ -208,7 +209,7 @@ impl EventChange {
 }
 
 /// An entry made by a person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManualEntry {
     /// The address as written.
     pub address: String,
@@ -216,6 +217,8 @@ pub struct ManualEntry {
     pub address_key: String,
     /// The stream, [`super::ANY_STREAM`] for every one.
     pub stream: i64,
+    /// What it comes from.
+    pub origin: AuditOrigin,
     /// Who makes it.
     pub actor: Option<String>,
     /// When.
@@ -227,7 +230,7 @@ pub struct ManualEntry {
 }
 
 /// An entry on the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Suppression {
     /// The address as last written.
     pub address: String,
@@ -239,7 +242,6 @@ pub struct Suppression {
     /// Its name in the configuration: filled in by whoever shows it.
     pub stream_name: Option<String>,
     /// Why.
-    #[serde(serialize_with = "reason_word")]
     pub reason: Reason,
     /// Precisely why, for entries made by bounces.
     pub class: Option<String>,
@@ -265,16 +267,12 @@ pub struct Suppression {
     pub expires_at: Option<Timestamp>,
     /// A recovered host may release it.
     pub recheckable: bool,
-    /// What made it: `bounce`, `replay`, `cli`, `import`.
+    /// What made it: `bounce`, `replay`, `cli`, `api`, `import`.
     pub origin: String,
     /// The message behind it, for `dsnd bounces show`.
     pub bounce: Option<i64>,
     /// How far that message is believed.
     pub trust: Option<String>,
-}
-
-fn reason_word<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(reason.as_str())
 }
 
 /// Which entries to list, to count or to take back.
@@ -286,7 +284,7 @@ pub struct SuppressionFilter {
     pub domain: Option<String>,
     /// Only this reason.
     pub reason: Option<Reason>,
-    /// Only what this made: `bounce`, `replay`, `cli`, `import`.
+    /// Only what this made: `bounce`, `replay`, `cli`, `api`, `import`.
     pub origin: Option<String>,
     /// Only this stream; [`super::ANY_STREAM`] stands for entries that suppress in every one.
     pub stream: Option<i64>,
@@ -340,7 +338,7 @@ pub struct BounceFilter {
 }
 
 /// A recorded message with its events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Bounce {
     /// The message's number.
     pub id: i64,
@@ -397,7 +395,7 @@ pub struct Bounce {
 }
 
 /// A recorded event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BounceEvent {
     /// The event's number.
     pub event: i64,

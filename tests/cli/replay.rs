@@ -12,12 +12,12 @@ fn bounce(id: &str, address: &str) -> Vec<u8> {
 fn files_an_mbox_and_a_maildir_come_in_once() {
     let home = Home::new();
     let mail = home.path().join("mail");
-    for folder in ["Maildir/cur", "Maildir/new", "Maildir/tmp"] {
+    for folder in ["Maildir/cur", "Maildir/new", "Maildir/tmp", "Maildir/.Old/cur", "Maildir/.Old/new"] {
         fs::create_dir_all(mail.join(folder)).unwrap();
     }
     fs::write(mail.join("one.eml"), bounce("one", "one@example.net")).unwrap();
     fs::write(mail.join("Maildir/cur/1:2,S"), bounce("two", "two@example.net")).unwrap();
-    fs::write(mail.join("Maildir/new/2"), bounce("three", "three@example.net")).unwrap();
+    fs::write(mail.join("Maildir/.Old/new/2"), bounce("three", "three@example.net")).unwrap();
     fs::write(mail.join("Maildir/tmp/3"), bounce("half", "half@example.net")).unwrap();
     let mut mbox = Vec::new();
     for name in ["four", "five"] {
@@ -43,8 +43,14 @@ fn files_an_mbox_and_a_maildir_come_in_once() {
         "{first:?}"
     );
     let again = home.json(&["replay", "--json", path]);
-    assert_eq!(again.len(), 5);
-    assert!(again.iter().all(|line| line["duplicate"] == true), "{again:?}");
+    assert_eq!(again.len(), 6);
+    assert!(
+        again[..5].iter().all(|line| line["duplicate"] == true && line["bounce"].is_number()),
+        "{again:?}"
+    );
+    let told =
+        ["recorded", "duplicates", "unreadable", "suppressed"].map(|name| again[5][name].as_u64().unwrap());
+    assert_eq!(told, [0, 5, 0, 0], "the last line is about them all");
     for name in ["one", "two", "three", "four", "five"] {
         let address = format!("{name}@example.net");
         let listed = home.json(&["bounces", "list", "--json", "--recipient", &address]);
@@ -65,9 +71,64 @@ fn an_old_bounce_counts_from_its_own_day() {
         Some(0),
         "its term is over"
     );
-    let nothing = home.run(&["replay", "nowhere"]);
-    assert_eq!(nothing.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&nothing.stderr).contains("cannot read nowhere"), "{nothing:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_comes_in() {
+    let home = Home::new().with("SMTP_MAX_MESSAGE_SIZE", "65536");
+    let mut mbox = Vec::new();
+    for (name, padding) in [("one", 0), ("large", 100_000), ("two", 0)] {
+        mbox.extend_from_slice(b"From MAILER-DAEMON Fri Nov 20 10:00:00 2026\n");
+        mbox.extend(bounce(name, &format!("{name}@example.net")));
+        mbox.extend(vec![b'x'; padding]);
+        mbox.extend_from_slice(b"\n\n");
+    }
+    home.file("old.mbox", &mbox);
+    let done = home.run(&["replay", "nowhere", "old.mbox"]);
+    assert_eq!(done.status.code(), Some(2));
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(err.contains("dsnd: cannot read nowhere: "), "{err}");
+    assert!(
+        err.contains("old.mbox#2 is left out: larger than smtp.max_message_size (65536 octets)"),
+        "{err}"
+    );
+    assert!(
+        out.starts_with(
+            "2 recorded, 0 known already, 0 not recognized, 2 files or messages could not be read"
+        ),
+        "{out}"
+    );
+    for name in ["one", "two"] {
+        let address = format!("{name}@example.net");
+        assert_eq!(home.run(&["suppressions", "check", &address]).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_run_that_broke_off_is_started_again_and_counts_nothing_twice() {
+    let home = Home::new();
+    let mut mbox = Vec::new();
+    for number in 0..600 {
+        mbox.extend_from_slice(b"From MAILER-DAEMON Fri Nov 20 10:00:00 2026\n");
+        mbox.extend(bounce(&format!("b{number}"), &format!("user{}@example.net", number % 300)));
+        mbox.extend_from_slice(b"\n");
+    }
+    let middle = mbox.len() / 2;
+    home.file("first", &mbox[..middle]);
+    home.file("all", &mbox);
+    let first = home.json(&["replay", "--json", "first"]).last().unwrap()["recorded"].as_u64().unwrap();
+    let again = home.json(&["replay", "--json", "all"]);
+    let told = again.last().unwrap();
+    let (recorded, known) = (told["recorded"].as_u64().unwrap(), told["duplicates"].as_u64().unwrap());
+    // The one that was cut in the middle is another message when it is whole.
+    assert_eq!((recorded + known, known), (600, first - 1), "{told}");
+    assert!(
+        again[..usize::try_from(known).unwrap()].iter().all(|line| line["duplicate"] == true),
+        "those before come first"
+    );
+    assert_eq!(home.json(&["suppressions", "list", "--json"]).len(), 300);
+    let bounces = home.json(&["bounces", "list", "--json", "--limit", "1000"]);
+    assert!(bounces.iter().all(|bounce| bounce["copies"] == 1), "looking again is no copy");
 }
 
 #[test]

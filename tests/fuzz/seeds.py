@@ -58,8 +58,14 @@ def smtp_session():
         cap = min(int(settings.get("max_message_size", 0)) // 2, 255)
         limits = min(int(settings.get("max_recipients", 16)), 16) - 1
         limits |= (min(int(settings.get("max_bad_commands", 10)), 16) - 1) << 4
+        ways |= (settings.get("protocol") == "lmtp") << 3
         yield name, bytes([ways, 0, cap, limits]) + said
         yield name + "-in-pieces", bytes([ways | 4, 7, cap, limits]) + said
+        # To the session alone, under TLS from the first line on; and where TLS is required, with few commands allowed.
+        hello = b"LHLO" if ways & 8 else b"EHLO"
+        under_tls = hello + b" a\r\nSTARTTLS\r\n" + said
+        yield name + "-under-tls", bytes([ways | 16, 0, cap, limits]) + under_tls
+        yield name + "-tls-required", bytes([ways | 16 | 32 | 64, 20, cap, limits]) + said + under_tls
 
 
 def data_decoder():

@@ -3,5 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bounces;
+mod contract;
+mod events;
+mod limits;
 mod lists;
+mod readme;
 mod service;
+mod stats;
+mod suppressions;
+mod tokens;

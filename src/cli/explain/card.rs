@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::ops::Range;
 
-use super::{Explain, Explained, RecipientPart};
+use super::Explain;
 use crate::classify::guide::{Guide, Language, Said, of_code, of_reply};
 use crate::classify::registry::Registry;
 use crate::cli::guide::{self, words};
 use crate::cli::output;
 use crate::cli::paper::Paper;
+use crate::ingest::{Explained, RecipientPart};
 use crate::status::ReplyCode;
 
 /// How much of a long text is shown on either side of the deciding words, in bytes.

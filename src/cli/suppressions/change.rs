@@ -14,7 +14,9 @@ use crate::address::Mailbox;
 use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{ANY_STREAM, ManualEntry, Removal, Store, Streams, Suppression, SuppressionFilter};
+use crate::store::{
+    ANY_STREAM, AuditOrigin, ManualEntry, Removal, Store, Streams, Suppression, SuppressionFilter,
+};
 
 /// Entries that a dry run shows.
 const SAMPLE: u32 = 20;
@@ -105,7 +107,7 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
         for mailbox in &mailboxes {
             let standing = store.standing(&mailbox.comparison_form(), Some(stream), now).await?;
             let own = standing.into_iter().find(|entry| entry.stream == stream);
-            if let Some(entry) = own.filter(|entry| outweighs(entry, expires_at)) {
+            if let Some(entry) = own.filter(|entry| entry.outweighs(expires_at)) {
                 store.close().await;
                 anyhow::bail!("{}; nothing was changed", weightier(&config.streams, &entry));
             }
@@ -119,6 +121,7 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
                 address: address.clone(),
                 address_key: mailbox.comparison_form(),
                 stream,
+                origin: AuditOrigin::Cli,
                 actor: Some(person::person()),
                 now,
                 expires_at,
@@ -130,12 +133,6 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether an entry would lose by one of a person's that ends then.
-fn outweighs(entry: &Suppression, expires_at: Option<Timestamp>) -> bool {
-    let shorter = expires_at.is_some_and(|new| entry.expires_at.is_none_or(|old| old > new));
-    entry.reason == Reason::Complaint || shorter
 }
 
 fn weightier(streams: &Streams, entry: &Suppression) -> String {
@@ -185,8 +182,13 @@ async fn remove_each(
             let there = standing.any(|entry| stream.is_none_or(|stream| entry.stream == stream));
             (there, "would be removed")
         } else {
-            let removal =
-                Removal { address_key, stream, now: Timestamp::now(), actor: Some(person::person()) };
+            let removal = Removal {
+                address_key,
+                stream,
+                now: Timestamp::now(),
+                origin: AuditOrigin::Cli,
+                actor: Some(person::person()),
+            };
             (store.remove(removal).await?, "removed")
         };
         all_there &= there;

@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -28,10 +27,6 @@ const OCTETS: usize = 64 * 1024;
 
 /// Bad lines that are shown.
 const SHOWN: u64 = 20;
-
-/// How long other processes get for a write of their own between two batches, once one has written: about as long as
-/// SQLite lets them sleep between two looks at the lock.
-const TURN: Duration = Duration::from_millis(25);
 
 /// `import`.
 #[derive(Debug, Args)]
@@ -116,12 +111,11 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
                     bar.suspend(|| output::error(&told));
                 }
             }
-            if importer.put(part, format).await? {
-                tokio::time::sleep(TURN).await;
-            }
+            importer.put(part, format).await?;
             bar.set_position(octets);
             progress::told(&bar, importer.summary.records, "records");
         }
+        importer.finish().await?;
         Ok(())
     }
     .await;

@@ -75,9 +75,9 @@ struct Filter {
     /// Only entries made or changed since: a time, a date, or how long ago (90m, 2h, 3d).
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// Only what came in so: bounce (the daemon took it), replay (from files), cli (a person's own entry), import (from a
-    /// list).
-    #[arg(long, value_name = "ORIGIN", value_parser = ["bounce", "replay", "cli", "import"])]
+    /// Only what came in so: bounce (the daemon took it), replay (from files), cli (a person's own entry), api (a
+    /// program's), import (from a list).
+    #[arg(long, value_name = "ORIGIN", value_parser = ["bounce", "replay", "cli", "api", "import"])]
     origin: Option<String>,
     /// Only entries for this stream, by name or number; 0: those for every stream.
     #[arg(long, value_name = "STREAM")]

@@ -156,6 +156,9 @@ async fn take(
         if ends || part.entries.len() >= BATCH || !part.bad.is_empty() {
             importer.put(std::mem::take(&mut part), reader.format()).await?;
         }
+        if ends {
+            importer.finish().await?;
+        }
         result.map_err(|error| unreadable(&error, importer.summary.records))?;
         piece?;
         if ends {

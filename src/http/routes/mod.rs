@@ -1,8 +1,14 @@
 //! The handlers, one file an area. A new area is a file with a function `routes()`, and its name in [`all`].
 
+mod bounces;
+mod events;
+mod explain;
 mod lists;
+mod return_paths;
 mod service;
+mod stats;
 mod status_codes;
+mod suppressions;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -10,6 +16,16 @@ use super::state::Api;
 
 /// Every route with its description.
 pub(super) fn all() -> OpenApiRouter<Api> {
-    let areas = [lists::routes, service::routes, status_codes::routes];
+    let areas = [
+        suppressions::routes,
+        lists::routes,
+        bounces::routes,
+        explain::routes,
+        events::routes,
+        return_paths::routes,
+        status_codes::routes,
+        stats::routes,
+        service::routes,
+    ];
     areas.into_iter().map(|routes| routes()).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }

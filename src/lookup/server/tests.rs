@@ -25,6 +25,7 @@ impl Service {
             address: "dead@example.com".to_owned(),
             address_key: "dead@example.com".to_owned(),
             stream: ANY_STREAM,
+            origin: crate::store::AuditOrigin::Cli,
             actor: None,
             now: "2026-11-21T10:00:00Z".parse().unwrap(),
             expires_at: None,

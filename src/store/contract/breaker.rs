@@ -324,6 +324,7 @@ pub(super) async fn a_released_hold_does_what_its_events_say(store: &impl Store)
     // Meanwhile a person has an opinion of one, and another complains.
     let by_hand = ManualEntry {
         stream: ANY_STREAM,
+        origin: AuditOrigin::Cli,
         actor: None,
         address: "outage299@big.example".to_owned(),
         address_key: "outage299@big.example".to_owned(),
@@ -393,6 +394,7 @@ pub(super) async fn an_entry_that_ran_out_while_an_event_waited_has_run_out_firs
     let hold = scene.outage("big.example").await;
     let by_hand = ManualEntry {
         stream: ANY_STREAM,
+        origin: AuditOrigin::Cli,
         actor: None,
         address: "outage60@big.example".to_owned(),
         address_key: "outage60@big.example".to_owned(),

@@ -33,6 +33,7 @@ fn by_hand(address: &str, stream: i64, day: i64) -> ManualEntry {
         address: address.to_owned(),
         address_key: address.to_owned(),
         stream,
+        origin: AuditOrigin::Cli,
         actor: Some("anna".to_owned()),
         now: at(day),
         expires_at: None,
@@ -41,7 +42,13 @@ fn by_hand(address: &str, stream: i64, day: i64) -> ManualEntry {
 }
 
 fn off(address: &str, stream: Option<i64>, day: i64) -> Removal {
-    Removal { address_key: address.to_owned(), stream, now: at(day), actor: Some("ben".to_owned()) }
+    Removal {
+        address_key: address.to_owned(),
+        stream,
+        now: at(day),
+        origin: AuditOrigin::Cli,
+        actor: Some("ben".to_owned()),
+    }
 }
 
 /// In which streams an address is suppressed on a day, by its entries.

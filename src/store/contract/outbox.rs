@@ -117,6 +117,7 @@ fn by_hand(address: &str, day: i64, expires_at: Option<Timestamp>) -> ManualEntr
         address: address.to_owned(),
         address_key: address.to_owned(),
         stream: ANY_STREAM,
+        origin: crate::store::AuditOrigin::Cli,
         actor: Some("anna".to_owned()),
         now: at(day),
         expires_at,
@@ -131,6 +132,7 @@ async fn what_people_do_is_told(store: &(impl Store + Outbox)) {
         address_key: "a@example.org".to_owned(),
         stream: None,
         now: at(2),
+        origin: crate::store::AuditOrigin::Cli,
         actor: Some("ben".to_owned()),
     };
     store.remove(removal).await.unwrap();

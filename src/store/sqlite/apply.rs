@@ -86,7 +86,7 @@ impl Subject {
     }
 
     /// What decided, in words.
-    fn why(&self) -> String {
+    pub(super) fn why(&self) -> String {
         let status = self.effective_status.as_ref().map(|status| format!(" {status}")).unwrap_or_default();
         format!("{}{status}: {} (rule {})", self.class.as_str(), self.evidence, self.rule)
     }
@@ -239,6 +239,31 @@ pub(super) async fn apply_to_list(
     change: &Change,
     cause: &Cause,
 ) -> Result<(), sqlx::Error> {
+    let Change::Suppress(entry) = change else {
+        return apply_quietly(connection, subject, event, now, change, cause).await;
+    };
+    let key = &subject.recipient_key;
+    let stream = subject.stream_of(entry.scope);
+    // What ran out while the event waited has run out first.
+    let before = audit::before(connection, key, stream, cause.at.unwrap_or(now)).await?;
+    apply_quietly(connection, subject, event, now, change, cause).await?;
+    let mut why = subject.why();
+    if entry.lengthens {
+        why = format!("lasts longer: {why}");
+    }
+    let noted = Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
+    audit::written_now(connection, noted, &subject.recipient, cause).await
+}
+
+/// The same without a word in the history, for whoever notes there what comes of several.
+pub(super) async fn apply_quietly(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    event: i64,
+    now: Timestamp,
+    change: &Change,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
     let key = &subject.recipient_key;
     match change {
         Change::None => {}
@@ -257,19 +282,11 @@ pub(super) async fn apply_to_list(
             .await?;
         }
         Change::Suppress(entry) => {
-            let stream = subject.stream_of(entry.scope);
-            // What ran out while the event waited has run out first.
-            let before = audit::before(connection, key, stream, cause.at.unwrap_or(now)).await?;
-            let mut why = subject.why();
             if entry.lengthens {
                 lengthen(connection, subject, now, entry, cause).await?;
-                why = format!("lasts longer: {why}");
             } else {
                 upsert(connection, subject, event, now, entry, cause).await?;
             }
-            let noted =
-                Noted { address_key: key, stream, at: now, before, why: Some(&why), event: Some(event) };
-            audit::written_now(connection, noted, &subject.recipient, cause).await?;
             if let Some(kind) = entry.consumes {
                 let streams = subject.counters_of(entry.scope);
                 clear_counter(connection, key, streams, Some(kind), Some(now)).await?;

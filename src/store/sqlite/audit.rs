@@ -139,6 +139,56 @@ pub(super) async fn before(
     row.try_get("entry")
 }
 
+/// The entry of an address in a stream as the history keeps it, whether or not its time is over.
+pub(super) async fn as_json(
+    connection: &mut SqliteConnection,
+    address_key: &str,
+    stream: i64,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(concat!(
+        "SELECT ",
+        entry_json!(),
+        " FROM suppressions WHERE address_key = ?1 AND stream = ?2"
+    ))
+    .bind(address_key)
+    .bind(stream)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Notes that another entry stands now, or none: `after` is what [`as_json`] says of it.
+pub(super) async fn replaced(
+    connection: &mut SqliteConnection,
+    noted: Noted<'_>,
+    address: &str,
+    after: Option<&str>,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    let action = match (&noted.before, after) {
+        (None, _) => "added",
+        (_, None) => "removed",
+        _ => "changed",
+    };
+    sqlx::query(
+        "INSERT INTO audit (at, address_key, address, stream, action, origin, actor, before, after, why, event)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )
+    .bind(written(cause.at.unwrap_or(noted.at)))
+    .bind(noted.address_key)
+    .bind(address)
+    .bind(noted.stream)
+    .bind(action)
+    .bind(cause.origin.as_str())
+    .bind(&cause.actor)
+    .bind(&noted.before)
+    .bind(after)
+    .bind(noted.why)
+    .bind(noted.event)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Notes that an entry was just made or changed.
 pub(super) async fn written_now(
     connection: &mut SqliteConnection,

@@ -139,6 +139,31 @@ pub(super) async fn weigh(
     Ok(None)
 }
 
+/// The open hold that a suppression joins, where there is one for a key of it: it is judged anew, so that no hold opens
+/// for it.
+pub(super) async fn join_open(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<Option<i64>, sqlx::Error> {
+    if !judge.settings.breaker.enabled {
+        return Ok(None);
+    }
+    let mut keys = keys(connection, subject, now).await?;
+    if !tells_of_rule_and_host(connection, judge, subject, now).await? {
+        keys.retain(|key| key.kind == KeyKind::Domain);
+    }
+    for key in &keys {
+        if let Some(hold) = key.hold {
+            return hold_one_more(connection, judge, subject, hold, key, false)
+                .await
+                .map(|held| Some(held.hold));
+        }
+    }
+    Ok(None)
+}
+
 /// Every key of an event, in the order in which they are asked.
 async fn keys<'a>(
     connection: &mut SqliteConnection,

@@ -35,7 +35,7 @@ macro_rules! filter {
            AND (?9 IS NULL OR suppressions.origin = ?9)"
     };
 }
-pub(super) use filter;
+pub(super) use {entries, filter};
 
 /// A query with its values.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
@@ -75,10 +75,14 @@ pub(super) async fn standing(
     .await
     .map_err(failed)?;
     let mut standing = rows.iter().map(to_suppression).collect::<Result<Vec<_>, _>>()?;
-    // The weightier reason, then what lasts longer, then what reaches further: stream 0 stands first.
+    by_weight(&mut standing);
+    Ok(standing)
+}
+
+/// The weightier reason, then what lasts longer, then what reaches further: stream 0 stands first before.
+pub(super) fn by_weight(standing: &mut [Suppression]) {
     let end = |entry: &Suppression| entry.expires_at.unwrap_or(Timestamp::MAX);
     standing.sort_by(|a, b| b.reason.cmp(&a.reason).then_with(|| end(b).cmp(&end(a))));
-    Ok(standing)
 }
 
 /// Entries by address, then by stream.
@@ -151,7 +155,7 @@ pub(super) async fn story(pool: &SqlitePool, [plain, hashed]: &[String; 2]) -> R
     })
 }
 
-fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {
+pub(super) fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {
     let reason: String = row.try_get("reason")?;
     Ok(Suppression {
         address: row.try_get("address")?,

@@ -96,7 +96,9 @@ impl Person {
         let (unicode, _) = idna::domain_to_unicode(&labels);
         let mut domains = vec![mailbox.domain().to_owned(), labels, unicode];
         dedup(&mut domains);
-        let mut locals = vec![mailbox.local_part().to_owned(), mailbox.local_part().to_lowercase()];
+        let local = mailbox.local_part();
+        // Of other letters both cases are looked for.
+        let mut locals = vec![local.to_uppercase(), local.to_lowercase(), local.to_owned()];
         dedup(&mut locals);
         let (mut whole, mut inside) = (Vec::new(), Vec::new());
         for local in &locals {
@@ -233,9 +235,10 @@ fn base64_blocks(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     blocks.into_iter()
 }
 
+/// Searches ignore the case of ASCII letters.
 fn dedup(list: &mut Vec<String>) {
     let mut seen = std::collections::BTreeSet::new();
-    list.retain(|text| seen.insert(text.clone()));
+    list.retain(|text| seen.insert(text.to_ascii_lowercase()));
 }
 
 /// Whether a word lies between these two as itself, and not as a part of another.
@@ -326,6 +329,33 @@ mod tests {
             let scrubbed = person.scrub(text, "[erased]").unwrap_or_else(|| panic!("{text}"));
             assert!(scrubbed.contains("[erased]") && !scrubbed.to_lowercase().contains("jane"), "{scrubbed}");
             assert!(person.is_in(text));
+        }
+    }
+
+    #[test]
+    fn letters_that_are_not_ascii_are_found_in_either_case() {
+        let person = Person::of("jürgen@example.org");
+        assert_eq!(person.scrub("<JÜRGEN@example.org>", "x").unwrap(), "<x>");
+        assert!(person.finder().is_in_message("JÜRGEN@EXAMPLE.ORG".as_bytes()));
+        assert!(
+            "jürgen@example.org".contains(&person.needle()),
+            "what is looked at closely holds it in any case"
+        );
+    }
+
+    #[test]
+    fn a_person_is_found_in_the_encodings_of_a_message() {
+        let finder = Person::of("jane.doe@example.org").finder();
+        let base64 =
+            data_encoding::BASE64.encode("Dear all, Jane.Doe@example.org is gone. ".repeat(9).as_bytes());
+        let lines: Vec<&str> =
+            base64.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let base64 = format!("Subject: x\r\n\r\n{}\r\n--edge\r\n", lines.join("\r\n"));
+        for message in ["to JANE.DOE@example.org", "jane.d=\r\noe=40example.=\r\norg", &base64] {
+            assert!(finder.is_in_message(message.as_bytes()), "{message}");
+        }
+        for message in ["to jane@example.org", "jane.doe = 40 example.org", "amFuZS5kb2U=\r\n"] {
+            assert!(!finder.is_in_message(message.as_bytes()), "{message}");
         }
     }
 

@@ -5,11 +5,13 @@ mod audit;
 mod backup;
 mod breaker;
 mod deliveries;
+mod edits;
 mod entries;
 mod erase;
 mod gauge;
 mod holds;
 mod join;
+mod known;
 mod lists;
 mod mask;
 mod open;
@@ -18,12 +20,14 @@ mod people;
 mod place;
 mod quarantine;
 mod read;
+mod reclassify;
 mod record;
 mod retention;
 mod settle;
 mod statistics;
 mod stored;
 mod tokens;
+mod turn;
 mod vitals;
 mod writer;
 
@@ -66,7 +70,7 @@ impl SqliteStore {
         let addresses = settings.addresses.clone();
         let options = open::prepare(path, access, busy_timeout, &addresses).await?;
         let readers = open::readers(&options);
-        let writer = (access != Access::Read).then(|| Writer::start(&options, settings));
+        let writer = (access != Access::Read).then(|| Writer::start(&options, settings, busy_timeout));
         Ok(Self { readers, writer, addresses })
     }
 

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 7;
+pub const SCHEMA: i64 = 9;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -28,10 +28,15 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "privacy", include_str!("../migrations/0005_privacy.sql")),
     (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
     (7, "outbox", include_str!("../migrations/0007_outbox.sql")),
+    (9, "reclassify", include_str!("../migrations/0009_reclassify.sql")),
 ];
 
 /// How many readers may be at work at once.
 const READERS: u32 = 4;
+
+/// How long one of them stays open with nothing to do. Short: a disk that has to be unmounted to be mended is let go
+/// by itself, since a writer that fails closes its connection as well.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +101,7 @@ pub(super) fn readers(options: &SqliteConnectOptions) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .min_connections(0)
+        .idle_timeout(IDLE)
         .acquire_timeout(Duration::from_secs(30))
         .connect_lazy_with(options.clone().pragma("query_only", "on"))
 }

@@ -28,7 +28,7 @@ pub(super) async fn add(
     sqlx::query(
         "INSERT INTO suppressions (address_key, stream, address, reason, note, first_seen, last_seen, count,
                                    expires_at, origin, domain, changed_at)
-         VALUES (?1, ?2, ?3, 'manual', ?4, ?5, ?5, 1, ?6, 'cli', ?7, ?5)
+         VALUES (?1, ?2, ?3, 'manual', ?4, ?5, ?5, 1, ?6, ?8, ?7, ?5)
          ON CONFLICT (address_key, stream) DO UPDATE SET
              address = excluded.address, reason = excluded.reason, class = NULL, status = NULL, rule = NULL,
              evidence = NULL, note = excluded.note,
@@ -44,6 +44,7 @@ pub(super) async fn add(
     .bind(written(entry.now))
     .bind(entry.expires_at.map(written))
     .bind(domain_of(&entry.address_key).unwrap_or_default())
+    .bind(entry.origin.as_str())
     .execute(&mut *connection)
     .await?;
     let noted = Noted {
@@ -54,7 +55,7 @@ pub(super) async fn add(
         why: entry.note.as_deref(),
         event: None,
     };
-    let cause = Cause { origin: AuditOrigin::Cli, actor: entry.actor, at: None, why: None };
+    let cause = Cause { origin: entry.origin, actor: entry.actor, at: None, why: None };
     audit::written_now(connection, noted, &entry.address, &cause).await
 }
 
@@ -70,13 +71,13 @@ pub(super) async fn remove(
             "address_key = ?1 AND (?2 IS NULL OR stream = ?2) AND (expires_at IS NULL OR expires_at > ?3)"
         };
     }
-    let Removal { address_key, stream, now, actor } = removal;
+    let Removal { address_key, stream, now, origin, actor } = removal;
     let address_key = resolve(connection, &judge.settings.addresses, &address_key).await?;
     sqlx::query(removed!(its_entries!(), "?3", "?4", "?5", "?6"))
         .bind(&address_key)
         .bind(stream)
         .bind(written(now))
-        .bind(AuditOrigin::Cli.as_str())
+        .bind(origin.as_str())
         .bind(&actor)
         .bind(None::<String>)
         .execute(&mut *connection)

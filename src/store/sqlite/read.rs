@@ -186,7 +186,10 @@ pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timesta
     .transpose()
 }
 
-fn list<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Vec<T>, StoreError> {
+pub(super) fn list<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Vec<T>, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text)
         .map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no list") })

@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
 mod audit;
+mod edits;
 mod erase;
 mod hashed;
 mod lists;
@@ -17,7 +18,7 @@ mod vitals;
 
 use super::*;
 use crate::classify::{Class, Severity};
-use crate::store::contract;
+use crate::store::{AuditOrigin, contract};
 
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -30,6 +31,7 @@ fn entry(address: &str) -> ManualEntry {
         address: address.to_owned(),
         address_key: address.to_owned(),
         stream: crate::store::ANY_STREAM,
+        origin: AuditOrigin::Cli,
         actor: None,
         now: Timestamp::UNIX_EPOCH,
         expires_at: None,

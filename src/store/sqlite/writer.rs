@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use super::breaker::{self, Judge};
 use super::gauge::Gauge;
 use super::place::Place;
 use super::stored::Arriving;
+use super::turn::Turns;
 use super::{audit, holds, open, people, quarantine, record};
 use crate::metrics;
 
@@ -118,12 +119,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the task; it connects when the first job comes.
-    pub(super) fn start(options: &SqliteConnectOptions, settings: Settings) -> Self {
+    pub(super) fn start(options: &SqliteConnectOptions, settings: Settings, patience: Duration) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let gauge = Arc::<Gauge>::default();
         let options = open::writer_options(options);
-        let task = tokio::spawn(keep_running(options, Arc::clone(&settings), jobs, Arc::clone(&gauge)));
+        let turns = Turns::new(patience);
+        let task =
+            tokio::spawn(keep_running(options, Arc::clone(&settings), jobs, Arc::clone(&gauge), turns));
         Self { queue, task, settings, gauge }
     }
 
@@ -239,13 +242,14 @@ async fn keep_running(
     settings: Arc<ArcSwap<Settings>>,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     gauge: Arc<Gauge>,
+    turns: Turns,
 ) {
     let jobs = Arc::new(Mutex::new(jobs));
     loop {
         let (settings, jobs, gauge) = (Arc::clone(&settings), Arc::clone(&jobs), Arc::clone(&gauge));
-        let options = options.clone();
+        let (options, turns) = (options.clone(), turns.clone());
         let running =
-            tokio::spawn(async move { run(options, settings, &mut *jobs.lock().await, gauge).await });
+            tokio::spawn(async move { run(options, settings, &mut *jobs.lock().await, gauge, turns).await });
         match running.await {
             Err(error) if error.is_panic() => {
                 tracing::error!(%error, "the writer of the database panicked; asking senders to come back later");
@@ -260,6 +264,7 @@ async fn run(
     settings: Arc<ArcSwap<Settings>>,
     jobs: &mut mpsc::Receiver<Box<dyn Job>>,
     gauge: Arc<Gauge>,
+    mut turns: Turns,
 ) {
     let mut judge = Judge::new(Settings::clone(&settings.load()));
     let mut connection: Option<(SqliteConnection, Place)> = None;
@@ -267,7 +272,16 @@ async fn run(
     // would go, and with that what a restored file lacks.
     let mut doubtful: Option<SqliteConnection> = None;
     let mut group = Vec::with_capacity(GROUP);
-    while let Some(first) = jobs.recv().await {
+    loop {
+        let first = match jobs.try_recv() {
+            Ok(first) => first,
+            Err(_) => {
+                turns.idle();
+                let Some(first) = jobs.recv().await else { break };
+                first
+            }
+        };
+        turns.leave_a_gap().await;
         let mut events = first.events();
         let queued = first.queued();
         gauge.begun(queued);
@@ -295,7 +309,7 @@ async fn run(
                     let _ = former.close_hard().await;
                 }
                 judge.follow(&settings.load());
-                if commit_group(&mut open, &mut place, &judge, &mut group).await {
+                if commit_group(&mut open, &mut place, &judge, &turns, &mut group).await {
                     connection = Some((open, place));
                 } else if !place.is_whole() {
                     doubtful = Some(open);
@@ -346,6 +360,7 @@ async fn open_anew(
             return Err(cut_short(&found));
         }
     }
+    open.execute("PRAGMA busy_timeout = 0").await?; // from here on, `Turns` waits
     Ok((open, place))
 }
 
@@ -354,16 +369,18 @@ async fn commit_group(
     connection: &mut SqliteConnection,
     place: &mut Place,
     judge: &Judge,
+    turns: &Turns,
     group: &mut Vec<Box<dyn Job>>,
 ) -> bool {
     let started = std::time::Instant::now();
     let queued = group.first().map_or(started, |first| first.queued());
     let jobs = group.len();
-    if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
+    if let Err(error) = turns.begin(connection).await {
         let cause = error.to_string();
         tracing::warn!(error = %cause, jobs, "the database is not to be had; asking senders to come back later");
         fail_all(group, &cause);
-        return unavailable(&error).is_some();
+        // One that was opened while nothing could be written stays so, whatever becomes of the file.
+        return code(&error).is_some_and(|code| matches!(code & 0xff, 5 | 6)); // BUSY LOCKED
     }
     match run_group(connection, judge, group).await {
         // What went into a deleted file is gone with this process: nobody may be told that it is kept.
@@ -415,13 +432,17 @@ fn fail_all(group: &mut Vec<Box<dyn Job>>, cause: &str) {
     group.drain(..).for_each(|mut job| job.failed(cause));
 }
 
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// The cause, when an error is one that time may mend: locked, full, read-only, I/O.
 pub(super) fn unavailable(error: &sqlx::Error) -> Option<String> {
     const MAY_PASS: [u32; 8] = [5, 6, 7, 8, 10, 13, 14, 15]; // BUSY LOCKED NOMEM READONLY IOERR FULL CANTOPEN PROTOCOL
     match error {
         sqlx::Error::Database(cause) => {
-            let code: u32 = cause.code()?.parse().ok()?;
-            MAY_PASS.contains(&(code & 0xff)).then(|| cause.message().to_owned())
+            MAY_PASS.contains(&(code(error)? & 0xff)).then(|| cause.message().to_owned())
         }
         sqlx::Error::Io(cause) => Some(cause.to_string()),
         sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => Some(error.to_string()),

@@ -65,6 +65,11 @@ async fn nothing_names_a_person_who_was_erased_and_others_lose_nothing() {
     let path = dir.path().join("dsnd.db");
     let store = open(&path, Access::Serve).await.unwrap();
     fill(&store).await;
+    let mut connection = raw_connection(&path).await;
+    let formerly =
+        "UPDATE events SET formerly = json_object('class', class, 'evidence', 'to jane.doe@example.org')";
+    connection.execute(formerly).await.unwrap();
+    connection.close().await.unwrap();
     let told = store.erase(&erasure(JANE, true), &|_, _| {}).await.unwrap();
     assert!(
         store.suppression(JANE, None, contract::at(5)).await.unwrap().is_some(),
@@ -72,7 +77,7 @@ async fn nothing_names_a_person_who_was_erased_and_others_lose_nothing() {
     );
     let erased = erase(&store, "JANE.DOE@example.org").await;
     assert_eq!(told, erased, "and says what would be");
-    assert_eq!((erased.events.removed, erased.events.rewritten), (3, 2));
+    assert_eq!((erased.events.removed, erased.events.rewritten), (3, 3));
     assert_eq!((erased.raw.removed, erased.suppressions.removed, erased.suppressions.rewritten), (5, 1, 2));
     assert!(!erased.still_suppressed);
 
@@ -138,7 +143,13 @@ async fn a_keyed_hash_goes_on_suppressing_and_what_comes_in_finds_it() {
     names_nobody(&path).await;
 
     let store = open_with(&path, Addresses::clear(Some(key()))).await.unwrap();
-    let removal = Removal { address_key: JANE.to_owned(), stream: None, now: contract::at(7), actor: None };
+    let removal = Removal {
+        address_key: JANE.to_owned(),
+        stream: None,
+        now: contract::at(7),
+        origin: crate::store::AuditOrigin::Cli,
+        actor: None,
+    };
     assert!(store.remove(removal).await.unwrap(), "she may be taken off the list by her address");
     let recorded = store.record(telling(7, 8, Class::RecipientUnknown, Severity::Permanent)).await.unwrap();
     assert_eq!(recorded.changes, [EventChange::Suppressed]);
@@ -154,6 +165,11 @@ async fn a_database_in_clear_is_hashed_whole() {
     let path = dir.path().join("dsnd.db");
     let store = open(&path, Access::Serve).await.unwrap();
     fill(&store).await;
+    let mut connection = raw_connection(&path).await;
+    let formerly =
+        "UPDATE events SET formerly = json_object('class', class, 'evidence', 'to jane.doe@example.org')";
+    connection.execute(formerly).await.unwrap();
+    connection.close().await.unwrap();
     let story = store.story(JANE).await.unwrap();
     assert!(store.hash_everything(&|_, _| {}).await.is_err(), "not while addresses are kept in clear");
     store.close().await;
@@ -183,4 +199,88 @@ async fn a_database_in_clear_is_hashed_whole() {
         .filter(|line| ["john@", "dead@", "vip@", "alias@"].iter().any(|name| line.contains(name)))
         .collect();
     assert!(clear.is_empty(), "{clear:#?}");
+}
+
+#[tokio::test]
+async fn a_person_with_very_many_reports_is_forgotten_in_many_transactions() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let store = open_with(&path, Addresses::hashed(key())).await.unwrap();
+    for number in 0..250_u16 {
+        let mut message = telling(1, 0, Class::RecipientUnknown, Severity::Permanent);
+        message.digest[..2].copy_from_slice(&number.to_be_bytes());
+        message.events[0].key[..2].copy_from_slice(&number.to_be_bytes());
+        store.record(message).await.unwrap();
+    }
+    let told = std::sync::Mutex::new(Vec::new());
+    let progress = |done, total| told.lock().unwrap().push((done, total));
+    let erased = store.erase(&erasure(JANE, false), &progress).await.unwrap();
+    assert_eq!((erased.events.removed, erased.messages.rewritten), (250, 250));
+    assert!(erased.still_suppressed, "found under the hash that it was recorded under");
+    assert!(told.into_inner().unwrap().iter().all(|(done, total)| done <= total));
+    let story = store.story(JANE).await.unwrap();
+    assert_eq!((story.entries.len(), story.events.len()), (1, 0));
+    assert_eq!(story.changes.iter().map(|change| change.action.as_str()).collect::<Vec<_>>(), ["erased"]);
+    assert!(erase(&store, JANE).await.is_empty());
+    store.close().await;
+}
+
+/// Columns that may name a person: [`Erase::erase`] and [`Erase::hash_everything`] have to know them.
+const MAY_NAME: &[&str] = &[
+    "audit: address_key address before after why",
+    "counters: name",
+    "events: recipient recipient_key original_recipient final_recipient status diagnostic_code remote_mta evidence facts
+        formerly",
+    "messages: helo reverse_path recipients original_recipients envelope_id message_id sender subject
+        original_envelope_id original_message_id original_from original_to original_subject defects",
+    "outbox: address_key data",
+    "suppressions: address_key address evidence note",
+];
+
+/// Columns whose words are dsnd's own, an operator's, or names of hosts and domains.
+const NAMES_NOBODY: &[&str] = &[
+    "aggregates: domain class decision change",
+    "api_tokens: name scope created_at created_by expires_at revoked_at revoked_by last_used",
+    "audit: at action origin actor",
+    "counters: scope kind",
+    "events: received_at trust action effective_status diagnostic_type last_attempt_date bounce_type category class
+        decision rule evidence_field change domain settled_at settled_by reclassified_at",
+    "hash_key: fingerprint",
+    "holds: kind name opened_at why state settled_at settled_by",
+    "messages: received_at peer kind reporting_mta arrival_date protocol tls recorded_at replayed_at",
+    "outbox: at type",
+    "probe: at",
+    "suppression_rates: kind name",
+    "suppressions: reason class status rule first_seen last_seen expires_at origin domain remote_mta changed_at",
+    "webhook_deliveries: webhook state failed_at next_at dead_at error",
+    "webhooks: name failing_since error delivered_at",
+];
+
+#[tokio::test]
+async fn of_every_text_that_is_stored_it_is_known_whether_it_may_name_somebody() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    open(&path, Access::Serve).await.unwrap().close().await;
+    let mut connection = raw_connection(&path).await;
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT tables.name || '.' || columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+         WHERE tables.type = 'table' AND tables.name NOT LIKE '%sqlx%' AND tables.name NOT LIKE 'sqlite%' AND columns.type = 'TEXT'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let columns = |list: &[&str]| -> Vec<String> {
+        let of = |line: &&str| {
+            let (table, columns) = line.split_once(": ").unwrap();
+            columns.split_whitespace().map(|column| format!("{table}.{column}")).collect::<Vec<_>>()
+        };
+        list.iter().flat_map(of).collect()
+    };
+    let (mut known, mut found) = ([columns(MAY_NAME), columns(NAMES_NOBODY)].concat(), found);
+    known.sort();
+    found.sort();
+    assert_eq!(
+        found, known,
+        "name it above; where it may name somebody, src/store/sqlite/erase removes and hashes it"
+    );
 }

@@ -111,7 +111,13 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
     let note = Some(format!("asked by {JANE}"));
     store.add(ManualEntry { note, ..entry(JANE) }).await.unwrap();
     assert_eq!(store.story(JANE).await.unwrap().entries.len(), 1, "in place of the other");
-    let removal = Removal { address_key: JANE.to_owned(), stream: None, now: contract::at(4), actor: None };
+    let removal = Removal {
+        address_key: JANE.to_owned(),
+        stream: None,
+        now: contract::at(4),
+        origin: crate::store::AuditOrigin::Cli,
+        actor: None,
+    };
     assert!(store.remove(removal).await.unwrap());
     assert!(store.suppression(JANE, None, contract::at(4)).await.unwrap().is_none());
     store.close().await;

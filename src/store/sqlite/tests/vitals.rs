@@ -1,7 +1,7 @@
 //! What can be watched of a store.
 
 use super::*;
-use crate::store::{ChangeCount, Removal, Vital, Vitals};
+use crate::store::{AuditOrigin, ChangeCount, Removal, Vital, Vitals};
 
 fn counts(origin: &str, action: &str, reason: Option<&str>, count: u64) -> ChangeCount {
     let (origin, action) = (origin.to_owned(), action.to_owned());
@@ -27,8 +27,13 @@ async fn changes_are_counted_once_whichever_program_makes_them() {
     );
     assert_eq!((last, daemon.last_change().await.unwrap()), (3, 3));
 
-    let removal =
-        Removal { address_key: "b@example.org".into(), stream: None, now: contract::at(1), actor: None };
+    let removal = Removal {
+        address_key: "b@example.org".into(),
+        stream: None,
+        now: contract::at(1),
+        origin: AuditOrigin::Cli,
+        actor: None,
+    };
     assert!(other.remove(removal).await.unwrap());
     let (last, changes) = daemon.changes_after(last, 100).await.unwrap().unwrap();
     assert_eq!(changes, [counts("cli", "removed", None, 1)]);

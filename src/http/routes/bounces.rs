@@ -1,0 +1,148 @@
+//! `/v1/bounces`: what came in.
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::address::comparison_form;
+use crate::classify::Class;
+use crate::http::extract::{Json, Path, Query};
+use crate::http::params::{self, Octets};
+use crate::http::problem::Problem;
+use crate::http::state::Api;
+use crate::returnpath::Trust;
+use crate::store::{Bounce, BounceFilter, Store};
+
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(raw))
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Dsn,
+    Feedback,
+    TextBounce,
+    AutoReply,
+    Mdn,
+    Unrecognized,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dsn => "dsn",
+            Self::Feedback => "feedback",
+            Self::TextBounce => "text_bounce",
+            Self::AutoReply => "auto_reply",
+            Self::Mdn => "mdn",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
+}
+
+/// Which messages; all that are given must hold.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only bounces about this address.
+    recipient: Option<String>,
+    /// Only bounces of this class.
+    #[param(inline)]
+    class: Option<Class>,
+    /// Only messages of this kind.
+    #[param(inline)]
+    kind: Option<Kind>,
+    /// Only bounces believed this far.
+    #[param(inline)]
+    trust: Option<Trust>,
+    /// `next` of the page before.
+    #[param(pattern = "^[0-9a-f]{16}$")]
+    cursor: Option<String>,
+    /// How many; 100 where it is not said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// A page of messages.
+#[derive(Debug, Serialize, ToSchema)]
+struct BouncePage {
+    /// The messages, the newest first.
+    bounces: Vec<Bounce>,
+    /// The cursor of the next page; null where there is none.
+    next: Option<String>,
+}
+
+/// What came in, the newest first.
+#[utoipa::path(
+    get, path = "/v1/bounces", tag = "bounces", params(Filter),
+    responses((status = 200, description = "A page of messages", body = BouncePage))
+)]
+async fn list(State(api): State<Api>, Query(asked): Query<Filter>) -> Result<Json<BouncePage>, Problem> {
+    let limit = params::limit(asked.limit)?;
+    let filter = BounceFilter {
+        recipient_key: asked.recipient.as_deref().map(comparison_form),
+        class: asked.class.map(|class| class.as_str().to_owned()),
+        kind: asked.kind.map(|kind| kind.as_str().to_owned()),
+        trust: asked.trust,
+        before: asked.cursor.as_deref().map(params::decode_number).transpose()?,
+        // One more than is shown says whether there are more.
+        limit: limit + 1,
+    };
+    let mut bounces = api.store.bounces(&filter).await?;
+    let more = bounces.len() > limit as usize;
+    bounces.truncate(limit as usize);
+    let current = api.current();
+    bounces.iter_mut().for_each(|bounce| current.settings.streams.name_bounce(bounce));
+    let next = bounces.last().filter(|_| more).map(|last| params::encode_number(last.id));
+    Ok(Json(BouncePage { bounces, next }))
+}
+
+fn not_there(id: i64) -> Problem {
+    Problem::not_found(format!("there is no message {id}"))
+}
+
+/// One message: what it said, what was concluded, and what that changed.
+#[utoipa::path(
+    get, path = "/v1/bounces/{id}", tag = "bounces",
+    params(("id" = i64, Path, minimum = 1, description = "The number of the message")),
+    responses(
+        (status = 200, description = "The message", body = Bounce),
+        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn show(State(api): State<Api>, Path(id): Path<i64>) -> Result<Json<Bounce>, Problem> {
+    let mut bounce = api.store.bounce(id).await?.ok_or_else(|| not_there(id))?;
+    api.current().settings.streams.name_bounce(&mut bounce);
+    Ok(Json(bounce))
+}
+
+/// One message as it was received, while it is kept.
+#[utoipa::path(
+    get, path = "/v1/bounces/{id}/raw", tag = "bounces",
+    params(("id" = i64, Path, minimum = 1, description = "The number of the message")),
+    responses(
+        (status = 200, description = "The message", body = inline(Octets), content_type = "message/rfc822",
+            headers(("Content-Disposition" = String, description = "A name for a file"))),
+        (status = 404, description = "There is none, or it is kept no more (store.raw_days)",
+            body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn raw(State(api): State<Api>, Path(id): Path<i64>) -> Result<impl IntoResponse, Problem> {
+    let _turn = api.heavy().await?;
+    let Some(raw) = api.store.raw(id).await? else {
+        return Err(match api.store.bounce(id).await? {
+            None => not_there(id),
+            Some(_) => Problem::not_found(format!("the raw message {id} is kept no more (store.raw_days)")),
+        });
+    };
+    let named = format!("attachment; filename=\"bounce-{id}.eml\"");
+    Ok(([(CONTENT_TYPE, "message/rfc822".to_owned()), (CONTENT_DISPOSITION, named)], raw))
+}

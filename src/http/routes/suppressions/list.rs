@@ -1,0 +1,127 @@
+//! `GET /v1/suppressions`: entries by what they have in common, page by page.
+
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::address::domain_key;
+use crate::http::extract::{Json, Query};
+use crate::http::params;
+use crate::http::problem::Problem;
+use crate::http::state::Api;
+use crate::policy::Reason;
+use crate::store::{Store, Suppression, SuppressionFilter};
+
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// What made an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// The daemon took a bounce.
+    Bounce,
+    /// A bounce from a file.
+    Replay,
+    /// A person, on the command line.
+    Cli,
+    /// A program, with this API.
+    Api,
+    /// A list that was imported.
+    Import,
+}
+
+impl Origin {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounce => "bounce",
+            Self::Replay => "replay",
+            Self::Cli => "cli",
+            Self::Api => "api",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// Which entries; all that are given must hold.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// Only addresses at this domain.
+    domain: Option<String>,
+    /// Only entries for this reason.
+    #[param(inline)]
+    reason: Option<Reason>,
+    /// Only what came in so.
+    #[param(inline)]
+    origin: Option<Origin>,
+    /// Only entries for this stream, by name or number; 0: those for every stream.
+    #[param(example = "newsletter")]
+    stream: Option<String>,
+    /// Only entries that this rule decided.
+    #[param(example = "iana.5.1.1")]
+    rule: Option<String>,
+    /// Only entries that rest on the words of this host.
+    remote_mta: Option<String>,
+    /// Only entries made or changed since.
+    since: Option<Timestamp>,
+    /// Only entries that suppress now (true, the default), or also those whose time is over (false).
+    active: Option<bool>,
+    /// `next` of the page before.
+    #[param(pattern = "^[0-9a-f]{16}([0-9a-f]{2})*$")]
+    cursor: Option<String>,
+    /// How many; 100 where it is not said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// A page of the list.
+#[derive(Debug, Serialize, ToSchema)]
+struct SuppressionPage {
+    /// The entries, by address, then by stream.
+    suppressions: Vec<Suppression>,
+    /// The cursor of the next page; null where there is none.
+    next: Option<String>,
+}
+
+/// Entries of the list, by address.
+#[utoipa::path(
+    get, path = "/v1/suppressions", tag = "suppressions", params(Filter),
+    responses(
+        (status = 200, description = "A page of the list", body = SuppressionPage),
+        (status = 404, description = "There is no such stream", body = Problem,
+            content_type = "application/problem+json"),
+    )
+)]
+async fn list(State(api): State<Api>, Query(asked): Query<Filter>) -> Result<Json<SuppressionPage>, Problem> {
+    let current = api.current();
+    let streams = &current.settings.streams;
+    let limit = params::limit(asked.limit)?;
+    let filter = SuppressionFilter {
+        active_at: asked.active.unwrap_or(true).then(params::now),
+        domain: asked.domain.as_deref().map(domain_key),
+        reason: asked.reason,
+        origin: asked.origin.map(|origin| origin.as_str().to_owned()),
+        stream: params::stream(streams, asked.stream.as_deref())?,
+        rule: asked.rule,
+        remote_mta: asked.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
+        since: asked.since,
+        after: asked.cursor.as_deref().map(params::decode_cursor).transpose()?,
+        // One more than is shown says whether there are more.
+        limit: limit + 1,
+        ..SuppressionFilter::default()
+    };
+    let mut suppressions = api.store.suppressions(&filter).await?;
+    let more = suppressions.len() > limit as usize;
+    suppressions.truncate(limit as usize);
+    suppressions.iter_mut().for_each(|entry| streams.name_entry(entry));
+    let last = suppressions.last().filter(|_| more);
+    let next = last.map(|entry| params::encode_cursor(&entry.address_key, entry.stream));
+    Ok(Json(SuppressionPage { suppressions, next }))
+}

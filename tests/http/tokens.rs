@@ -1,0 +1,110 @@
+//! Who may use the API.
+
+use serde_json::json;
+
+use crate::common::{Answer, Home, Http, wait_for};
+
+const LIST: &str = "/v1/suppressions";
+const ADA: &str = "/v1/suppressions/ada%40example.org";
+
+fn create(home: &Home, name: &str, more: &[&str]) -> String {
+    let made = home.run(&[&["tokens", "create", "--name", name], more].concat());
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+/// What a token holds or not is known within a second.
+fn until(http: &Http, status: u16) -> Answer {
+    wait_for("the API to know the tokens", || Some(http.get(LIST)).filter(|answer| answer.status == status))
+}
+
+#[test]
+fn with_the_first_token_everything_below_v1_needs_one_that_allows_it() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.http();
+    assert_eq!(http.get(LIST).status, 200, "on loopback, without any token");
+    let read = create(&home, "dashboard", &["--scope", "read"]);
+    let write = create(&home, "shop", &["--scope", "write", "--expires", "90d"]);
+    assert!(read.starts_with("dsnd_") && read.len() == 37 && read != write, "{read}");
+    let refused = until(&http, 401);
+    assert!(refused.problem(401).contains("dsnd tokens create"));
+    assert!(refused.header("www-authenticate").starts_with("Bearer"));
+    http.token("dsnd_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").get(LIST).problem(401);
+    http.get("/v1/nowhere").problem(401);
+    for open in ["/healthz", "/readyz", "/openapi.json"] {
+        assert_eq!(http.get(open).status, 200, "{open}");
+    }
+    let (read, write) = (http.token(&read), http.token(&write));
+    assert_eq!(read.get(LIST).status, 200);
+    assert_eq!(read.post("/v1/suppressions/check", &json!({ "addresses": [] })).status, 200);
+    assert!(read.put(ADA, &json!({})).problem(403).contains("dashboard"));
+    read.delete(ADA).problem(403);
+    read.post("/v1/return-paths", &json!({ "recipients": ["a@b.example"] })).problem(403);
+    assert_eq!(write.put(ADA, &json!({})).status, 201);
+    let story = &home.json(&["suppressions", "show", "ada@example.org", "--json"])[0];
+    assert_eq!(story["changes"][0]["actor"], "shop");
+
+    let listed = home.json(&["tokens", "list", "--json"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["scope"]), (&json!("dashboard"), &json!("read")));
+    assert!(listed[0]["expires_at"].is_null() && listed[1]["expires_at"].is_string());
+    let used = || home.json(&["tokens", "list", "--json"])[1]["last_used"].is_string().then_some(());
+    wait_for("its use to be noted", used);
+    let all = String::from_utf8(home.run(&["tokens", "list"]).stdout).unwrap();
+    assert!(all.contains("shop\twrite\tvalid\t"), "{all}");
+
+    assert!(home.run(&["tokens", "revoke", "shop"]).status.success());
+    assert_eq!(home.run(&["tokens", "revoke", "shop"]).status.code(), Some(1));
+    until(&write, 401);
+    assert!(home.run(&["tokens", "revoke", "dashboard"]).status.success());
+    until(&read, 401);
+    http.get(LIST).problem(401);
+}
+
+#[test]
+fn a_name_stands_for_one_token_at_a_time() {
+    let home = Home::new();
+    create(&home, "shop", &["--scope", "read"]);
+    let again = home.run(&["tokens", "create", "--name", "shop", "--scope", "read"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("dsnd tokens revoke shop"), "{again:?}");
+    assert!(home.run(&["tokens", "revoke", "shop"]).status.success());
+    create(&home, "shop", &["--scope", "write"]);
+    let database = std::fs::read(home.database()).unwrap();
+    assert!(!database.windows(5).any(|octets| octets == b"dsnd_"), "no secret is kept");
+    for wrong in [["--name", "a b"], ["--expires", "2001-01-01"], ["--expires", "soon"]] {
+        let arguments = [&["tokens", "create", "--scope", "read", "--name", "x"][..], &wrong].concat();
+        assert_eq!(home.run(&arguments).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_public_address_needs_a_token() {
+    let home = Home::new().with("HTTP_LISTEN", "0.0.0.0:0").with("LOG_FORMAT", "text");
+    for arguments in [&["serve"][..], &["check-config"]] {
+        let refused = home.run(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("http.listen") && said.contains("dsnd tokens create"),
+            "{said}"
+        );
+    }
+    let token = create(&home, "shop", &["--scope", "read"]);
+    assert!(home.run(&["check-config"]).status.success());
+    let home = home.with("LOG_FORMAT", "json");
+    let daemon = home.start();
+    let http = Http::new(([127, 0, 0, 1], daemon.http().address().port()).into());
+    http.get(LIST).problem(401);
+    assert_eq!(http.token(&token).get(LIST).status, 200);
+}
+
+#[test]
+fn metrics_can_need_a_token() {
+    let home = Home::new().with("HTTP_METRICS_TOKEN", "true");
+    let daemon = home.start();
+    let token = create(&home, "prometheus", &["--scope", "read"]);
+    let http = daemon.http();
+    until(&http, 401);
+    http.get("/metrics").problem(401);
+    assert_ne!(http.token(&token).get("/metrics").status, 401);
+}
