@@ -18,7 +18,7 @@
 //!
 //! | layer | modules | what |
 //! | --- | --- | --- |
-//! | 0 vocabulary | [`address`], [`status`], [`metrics`] | words without I/O |
+//! | 0 vocabulary | [`address`], [`status`], [`metrics`], [`when`] | words without I/O |
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
@@ -72,3 +72,4 @@ pub mod smtp;
 pub mod status;
 pub mod store;
 pub mod transfer;
+pub mod when;

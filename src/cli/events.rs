@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{block_on, open_store, output, when};
+use super::{block_on, open_store, output};
 use crate::config::Config;
 use crate::events::named;
 use crate::store::sqlite::Access;
 use crate::store::{
     Again, DeadLetter, Deliveries, EventType, Outbox, OutboxEvent, OutboxFilter, WebhookStanding,
 };
+use crate::when;
 
 /// Rows read at once while listing.
 const PAGE: u32 = 500;

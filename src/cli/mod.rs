@@ -30,7 +30,6 @@ mod store;
 mod streams;
 mod suppressions;
 mod tokens;
-mod when;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

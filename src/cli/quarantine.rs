@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{block_on, bounces, listing, open_store, output, person, streams, when};
+use super::{block_on, bounces, listing, open_store, output, person, streams};
 use crate::address::{comparison_form, domain_key};
 use crate::config::Config;
 use crate::returnpath::{Trust, network};
@@ -18,6 +18,7 @@ use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
     EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Streams, Verdict,
 };
+use crate::when;
 
 /// Events read at once while listing.
 const PAGE: u32 = 500;

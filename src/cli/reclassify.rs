@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::person::{confirmed, is_at_terminal, person};
-use super::{block_on, open_store, output, progress, when};
+use super::{block_on, open_store, output, progress};
 use crate::classify::{Classification, Classifier, Decision};
 use crate::config::Config;
 use crate::ingest::{Reread, reassess};
@@ -18,6 +18,7 @@ use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
     NewConclusion, Reclassified, ReclassifiedEntry, Reclassify, Reclassifying, Store, StoredEvent,
 };
+use crate::when;
 
 /// Events read at once.
 const PAGE: u32 = 500;

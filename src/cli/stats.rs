@@ -10,11 +10,12 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::bounces::class;
-use super::{block_on, open_store, output, streams, when};
+use super::{block_on, open_store, output, streams};
 use crate::address::domain_key;
 use crate::config::Config;
 use crate::store::sqlite::Access;
 use crate::store::{ANY_STREAM, Dimension, Statistics, StatisticsFilter, StatisticsRow, Streams};
+use crate::when;
 
 /// Days that are shown where nobody says from when on.
 const USUAL_DAYS: i64 = 30;

@@ -9,11 +9,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{block_on, open_store, output, person, when};
+use super::{block_on, open_store, output, person};
 use crate::config::Config;
 use crate::http::secret;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{NewToken, StoreError, Token, TokenScope, Tokens as _};
+use crate::when;
 
 /// Verbs.
 #[derive(Debug, Subcommand)]

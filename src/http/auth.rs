@@ -18,8 +18,11 @@ use super::secret;
 use super::state::Api;
 use crate::store::{StoreError, Token, TokenScope, Tokens as _};
 
-/// How old what we know of the tokens may be: what another process makes or revokes holds within this.
+/// How old what we know of the tokens may be: what another process revokes holds within this.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long lies between two questions to the store about secrets that we do not know: guessing costs no more.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How exactly the last use of a token is kept.
 const COARSE: SignedDuration = SignedDuration::from_hours(1);
@@ -61,6 +64,24 @@ impl Tokens {
         if let Some(tokens) = self.fresh() {
             return Ok(tokens);
         }
+        self.ask(api).await
+    }
+
+    /// The tokens as they stand after `moment`. Whoever asks at the same time gets the same answer.
+    async fn all_after(&self, api: &Api, moment: Instant) -> Result<Arc<[Token]>, StoreError> {
+        let _asking = self.asking.lock().await;
+        let known = self.known.lock().ok().and_then(|known| known.clone());
+        if let Some((at, tokens)) = known {
+            if at > moment {
+                return Ok(tokens);
+            }
+            tokio::time::sleep(AGAIN.saturating_sub(at.elapsed())).await;
+        }
+        self.ask(api).await
+    }
+
+    /// To be called by the one who holds `asking`.
+    async fn ask(&self, api: &Api) -> Result<Arc<[Token]>, StoreError> {
         let asked = Instant::now();
         let tokens: Arc<[Token]> = api.store.tokens().await?.into();
         if let Ok(mut known) = self.known.lock() {
@@ -112,25 +133,26 @@ fn scope_of(method: &Method, path: &str) -> TokenScope {
 }
 
 async fn admit(api: &Api, headers: &HeaderMap, needed: TokenScope) -> Result<Actor, Problem> {
-    let tokens = api.tokens.all(api).await?;
+    let arrived = Instant::now();
+    let mut tokens = api.tokens.all(api).await?;
+    let secret = bearer(headers);
+    // It may have been made since we asked: a token holds from the moment on that its maker has it.
+    if let Some(secret) = secret.filter(|secret| secret::is_formed(secret))
+        && find(&tokens, secret).is_none()
+    {
+        tokens = api.tokens.all_after(api, arrived).await?;
+    }
     if tokens.is_empty() {
         // On loopback alone: with none, serving does not start elsewhere.
         return Ok(Actor(None));
     }
-    let Some(secret) = bearer(headers) else {
+    let Some(secret) = secret else {
         return Err(Problem::unauthorized(
             "this needs a token: send `Authorization: Bearer dsnd_…`; `dsnd tokens create` makes one",
         ));
     };
-    let (now, hash) = (Timestamp::now(), secret::hash(secret));
-    // Every one is compared, so that the time does not tell which.
-    let mut found = None;
-    for token in tokens.iter() {
-        if secret::same(&token.hash, &hash) {
-            found = Some(token);
-        }
-    }
-    let Some(token) = found.filter(|token| token.holds(now)) else {
+    let now = Timestamp::now();
+    let Some(token) = find(&tokens, secret).filter(|token| token.holds(now)) else {
         return Err(Problem::unauthorized("this token is unknown, was revoked, or has run out"));
     };
     if token.scope < needed {
@@ -148,6 +170,19 @@ async fn admit(api: &Api, headers: &HeaderMap, needed: TokenScope) -> Result<Act
         });
     }
     Ok(Actor(Some(token.name.clone())))
+}
+
+/// The token with this secret, be it one that holds or not.
+fn find<'a>(tokens: &'a [Token], secret: &str) -> Option<&'a Token> {
+    let hash = secret::hash(secret);
+    // Every one is compared, so that the time does not tell which.
+    let mut found = None;
+    for token in tokens {
+        if secret::same(&token.hash, &hash) {
+            found = Some(token);
+        }
+    }
+    found
 }
 
 /// RFC 6750 §2.1.

@@ -1,9 +1,15 @@
 //! Values that several requests have.
 
 use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use crate::store::{HIGHEST_STREAM, Streams};
+use crate::when;
 
 /// An e-mail address, also with UTF-8 in it (RFC 6531).
 #[derive(Debug, utoipa::ToSchema)]
@@ -31,6 +37,32 @@ pub(super) struct Conditions {
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
 }
+
+/// A point in time, as the command line takes it: [`when::parse`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When(pub(super) Timestamp);
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        when::parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl PartialSchema for When {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let known = |format| text().format(Some(SchemaFormat::KnownFormat(format)));
+        AnyOfBuilder::new()
+            .item(known(KnownFormat::DateTime))
+            .item(known(KnownFormat::Date))
+            .item(text().pattern(Some("^[0-9]{1,4}[smhdw]$")))
+            .description(Some("A time, a UTC date, or how long ago: 90m, 2h, 3d, 1w"))
+            .into()
+    }
+}
+
+impl ToSchema for When {}
 
 /// Items of a page when nobody says how many, and at most.
 pub(super) const PAGE: u32 = 100;

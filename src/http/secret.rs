@@ -20,6 +20,13 @@ pub fn generate() -> Result<String, getrandom::Error> {
     Ok(format!("{PREFIX}{}", BASE32_NOPAD.encode(&octets).to_ascii_lowercase()))
 }
 
+/// Whether a text has the form of a secret: others need not be looked for.
+#[must_use]
+pub fn is_formed(text: &str) -> bool {
+    let symbol = |octet: u8| matches!(octet, b'a'..=b'z' | b'2'..=b'7');
+    text.strip_prefix(PREFIX).is_some_and(|rest| rest.len() == OCTETS * 8 / 5 && rest.bytes().all(symbol))
+}
+
 /// What is kept of a secret. It holds 160 random bits, so that nothing slower is needed.
 #[must_use]
 pub fn hash(secret: &str) -> [u8; 32] {
@@ -43,6 +50,10 @@ mod tests {
         assert_eq!(one.len(), PREFIX.len() + 32);
         let symbols = |c: char| c.is_ascii_lowercase() || ('2'..='7').contains(&c);
         assert!(one.strip_prefix(PREFIX).unwrap().chars().all(symbols), "{one}");
+        assert!(is_formed(&one));
+        for other in ["", "dsnd_", &one[1..], &one[..36], &one.to_ascii_uppercase(), &format!("{one}a")] {
+            assert!(!is_formed(other), "{other}");
+        }
         assert!(same(&hash(&one), &hash(&one)) && !same(&hash(&one), &hash(&other)));
     }
 }

@@ -80,7 +80,7 @@ pub enum Edited<T> {
 pub struct Put {
     /// The entry.
     pub entry: ManualEntry,
-    /// The entries that the condition is about: those of this stream; `None`: of every one.
+    /// The entries that the condition is about: those that hold in this stream; `None`: all.
     pub seen: Option<i64>,
     /// What was seen.
     pub condition: Condition,
@@ -117,7 +117,8 @@ pub struct Standing {
 
 /// Entries by their addresses.
 pub trait Entries: Send + Sync + 'static {
-    /// The entries that an address (in comparison form) has at `now`, by stream; with `stream`, only that one's.
+    /// The entries that an address (in comparison form) has at `now`, by stream; with `stream`, those that hold in it: its own,
+    /// and the one for every stream.
     fn entries_of(
         &self,
         address_key: &str,
@@ -136,7 +137,8 @@ pub trait Entries: Send + Sync + 'static {
     /// Puts an address on the list by hand, if its condition holds then.
     fn put(&self, put: Put) -> impl Future<Output = Result<Edited<PutDone>, StoreError>> + Send;
 
-    /// Takes an address off the list, if the condition holds then for what would go. Says whether it stood there.
+    /// Takes an address off the list, if the condition holds then for what [`Self::entries_of`] says of the
+    /// removal's stream. With a stream only its own entry goes. Says whether that stood there.
     fn take_off(
         &self,
         removal: Removal,

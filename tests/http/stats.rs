@@ -33,6 +33,9 @@ fn bounces_are_counted_as_on_the_command_line() {
         ("stream=5", 0),
         ("until=2020-01-01", 0),
         ("since=2020-01-01", 3),
+        ("since=7d", 3),
+        ("since=2h&until=2099-01-01T00:00:00Z", 3),
+        ("until=2w", 0),
     ] {
         let answer = http.get(&format!("/v1/stats?{query}")).json();
         let rows = answer["rows"].as_array().unwrap();
@@ -40,7 +43,7 @@ fn bounces_are_counted_as_on_the_command_line() {
     }
     assert!(http.get("/v1/stats?by=rule").problem(400).contains("domain"));
     assert!(http.get("/v1/stats?class=bad").problem(400).contains("class"));
-    assert!(http.get("/v1/stats?since=yesterday").problem(400).contains("since"));
+    assert!(http.get("/v1/stats?since=yesterday").problem(400).contains("since: write a time such as"));
     assert!(http.get("/v1/stats?limit=0").problem(400).contains("1000"));
     assert!(http.get("/v1/stats?stream=news").problem(404).contains("news"));
     daemon.stop();

@@ -96,7 +96,9 @@ fn addresses_of_every_kind_stand_in_a_path() {
     }
     // Another spelling of the same address.
     assert_eq!(http.get("/v1/suppressions/j%C3%B6rg@xn--bcher-kva.example").status, 200);
-    http.get("/v1/suppressions/a%00b%40example.org").problem(404);
+    for none in ["nobody", "a%00b%40example.org"] {
+        assert!(http.get(&format!("/v1/suppressions/{none}")).problem(422).contains("no address"), "{none}");
+    }
     http.put("/v1/suppressions/a%00b%40example.org", &json!({})).problem(422);
     assert!(http.get("/v1/suppressions/%ff%40example.org").problem(400).contains("UTF-8"));
 }
@@ -127,6 +129,18 @@ fn a_stream_is_named_or_numbered() {
     assert!(http.get(&format!("{ADA}?stream=mews")).problem(404).contains("mews"));
     assert_eq!(http.delete(&format!("{ADA}?stream=news")).status, 204);
     assert_eq!(streams(ADA), [8]);
+
+    // An entry for every stream suppresses in each, and is shown where one of them is asked about.
+    assert_eq!(http.put(ADA, &json!({})).status, 201);
+    let news = format!("{ADA}?stream=news");
+    assert_eq!((streams(&news), checked(json!("news"))), (vec![json!(0)], json!(true)));
+    assert_eq!(streams(&format!("{ADA}?stream=0")), [0]);
+    assert!(http.delete(&news).problem(404).contains("this stream alone"));
+    let put = http.with("If-Match", http.get(&news).header("etag")).put(&news, &json!({}));
+    assert_eq!((put.status, put.header("etag")), (201, http.get(&news).header("etag")));
+    assert_eq!(streams(&news), [0, 7]);
+    assert_eq!(http.with("If-Match", put.header("etag")).delete(&news).status, 204);
+    assert_eq!((streams(&news), streams(ADA)), (vec![json!(0)], vec![json!(0), json!(8)]));
 }
 
 #[test]
@@ -164,6 +178,10 @@ fn the_list_comes_in_pages_and_by_filter() {
         ),
         (1, 1, 0)
     );
+    assert_eq!((matched("since=7d"), matched("since=2020-01-01"), matched("since=2099-01-01")), (8, 8, 0));
+    assert!(http.get("/v1/suppressions?since=soon").problem(400).contains("how long ago: 90m"));
+    let exported = http.get("/v1/suppressions/export?format=ndjson&since=2h");
+    assert_eq!((exported.status, exported.body.iter().filter(|octet| **octet == b'\n').count()), (200, 8));
     assert!(http.get("/v1/suppressions?limit=0").problem(400).contains("1000"));
     http.get("/v1/suppressions?limit=99999999999999999999").problem(400);
     http.get("/v1/suppressions?cursor=zz").problem(400);

@@ -13,7 +13,7 @@ fn create(home: &Home, name: &str, more: &[&str]) -> String {
     String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
 
-/// What a token holds or not is known within a second.
+/// That a token was revoked, and that there are any, is known within a second.
 fn until(http: &Http, status: u16) -> Answer {
     wait_for("the API to know the tokens", || Some(http.get(LIST)).filter(|answer| answer.status == status))
 }
@@ -59,6 +59,25 @@ fn with_the_first_token_everything_below_v1_needs_one_that_allows_it() {
     assert!(home.run(&["tokens", "revoke", "dashboard"]).status.success());
     until(&read, 401);
     http.get(LIST).problem(401);
+}
+
+#[test]
+fn a_token_holds_from_the_moment_it_is_made_and_a_guess_does_not() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.http();
+    for name in ["one", "two", "three"] {
+        // What the daemon knows of the tokens is as new as it can be, and lacks this one.
+        let made = create(&home, name, &["--scope", "write"]);
+        assert!([200, 401].contains(&http.get(LIST).status));
+        let put = http.token(&made).put(ADA, &json!({ "note": name }));
+        assert!([200, 201].contains(&put.status), "{name}: {put:?}");
+        let story = &home.json(&["suppressions", "show", "ada@example.org", "--json"])[0];
+        let changes = story["changes"].as_array().unwrap();
+        assert!(changes.iter().any(|change| change["actor"] == name), "{name}: {story}");
+        http.token("dsnd_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").get(LIST).problem(401);
+        http.token("dsnd_short").get(LIST).problem(401);
+    }
 }
 
 #[test]

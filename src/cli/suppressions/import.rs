@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::super::progress;
-use super::{ReasonWord, output, person, stream_of, when};
+use super::{ReasonWord, output, person, stream_of};
 use crate::app;
 use crate::classify::Classifier;
 use crate::config::Config;
@@ -21,6 +21,7 @@ use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{Imported, StoreError};
 use crate::transfer::{BATCH, BadLine, Format, Importer, ListReader, ListSettings, Part, Summary};
+use crate::when;
 
 /// Octets of a file read at once.
 const OCTETS: usize = 64 * 1024;

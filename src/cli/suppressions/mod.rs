@@ -13,11 +13,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-use super::{block_on, listing, open_store, output, person, streams, when};
+use super::{block_on, listing, open_store, output, person, streams};
 use crate::address::domain_key;
 use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::{Streams, Suppression, SuppressionFilter};
+use crate::when;
 
 /// Verbs.
 #[derive(Debug, Subcommand)]

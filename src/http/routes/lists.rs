@@ -22,6 +22,7 @@ use utoipa_axum::routes;
 use crate::address::domain_key;
 use crate::http::auth::Actor;
 use crate::http::extract::{Json, Query};
+use crate::http::params::When;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
@@ -282,9 +283,9 @@ struct Wanted {
     rule: Option<String>,
     /// Only entries that rest on the words of this host.
     remote_mta: Option<String>,
-    /// Only entries made or changed since.
-    #[param(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
+    /// Only entries made or changed since: a time, a UTC date, or how long ago (7d).
+    #[param(inline)]
+    since: Option<When>,
     /// Only what came in so: `bounce`, `replay`, `cli`, `api`, `import`.
     origin: Option<String>,
     /// Only entries for this stream, by name or number; 0: those for every stream.
@@ -315,7 +316,7 @@ async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<
         reason: wanted.reason.map(Reason::from),
         rule: wanted.rule,
         remote_mta: wanted.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
-        since: wanted.since,
+        since: wanted.since.map(|When(at)| at),
         origin: wanted.origin,
         stream: stream_of(&streams, wanted.stream.as_deref()).map_err(no_stream)?,
         ..SuppressionFilter::default()

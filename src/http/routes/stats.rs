@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::address::domain_key;
 use crate::classify::Class;
 use crate::http::extract::{Json, Query};
+use crate::http::params::When;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::store::{Dimension, HIGHEST_STREAM, Statistics, StatisticsFilter, StatisticsRow};
@@ -35,12 +36,12 @@ struct Asked {
     /// What has a row of its own, several separated by commas; `day` where it is not said.
     #[param(pattern = "^(day|class|domain|stream)(,(day|class|domain|stream))*$", example = "day,class")]
     by: Option<String>,
-    /// From this UTC day on; the last 30 where it is not said.
-    #[param(value_type = Option<String>, format = Date)]
-    since: Option<Date>,
+    /// From this UTC day on: a date, a time, or how long ago (7d); the last 30 where it is not said.
+    #[param(inline)]
+    since: Option<When>,
     /// Up to this UTC day, itself included.
-    #[param(value_type = Option<String>, format = Date)]
-    until: Option<Date>,
+    #[param(inline)]
+    until: Option<When>,
     /// Only bounces of this class.
     #[param(inline)]
     class: Option<Class>,
@@ -98,8 +99,8 @@ async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Jso
         by: dimensions(asked.by.as_deref().unwrap_or("day")).map_err(|word| {
             Problem::bad_request(format!("{word:?} is none of day, class, domain, stream")).at("by")
         })?,
-        since: Some(asked.since.unwrap_or_else(|| usual.to_zoned(TimeZone::UTC).date())),
-        until: asked.until,
+        since: Some(day(asked.since.unwrap_or(When(usual)))),
+        until: asked.until.map(day),
         class: asked.class.map(|class| class.as_str().to_owned()),
         domain: asked.domain.as_deref().map(domain_key),
         stream,
@@ -114,6 +115,11 @@ async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Jso
         row.stream_name = row.stream.and_then(|stream| streams.name(stream)).map(str::to_owned);
     }
     Ok(Json(Counted { rows, more }))
+}
+
+/// The UTC day that a time lies in.
+fn day(When(at): When) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 /// What the words stand for, or the first that stands for nothing.

@@ -77,13 +77,14 @@ async fn of_address(
 ) -> Result<Vec<Suppression>, StoreError> {
     let rows = sqlx::query(concat!(
         entries!(),
-        "address_key IN (?1, ?4) AND (?2 IS NULL OR suppressions.stream = ?2)
+        "address_key IN (?1, ?4) AND (?2 IS NULL OR suppressions.stream IN (?2, ?5))
          AND (expires_at IS NULL OR expires_at > ?3) ORDER BY suppressions.stream"
     ))
     .bind(plain)
     .bind(stream)
     .bind(written(now))
     .bind(hashed)
+    .bind(ANY_STREAM)
     .fetch_all(executor)
     .await
     .map_err(failed)?;
@@ -155,7 +156,10 @@ async fn edit(
     if !condition.holds(&seen(&mut *connection, judge, &address_key, stream, now).await?) {
         return Ok(Edited::Changed);
     }
-    let standing = seen(&mut *connection, judge, &address_key, Some(entry.stream), now).await?.pop();
+    let mut standing = seen(&mut *connection, judge, &address_key, Some(entry.stream), now).await?;
+    // In whose place it is put: not the one for every stream, where it is for one.
+    standing.retain(|standing| standing.stream == entry.stream);
+    let standing = standing.pop();
     let created = standing.is_none();
     if let Some(standing) = standing.filter(|standing| !force && standing.outweighs(entry.expires_at)) {
         return Ok(Edited::Weightier(Box::new(standing)));

@@ -29,7 +29,18 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Longest note, in characters.
 const MAX_NOTE: usize = 1_000;
 
-/// Which stream.
+/// In which stream.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Within {
+    /// Only what holds in this stream, by name or number: its own entry and the one for every stream; 0: only the one
+    /// for every stream.
+    #[param(example = "newsletter")]
+    stream: Option<String>,
+}
+
+/// The entry of which stream.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -91,6 +102,11 @@ impl AddressEntries {
     }
 }
 
+fn mailbox(address: &str) -> Result<Mailbox, Problem> {
+    Mailbox::parse(address)
+        .map_err(|error| Problem::unprocessable(format!("{address:?} is no address: {error}")).at("address"))
+}
+
 fn not_listed(address: &str) -> Problem {
     Problem::not_found(format!("{address:?} is not on the list")).of_kind("not-listed", "Not on the list")
 }
@@ -103,11 +119,14 @@ fn changed() -> Problem {
 }
 
 /// What stands of an address.
+///
+/// With `stream`, all that suppresses it there. The ETag is of what is shown, and `PUT` and `DELETE` with the same
+/// `stream` compare it with the same entries.
 #[utoipa::path(
     get, path = "/v1/suppressions/{address}", tag = "suppressions",
     params(
         ("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com"),
-        Which,
+        Within,
         Conditions,
     ),
     responses(
@@ -118,20 +137,23 @@ fn changed() -> Problem {
             content_type = "application/problem+json"),
         (status = 412, description = "If-Match names another version", body = Problem,
             content_type = "application/problem+json"),
+        (status = 422, description = "It is no address", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn show(
     State(api): State<Api>,
     Path(address): Path<String>,
-    Query(which): Query<Which>,
+    Query(within): Query<Within>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let current = api.current();
     let streams = &current.settings.streams;
-    let stream = params::stream(streams, which.stream.as_deref())?;
+    let stream = params::stream(streams, within.stream.as_deref())?;
     let Condition { matches, none_matches } = condition(&headers)?;
     let entries = api.store.entries_of(&comparison_form(&address), stream, params::now()).await?;
     if entries.is_empty() {
+        // What stands is shown, whatever it is. What cannot stand was a mistake, which "not on the list" would hide.
+        mailbox(&address)?;
         return Err(not_listed(&address));
     }
     if !(Condition { matches, none_matches: None }).holds(&entries) {
@@ -146,7 +168,8 @@ async fn show(
 
 /// Put an address on the list by hand, or change the entry that is there.
 ///
-/// A complaint, and an entry that lasts longer, are not replaced (409) unless `force` says so.
+/// A complaint, and an entry that lasts longer, are not replaced (409) unless `force` says so. With `stream` that
+/// stream's own entry is put, and the answer has what holds there then, also the entry for every stream.
 #[utoipa::path(
     put, path = "/v1/suppressions/{address}", tag = "suppressions", request_body = NewSuppression,
     params(
@@ -175,9 +198,7 @@ async fn put(
     headers: HeaderMap,
     Json(new): Json<NewSuppression>,
 ) -> Result<Response, Problem> {
-    let mailbox = Mailbox::parse(&address).map_err(|error| {
-        Problem::unprocessable(format!("{address:?} is no address: {error}")).at("address")
-    })?;
+    let mailbox = mailbox(&address)?;
     let current = api.current();
     let streams = &current.settings.streams;
     let (now, stream) = (params::now(), params::stream(streams, place.stream.as_deref())?);
@@ -218,6 +239,8 @@ async fn put(
 }
 
 /// Take an address off the list, and forget what was counted against it.
+///
+/// With `stream` that stream's own entry alone: one for every stream goes on suppressing there.
 #[utoipa::path(
     delete, path = "/v1/suppressions/{address}", tag = "suppressions",
     params(
@@ -246,7 +269,13 @@ async fn remove(
     let removal = Removal { address_key, stream, now: params::now(), origin: AuditOrigin::Api, actor };
     match api.store.take_off(removal, condition(&headers)?).await? {
         Edited::Done(true) => Ok(StatusCode::NO_CONTENT),
-        Edited::Done(false) => Err(not_listed(&address)),
+        Edited::Done(false) => Err(match stream {
+            Some(stream) if stream != ANY_STREAM => Problem::not_found(format!(
+                "{address:?} is not on the list with an entry for this stream alone"
+            ))
+            .of_kind("not-listed", "Not on the list"),
+            _ => not_listed(&address),
+        }),
         Edited::Changed | Edited::Weightier(_) => Err(changed()),
     }
 }

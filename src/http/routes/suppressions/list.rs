@@ -1,7 +1,6 @@
 //! `GET /v1/suppressions`: entries by what they have in common, page by page.
 
 use axum::extract::State;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -9,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::address::domain_key;
 use crate::http::extract::{Json, Query};
-use crate::http::params;
+use crate::http::params::{self, When};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
@@ -69,8 +68,9 @@ pub(crate) struct Filter {
     rule: Option<String>,
     /// Only entries that rest on the words of this host.
     remote_mta: Option<String>,
-    /// Only entries made or changed since.
-    since: Option<Timestamp>,
+    /// Only entries made or changed since: a time, a UTC date, or how long ago (7d).
+    #[param(inline)]
+    since: Option<When>,
     /// Only entries that suppress now (true, the default), or also those whose time is over (false).
     active: Option<bool>,
     /// `next` of the page before.
@@ -111,7 +111,7 @@ async fn list(State(api): State<Api>, Query(asked): Query<Filter>) -> Result<Jso
         stream: params::stream(streams, asked.stream.as_deref())?,
         rule: asked.rule,
         remote_mta: asked.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
-        since: asked.since,
+        since: asked.since.map(|When(at)| at),
         after: asked.cursor.as_deref().map(params::decode_cursor).transpose()?,
         // One more than is shown says whether there are more.
         limit: limit + 1,

@@ -49,6 +49,39 @@ async fn a_change_is_made_only_while_what_was_seen_stands() {
 }
 
 #[tokio::test]
+async fn what_holds_in_a_stream_is_seen_and_its_own_entry_alone_is_changed() {
+    for addresses in [Addresses::clear(None), Addresses::hashed(key())] {
+        let dir = TempDir::new().unwrap();
+        let store = open_with(&dir.path().join("dsnd.db"), addresses).await.unwrap();
+        store.put(put(0, Condition::default())).await.unwrap();
+        let stands = store.entries_of(JANE, Some(7), contract::at(2)).await.unwrap();
+        assert_eq!(stands.iter().map(|entry| entry.stream).collect::<Vec<_>>(), [0]);
+        let removal = || Removal {
+            address_key: JANE.to_owned(),
+            stream: Some(7),
+            now: contract::at(2),
+            origin: AuditOrigin::Api,
+            actor: None,
+        };
+        assert_eq!(store.take_off(removal(), Condition::default()).await.unwrap(), Edited::Done(false));
+        // What stands for every stream lasts longer, and is not what this takes the place of.
+        let seen = only(&version(&stands).unwrap());
+        let mut new = Put { seen: Some(7), ..put(7, seen.clone()) };
+        new.entry.expires_at = Some(contract::at(9));
+        let made = store.put(new.clone()).await.unwrap();
+        let Edited::Done(PutDone { created: true, entries }) = made else { panic!("{made:?}") };
+        assert_eq!(entries, store.entries_of(JANE, Some(7), contract::at(2)).await.unwrap());
+        assert_eq!(entries.len(), 2);
+        assert_eq!(store.put(new).await.unwrap(), Edited::Changed);
+        assert_eq!(store.take_off(removal(), seen).await.unwrap(), Edited::Changed);
+        let seen = only(&version(&entries).unwrap());
+        assert_eq!(store.take_off(removal(), seen).await.unwrap(), Edited::Done(true));
+        assert_eq!(store.entries_of(JANE, None, contract::at(2)).await.unwrap(), stands);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn many_addresses_are_asked_about_as_one_would_be() {
     for addresses in [Addresses::clear(None), Addresses::hashed(key())] {
         let dir = TempDir::new().unwrap();

@@ -4,8 +4,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A time, a date (its beginning, in UTC), or how long ago: `2026-11-21T20:00:00Z`, `2026-11-21`, `90m`, `2h`, `3d`.
-pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
+/// A time that may be over: one, a date (its beginning, in UTC), or how long ago: `2026-11-21T20:00:00Z`, `2026-11-21`, `90m`, `2h`, `3d`.
+///
+/// # Errors
+/// What can be written, where this cannot.
+pub fn parse(text: &str) -> Result<Timestamp, String> {
     // Whole seconds, as the database has them.
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
     before(text, now).ok_or_else(|| {
@@ -15,7 +18,10 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
 }
 
 /// A time or a date to come, or how long from now: `2027-01-01`, `90d`.
-pub(super) fn later(text: &str) -> Result<Timestamp, String> {
+///
+/// # Errors
+/// What can be written, where this cannot or is over.
+pub fn later(text: &str) -> Result<Timestamp, String> {
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
     let at = moment(text).or_else(|| now.checked_add(duration(text)?).ok());
     at.filter(|at| *at > now).ok_or_else(|| {
