@@ -141,6 +141,8 @@ async fn import(
     let history = match mark {
         Some(mark) => mark.history,
         None => {
+            // Room for every page that a part touches: else they go to the log and come back several times.
+            sqlx::raw_sql("PRAGMA cache_size = -16384").execute(&mut *connection).await?; // KiB
             sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM audit").fetch_one(&mut *connection).await?
         }
     };
