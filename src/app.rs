@@ -145,6 +145,10 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     work.keep("the end of entries", background::expire(Arc::clone(&store), shutdown.clone()));
     work.keep("the look at holds", holds::tell(Arc::clone(&store), shutdown.clone()));
     work.keep("measuring", watch::watch(Arc::clone(&store), shutdown.clone()));
+    work.keep(
+        "the look at webhooks",
+        events::measure(Arc::clone(&store), Arc::clone(&config), shutdown.clone()),
+    );
     work.keep("pruning events", events::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
     let webhooks = events::Webhooks::start(&store, &config.load(), &shutdown);
     systemd::ready();

@@ -104,6 +104,22 @@ fn addresses_in_utf_8_and_with_quotes_are_found_in_any_spelling() {
 }
 
 #[test]
+fn a_list_of_hashes_is_asked_by_addresses_all_the_same() {
+    let home = Home::new().with("LOOKUP_LISTEN", "127.0.0.1:0");
+    let key = home.path().join("hash.key").display().to_string();
+    assert!(home.run(&["store", "keygen", "--output", &key]).status.success());
+    let home = home.with("STORE_HASH_KEY_FILE", &key).with("STORE_HASH_ADDRESSES", "true");
+    let daemon = home.start();
+    let address = place(&daemon);
+    let reply = daemon.connect().send(&hard_bounce("one", "dead@example.net")).unwrap();
+    assert!(reply.starts_with("250 2.6.0"), "{reply:?}");
+    let said = asked(address, "suppressed Dead@example.net");
+    assert!(said.starts_with("OK 550 5.7.1 suppressed: recipient_unknown 5.1.1, since 20"), "{said}");
+    assert_eq!(asked(address, "suppressed alive@example.net"), "NOTFOUND ");
+    daemon.stop();
+}
+
+#[test]
 fn streams_are_maps_of_their_own_and_follow_a_reload() {
     let home = Home::new();
     let text = |streams: &str| format!("[lookup]\nlisten = [\"127.0.0.1:0\"]\n[streams]\n{streams}");

@@ -9,13 +9,17 @@ use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::clock::Clock;
 use crate::config::Config;
 use crate::events::{Dispatcher, Endpoint, HttpReceiver};
+use crate::metrics;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Outbox, Streams};
+use crate::store::{Deliveries, Outbox, Streams};
+
+/// How often the backlog is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 /// How long it is until TLS is tried again that could not be set up.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -118,6 +122,32 @@ async fn bring(
             Err(error) => error!(%error, "no events are brought; this is tried again"),
         }
         let _ = timeout(PAUSE, shutdown.cancelled()).await;
+    }
+}
+
+/// Measures how much is still to be brought.
+pub(super) async fn measure(
+    store: Arc<SqliteStore>,
+    config: Arc<ArcSwap<Config>>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        match store.webhooks().await {
+            Ok(webhooks) => {
+                let config = config.load();
+                let used = |name: &str| {
+                    config.webhooks.iter().any(|webhook| webhook.enabled && webhook.name == name)
+                };
+                let used = webhooks.iter().filter(|webhook| used(&webhook.state.name));
+                let backlog: i64 = used.map(|webhook| webhook.behind + webhook.waiting).sum();
+                metrics::WEBHOOK_BACKLOG.set([], backlog.unsigned_abs());
+            }
+            Err(error) => debug!(%error, "the backlog of webhooks is measured later"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(MEASURE_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
     }
 }
 

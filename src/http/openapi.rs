@@ -51,6 +51,7 @@ const WITH_BODY: &[(&str, &str)] = &[
         (name = "suppressions", description = "Which addresses may not be mailed, and why"),
         (name = "bounces", description = "What came in, and what a message means"),
         (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
+        (name = "events", description = "What happened, in its order"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")
     )

@@ -19,6 +19,9 @@ use crate::store::sqlite::SqliteStore;
 /// How long a heavy request waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
+/// Clients that may wait for events at the same time.
+const MAX_LISTENERS: usize = 50;
+
 /// Writes all metrics in Prometheus' text format.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -36,6 +39,8 @@ pub struct Shared {
     current: ArcSwap<Current>,
     /// Heavy requests that may begin.
     heavy: Arc<Semaphore>,
+    /// Clients that may wait for events.
+    pub(super) listeners: Arc<Semaphore>,
     pub(super) metrics: Option<RenderMetrics>,
     pub(super) tokens: Tokens,
     pub(super) readiness: Readiness,
@@ -80,6 +85,7 @@ impl Api {
             shutdown,
             current: ArcSwap::from_pointee(Current { classifier, settings }),
             heavy,
+            listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             metrics,
             tokens: Tokens::default(),
             readiness: Readiness::default(),

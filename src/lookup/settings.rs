@@ -20,7 +20,7 @@ pub struct Settings {
 /// What an MTA is told when the store cannot be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// That it cannot be told now: Postfix says `451 4.3.0`, and the sender tries again.
+    /// That it cannot be told now: Postfix says `451 4.3.5`, and the sender tries again.
     #[default]
     Temp,
     /// That the recipient is not suppressed.

@@ -86,7 +86,7 @@ impl<H, const N: usize> Metric<H, N> {
         Self { name, help, unit, buckets, labels, cells: OnceLock::new() }
     }
 
-    /// Values that were read from somewhere, with [`OTHER`] in place of those that are not allowed.
+    /// Values that were read from somewhere, with `other` in place of those that are not allowed.
     #[must_use]
     pub fn known<'v>(&self, values: [&'v str; N]) -> [&'v str; N] {
         let mut known = values;

@@ -5,6 +5,7 @@ mod common;
 
 mod bounces;
 mod contract;
+mod events;
 mod limits;
 mod lists;
 mod readme;

@@ -113,5 +113,5 @@ fn old_events_go_while_bounces_come_in() {
 #[test]
 #[ignore = "by hand: takes minutes"]
 fn a_million_old_events_go_while_bounces_come_in() {
-    old_go_while_new_come(std::env::var("OLD").map_or(1_000_000, |n| n.parse().unwrap()));
+    old_go_while_new_come(1_000_000);
 }

@@ -1,6 +1,7 @@
 //! The handlers, one file an area. A new area is a file with a function `routes()`, and its name in [`all`].
 
 mod bounces;
+mod events;
 mod explain;
 mod lists;
 mod return_paths;
@@ -20,6 +21,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         lists::routes,
         bounces::routes,
         explain::routes,
+        events::routes,
         return_paths::routes,
         status_codes::routes,
         stats::routes,

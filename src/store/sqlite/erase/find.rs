@@ -55,7 +55,7 @@ const MESSAGES: Texts = Texts {
 
 const EVENTS: Texts = Texts {
     select: "SELECT message AS wanted, concat_ws(char(10), recipient, recipient_key, original_recipient, final_recipient, status,
-                    diagnostic_code, remote_mta, evidence, facts) AS text
+                    diagnostic_code, remote_mta, evidence, facts, formerly) AS text
              FROM events WHERE id > ?1 AND id <= ?2 AND instr(lower(text), ?3)",
 };
 

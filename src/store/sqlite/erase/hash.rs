@@ -206,7 +206,7 @@ async fn event(connection: &mut SqliteConnection, key: &HashKey, row: &SqliteRow
     let texts = Written::hashed(key, &names);
     sqlx::query(
         "UPDATE events SET recipient = ?2, recipient_key = ?3, original_recipient = ?4, final_recipient = ?5, status = ?6,
-             diagnostic_code = ?7, remote_mta = ?8, evidence = ?9, facts = ?10
+             diagnostic_code = ?7, remote_mta = ?8, evidence = ?9, facts = ?10, formerly = ?11
          WHERE id = ?1",
     )
     .bind(row.try_get::<i64, _>("id")?)
@@ -219,6 +219,7 @@ async fn event(connection: &mut SqliteConnection, key: &HashKey, row: &SqliteRow
     .bind(text(row, "remote_mta")?.map(|text| texts.text(&text)))
     .bind(texts.text(&row.try_get::<String, _>("evidence")?))
     .bind(text(row, "facts")?.map(|facts| in_json(&facts, &texts)))
+    .bind(text(row, "formerly")?.map(|formerly| in_json(&formerly, &texts)))
     .execute(connection)
     .await?;
     Ok(())

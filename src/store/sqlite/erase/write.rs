@@ -99,7 +99,7 @@ async fn events(
         .execute(&mut *connection)
         .await?;
     let mut touched = Touched { removed: removed.rows_affected(), rewritten: 0 };
-    const TEXTS: [&str; 8] = [
+    const TEXTS: [&str; 9] = [
         "recipient",
         "original_recipient",
         "final_recipient",
@@ -108,6 +108,7 @@ async fn events(
         "remote_mta",
         "evidence",
         "facts",
+        "formerly",
     ];
     let rows = sqlx::query("SELECT * FROM events WHERE message = ?1")
         .bind(message)
@@ -117,7 +118,7 @@ async fn events(
         let Some(texts) = scrubbed(plan, row, &TEXTS)? else { continue };
         let mut update = sqlx::query(
             "UPDATE events SET recipient = ?2, original_recipient = ?3, final_recipient = ?4, status = ?5,
-                               diagnostic_code = ?6, remote_mta = ?7, evidence = ?8, facts = ?9 WHERE id = ?1",
+                               diagnostic_code = ?6, remote_mta = ?7, evidence = ?8, facts = ?9, formerly = ?10 WHERE id = ?1",
         )
         .bind(row.try_get::<i64, _>("id")?);
         for text in texts {

@@ -1,0 +1,163 @@
+//! `/v1/events`: asking again and again, waiting, and listening.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::{Daemon, Home, Http, PATIENCE, hard_bounce, json_lines};
+
+fn bounce(daemon: &Daemon, id: &str, address: &str) {
+    daemon.connect().send(&hard_bounce(id, address)).expect("a reply");
+}
+
+fn numbers(events: &[Value]) -> Vec<i64> {
+    events.iter().map(|event| event["id"].as_i64().expect("a number")).collect()
+}
+
+/// An open connection on which events come.
+struct Listening(BufReader<TcpStream>);
+
+impl Listening {
+    fn start(http: &Http, path: &str, headers: &str) -> Self {
+        let mut stream = TcpStream::connect(http.address()).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n{headers}\r\n",
+            http.address()
+        );
+        stream.write_all(request.as_bytes()).expect("it is sent");
+        let mut listening = Self(BufReader::new(stream));
+        let head: Vec<String> =
+            std::iter::from_fn(|| listening.line().filter(|line| !line.is_empty())).collect();
+        assert!(head[0].starts_with("HTTP/1.1 200"), "{head:?}");
+        assert!(
+            head.iter().any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")),
+            "{head:?}"
+        );
+        listening
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let octets = self.0.read_line(&mut line).expect("a line within the time");
+        (octets > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The next event: its id, its type, its data.
+    fn event(&mut self) -> (String, String, Value) {
+        let (mut id, mut kind) = (String::new(), String::new());
+        loop {
+            let line = self.line().expect("the stream goes on");
+            if let Some(text) = line.strip_prefix("id: ") {
+                id = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("event: ") {
+                kind = text.to_owned();
+            } else if let Some(text) = line.strip_prefix("data: ") {
+                return (id, kind, serde_json::from_str(text).expect("JSON"));
+            }
+        }
+    }
+}
+
+#[test]
+fn events_are_pulled_page_by_page_as_the_command_line_has_them() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.http();
+    let none = http.get("/v1/events");
+    assert_eq!((none.status, none.text().as_str(), none.header("dsnd-last-event-id")), (200, "", "0"));
+    for (id, address) in [("a", "a@example.org"), ("b", "b@example.org"), ("c", "c@example.org")] {
+        bounce(&daemon, id, address);
+    }
+    let all = http.get("/v1/events");
+    assert_eq!(all.header("content-type"), "application/x-ndjson");
+    assert_eq!(json_lines(&all.body), home.json(&["events", "list", "--json"]));
+    assert_eq!(numbers(&json_lines(&all.body)), [1, 2, 3, 4, 5, 6]);
+    for (query, wanted, next) in [
+        ("limit=4", vec![1, 2, 3, 4], "4"),
+        ("after=4&limit=4", vec![5, 6], "6"),
+        ("after=6", vec![], "6"),
+        ("type=suppression.added", vec![2, 4, 6], "6"),
+        ("type=suppression.added&limit=1", vec![2], "2"),
+        ("type=suppression.removed,hold.opened", vec![], "6"),
+        ("type=bounce.recorded&after=3&limit=100", vec![5], "6"),
+    ] {
+        let page = http.get(&format!("/v1/events?{query}"));
+        assert_eq!(numbers(&json_lines(&page.body)), wanted, "{query}");
+        assert_eq!(page.header("dsnd-last-event-id"), next, "{query}");
+    }
+    for query in ["limit=0", "limit=1001", "wait=61", "type=bounce", "after=-1", "after=x", "since=1h"] {
+        http.get(&format!("/v1/events?{query}")).problem(400);
+    }
+    let ahead = http.get("/v1/events?after=7").problem(409);
+    assert!(ahead.starts_with("the last event is 6"), "{ahead}");
+    daemon.stop();
+    crate::common::Database::write(&home.database())
+        .run("DELETE FROM outbox WHERE id <= 4; UPDATE outbox_pruned SET through = 4");
+    let daemon = home.start();
+    let dropped = daemon.http().get("/v1/events?after=3").problem(410);
+    assert!(dropped.contains("up to 4"), "{dropped}");
+    assert_eq!(numbers(&json_lines(&daemon.http().get("/v1/events?after=4").body)), [5, 6]);
+    assert_eq!(
+        numbers(&json_lines(&daemon.http().get("/v1/events").body)),
+        [5, 6],
+        "from the oldest that is kept"
+    );
+    daemon.stop();
+}
+
+#[test]
+fn an_answer_waits_for_the_next_event_whoever_writes_it() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.http();
+    let began = Instant::now();
+    assert_eq!(http.get("/v1/events?wait=1").text(), "");
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let asks = |after: i64| {
+        let http = http.clone();
+        std::thread::spawn(move || {
+            http.get(&format!("/v1/events?after={after}&wait=50&type=suppression.added"))
+        })
+    };
+    let waiting = asks(0);
+    bounce(&daemon, "a", "a@example.org");
+    assert_eq!(numbers(&json_lines(&waiting.join().expect("an answer").body)), [2]);
+    let waiting = asks(2);
+    home.run(&["suppressions", "add", "b@example.org"]);
+    assert_eq!(numbers(&json_lines(&waiting.join().expect("an answer").body)), [3]);
+    let waiting = asks(3);
+    // It is answered when the daemon ends, and does not hold it up.
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    daemon.stop();
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(waiting.join().expect("an answer").text(), "");
+}
+
+#[test]
+fn who_listens_hears_what_was_and_what_comes_and_goes_on_where_it_was() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.http();
+    bounce(&daemon, "a", "a@example.org");
+    let mut listening = Listening::start(&http, "/v1/events", "");
+    let (id, kind, event) = listening.event();
+    assert_eq!((id.as_str(), kind.as_str()), ("1", "bounce.recorded"));
+    assert_eq!(event, json_lines(&http.get("/v1/events?limit=1").body)[0]);
+    assert_eq!(listening.event().0, "2");
+    bounce(&daemon, "b", "b@example.org");
+    assert_eq!((listening.event().0, listening.event().0), ("3".to_owned(), "4".to_owned()));
+    drop(listening);
+    let mut again =
+        Listening::start(&http, "/v1/events?type=suppression.added&after=0", "Last-Event-ID: 2\r\n");
+    assert_eq!(again.event().0, "4", "the header stands before the parameter");
+    let answer = http.with("Accept", "text/event-stream").with("Last-Event-ID", "x").get("/v1/events");
+    answer.problem(400);
+    let began = Instant::now();
+    daemon.stop();
+    assert!(began.elapsed() < Duration::from_secs(20), "who listens holds up no end");
+    while again.line().is_some() {}
+}
