@@ -294,7 +294,7 @@ fn bad_lines_are_told_and_good_ones_kept() {
 
 #[test]
 fn numbers_and_times_leave_room_for_what_is_still_to_come() {
-    let lines = "{\"address\":\"a@x.example\",\"count\":9223372036854775807}\n\
+    let lines = "{\"address\":\"a@x.example\",\"reason\":\"hard\",\"count\":9223372036854775807}\n\
         {\"address\":\"b@x.example\",\"last_seen\":\"9998-12-30T00:00:00Z\"}\n";
     let (_, part) = read(lines, &settings());
     assert_eq!(
