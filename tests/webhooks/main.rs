@@ -222,6 +222,9 @@ fn a_webhook_is_added_by_a_reload_begins_there_and_gets_the_rest_when_asked() {
     wait_for("the event once more", || (numbers(&first).len() == 5).then_some(()));
     let (done, _) = scene.run(&["events", "replay", "--dead"]);
     assert!(!done, "nothing was given up");
+    let output = scene.home.run(&["events", "replay", "--id", "99", "--config", "dsnd.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "dsnd: there is no event 99\n");
     let output =
         scene.home.run(&["events", "replay", "--endpoint", "third", "--dead", "--config", "dsnd.toml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
