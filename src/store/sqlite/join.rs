@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -14,27 +13,27 @@ use crate::address::domain_of;
 use crate::policy::{Joined, Standing, join};
 
 /// A row to write; times as the database has them.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Row {
-    address_key: String,
-    stream: i64,
-    address: String,
-    reason: &'static str,
-    class: Option<String>,
-    status: Option<String>,
-    rule: Option<String>,
-    remote_mta: Option<String>,
-    evidence: Option<String>,
-    note: Option<String>,
-    first_seen: String,
-    last_seen: String,
-    count: i64,
-    expires_at: Option<String>,
-    recheckable: bool,
-    soft_term_days: u32,
-    domain: String,
+    pub(super) address_key: String,
+    pub(super) stream: i64,
+    pub(super) address: String,
+    pub(super) reason: &'static str,
+    pub(super) class: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) rule: Option<String>,
+    pub(super) remote_mta: Option<String>,
+    pub(super) evidence: Option<String>,
+    pub(super) note: Option<String>,
+    pub(super) first_seen: String,
+    pub(super) last_seen: String,
+    pub(super) count: i64,
+    pub(super) expires_at: Option<String>,
+    pub(super) recheckable: bool,
+    pub(super) soft_term_days: u32,
+    pub(super) domain: String,
     /// The entry that stood, as the history keeps it.
-    before: Option<String>,
+    pub(super) before: Option<String>,
     /// It stays as it is and ends later.
     pub(super) longer: bool,
 }

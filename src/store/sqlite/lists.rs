@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{ConnectOptions, Row};
+use sqlx::{ConnectOptions, QueryBuilder, Row, Sqlite};
 
 use super::super::Addresses;
 use super::super::{
@@ -141,6 +141,8 @@ async fn import(
     let history = match mark {
         Some(mark) => mark.history,
         None => {
+            // Room for every page that a part touches: else they go to the log and come back several times.
+            sqlx::raw_sql("PRAGMA cache_size = -16384").execute(&mut *connection).await?; // KiB
             sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM audit").fetch_one(&mut *connection).await?
         }
     };
@@ -149,14 +151,26 @@ async fn import(
     let imported = joining.imported;
     end_what_is_over(connection, &joining).await?;
     let writes: Vec<Write> = joining.into_rows();
-    let rows = json(&writes)?;
-    if !writes.is_empty() {
-        let longer = writes.iter().any(|row| row.longer);
-        for statement in [PUT, LENGTHEN].into_iter().take(1 + usize::from(longer)) {
-            sqlx::query(statement).bind(&rows).bind(&now).execute(&mut *connection).await?;
+    put(connection, writes.iter().filter(|row| !row.longer), &now).await?;
+    let (mut lengthened, mut noted) = (Vec::new(), Vec::with_capacity(writes.len()));
+    for row in &writes {
+        if row.longer {
+            lengthened.push((
+                &row.address_key,
+                row.stream,
+                &row.expires_at,
+                row.recheckable,
+                row.soft_term_days,
+            ));
         }
+        noted.push((&row.address_key, row.stream, &row.before, row.longer));
+    }
+    if !lengthened.is_empty() {
+        sqlx::query(LENGTHEN).bind(json(&lengthened)?).bind(&now).execute(&mut *connection).await?;
+    }
+    if !noted.is_empty() {
         sqlx::query(NOTE)
-            .bind(&rows)
+            .bind(json(&noted)?)
             .bind(&now)
             .bind(AuditOrigin::Import.as_str())
             .bind(actor)
@@ -190,38 +204,73 @@ async fn keep_as_stored(
     Ok(())
 }
 
-/// Entries that are new, or take the place of others.
-const PUT: &str = "INSERT INTO suppressions
-     (address_key, stream, address, reason, class, status, rule, remote_mta, evidence, note, first_seen, last_seen,
-      count, expires_at, recheckable, soft_term_days, origin, domain, changed_at)
- SELECT value ->> 'address_key', value ->> 'stream', value ->> 'address', value ->> 'reason', value ->> 'class',
-        value ->> 'status', value ->> 'rule', value ->> 'remote_mta', value ->> 'evidence', value ->> 'note',
-        value ->> 'first_seen', value ->> 'last_seen', value ->> 'count', value ->> 'expires_at',
-        value ->> 'recheckable', value ->> 'soft_term_days', 'import', value ->> 'domain', ?2
- FROM json_each(?1) WHERE NOT value ->> 'longer'
- ON CONFLICT (address_key, stream) DO UPDATE SET
-     address = excluded.address, reason = excluded.reason, class = excluded.class, status = excluded.status,
-     rule = excluded.rule, remote_mta = excluded.remote_mta, evidence = excluded.evidence, note = excluded.note,
-     first_seen = excluded.first_seen, last_seen = excluded.last_seen, count = excluded.count,
-     expires_at = excluded.expires_at, recheckable = excluded.recheckable, soft_term_days = excluded.soft_term_days,
-     origin = excluded.origin, event = NULL, domain = excluded.domain, changed_at = excluded.changed_at, ended = 0";
+/// Rows of one statement: each has 18 values, and SQLite takes 32,766.
+const ROWS: usize = 1_000;
+
+/// Writes entries that are new, or take the place of others. Their values are bound one by one: to unpack as many from
+/// JSON takes SQLite longer than to write them.
+async fn put(
+    connection: &mut SqliteConnection,
+    rows: impl Iterator<Item = &Write>,
+    now: &str,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<&Write> = rows.collect();
+    for rows in rows.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO suppressions
+             (address_key, stream, address, reason, class, status, rule, remote_mta, evidence, note, first_seen,
+              last_seen, count, expires_at, recheckable, soft_term_days, domain, changed_at, origin) ",
+        );
+        query.push_values(rows, |mut values, row| {
+            values
+                .push_bind(&row.address_key)
+                .push_bind(row.stream)
+                .push_bind(&row.address)
+                .push_bind(row.reason)
+                .push_bind(&row.class)
+                .push_bind(&row.status)
+                .push_bind(&row.rule)
+                .push_bind(&row.remote_mta)
+                .push_bind(&row.evidence)
+                .push_bind(&row.note)
+                .push_bind(&row.first_seen)
+                .push_bind(&row.last_seen)
+                .push_bind(row.count)
+                .push_bind(&row.expires_at)
+                .push_bind(row.recheckable)
+                .push_bind(row.soft_term_days)
+                .push_bind(&row.domain)
+                .push_bind(now)
+                .push("'import'");
+        });
+        query.push(
+            " ON CONFLICT (address_key, stream) DO UPDATE SET
+                 address = excluded.address, reason = excluded.reason, class = excluded.class,
+                 status = excluded.status, rule = excluded.rule, remote_mta = excluded.remote_mta,
+                 evidence = excluded.evidence, note = excluded.note, first_seen = excluded.first_seen,
+                 last_seen = excluded.last_seen, count = excluded.count, expires_at = excluded.expires_at,
+                 recheckable = excluded.recheckable, soft_term_days = excluded.soft_term_days,
+                 origin = excluded.origin, event = NULL, domain = excluded.domain,
+                 changed_at = excluded.changed_at, ended = 0",
+        );
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
 
 /// Entries that stay as they are and end later.
 const LENGTHEN: &str = "UPDATE suppressions
- SET expires_at = value ->> 'expires_at', recheckable = value ->> 'recheckable',
-     soft_term_days = value ->> 'soft_term_days', changed_at = ?2
+ SET expires_at = value ->> 2, recheckable = value ->> 3, soft_term_days = value ->> 4, changed_at = ?2
  FROM json_each(?1)
- WHERE value ->> 'longer' AND address_key = value ->> 'address_key' AND stream = value ->> 'stream'";
+ WHERE address_key = value ->> 0 AND stream = value ->> 1";
 
 /// The history of both.
 const NOTE: &str = concat!(
     "INSERT INTO audit (at, address_key, address, stream, action, origin, actor, before, after, why)
-     SELECT ?2, address_key, address, stream, iif(value ->> 'before' IS NULL, 'added', 'changed'), ?3, ?4,
-            value ->> 'before', ",
+     SELECT ?2, address_key, address, stream, iif(value ->> 2 IS NULL, 'added', 'changed'), ?3, ?4, value ->> 2, ",
     entry_json!(),
-    ", iif(value ->> 'longer', 'lasts longer: ' || ?5, ?5)
-     FROM json_each(?1) CROSS JOIN suppressions
-     ON address_key = value ->> 'address_key' AND stream = value ->> 'stream'"
+    ", iif(value ->> 3, 'lasts longer: ' || ?5, ?5)
+     FROM json_each(?1) CROSS JOIN suppressions ON address_key = value ->> 0 AND stream = value ->> 1"
 );
 
 /// What ran out and was not noted yet has run out first.
