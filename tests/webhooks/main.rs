@@ -215,7 +215,9 @@ fn a_webhook_is_added_by_a_reload_begins_there_and_gets_the_rest_when_asked() {
     assert!(done, "{brought:?}");
     wait_for("what was before", || numbers(&second).contains(&2).then_some(()));
     wait_for("the whole replay", || (numbers(&second).len() == 3).then_some(()));
-    assert_eq!(numbers(&second)[1..], [2, 4]);
+    let mut again = numbers(&second)[1..].to_vec();
+    again.sort_unstable(); // they are about two addresses, which do not wait for each other
+    assert_eq!(again, [2, 4]);
     assert_eq!(numbers(&first).len(), 4, "nobody asked for those");
     let (done, _) = scene.run(&["events", "replay", "--endpoint", "first", "--id", "1"]);
     assert!(done);
