@@ -9,8 +9,9 @@ use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
+use super::background::{in_batches, up_to};
 use super::clock::Clock;
 use crate::config::Config;
 use crate::events::{Dispatcher, Endpoint, HttpReceiver};
@@ -165,20 +166,14 @@ pub(super) async fn prune(
             (config.keep_events_days, enabled.map(|webhook| webhook.name.clone()).collect::<Vec<_>>())
         };
         let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
+        let before = clock.date().and_then(|now| now.checked_sub(kept).ok());
         let mut total = 0;
-        while let Some(before) = clock.date().and_then(|now| now.checked_sub(kept).ok()) {
-            match store.prune_outbox(before, webhooks.clone(), AT_ONCE).await {
-                Ok(pruned) => {
-                    total += pruned;
-                    if pruned < u64::from(AT_ONCE) || shutdown.is_cancelled() {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    warn!(%error, "old events stay for now");
-                    break;
-                }
-            }
+        if let Some(before) = before {
+            let (store, webhooks) = (store.as_ref(), &webhooks);
+            let batch = |()| async move {
+                up_to(AT_ONCE, store.prune_outbox(before, webhooks.clone(), AT_ONCE).await)
+            };
+            total = in_batches("old events stay for now", &shutdown, (), batch).await;
         }
         if total > 0 {
             info!(events = total, keep_days, "dropped events whose time is over");

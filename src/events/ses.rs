@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::returnpath::Trust;
 use crate::store::{EventType, OutboxEvent};
 
-/// A notification; `None` for events that SES has none for.
+/// A notification; `None` for events that SES has none for, and for reports that do not count: SES has no word for
+/// them, and whoever reads its notifications takes each for true (contract 4).
 pub(super) fn notification(event: &OutboxEvent, id: &str) -> Option<Value> {
     let data = &event.data;
     match event.kind {
+        EventType::BounceRecorded | EventType::ComplaintRecorded if !counts(data) => None,
         EventType::BounceRecorded => Some(json!({
             "notificationType": "Bounce",
             "bounce": bounce(data, id),
@@ -19,6 +22,15 @@ pub(super) fn notification(event: &OutboxEvent, id: &str) -> Option<Value> {
             "mail": mail(data),
         })),
         EventType::SuppressionAdded | EventType::SuppressionRemoved | EventType::HoldOpened => None,
+    }
+}
+
+/// Whether a report was believed when it came, and did not have to wait for a person.
+fn counts(data: &Value) -> bool {
+    match data["change"].as_str() {
+        Some("suppressed" | "counted" | "seen" | "cleared") => true,
+        Some("none") => data["trust"] == Trust::Proven.as_str(),
+        _ => false,
     }
 }
 
@@ -132,6 +144,7 @@ mod tests {
             "class": "recipient_unknown", "received_at": "2026-11-21T20:00:00Z", "arrival_date": "2026-11-21T19:00:00Z",
             "reporting_mta": "mx.example.org", "facts": {"remote_ip": "192.0.2.7"}, "original_message_id": "1@x",
             "original_from": "news@example.com", "original_subject": "Our news",
+            "trust": "proven", "change": "suppressed",
         })
     }
 
@@ -171,6 +184,26 @@ mod tests {
         assert_eq!(told["complaint"], complaint);
         for kind in [EventType::SuppressionAdded, EventType::SuppressionRemoved, EventType::HoldOpened] {
             assert_eq!(notification(&event(kind, data()), "evt_1"), None);
+        }
+    }
+
+    #[test]
+    fn what_nobody_believes_or_what_waits_is_not_told() {
+        for (trust, change, told) in [
+            ("proven", "suppressed", true),
+            ("proven", "none", true),
+            ("unsigned", "counted", true), // the operator trusts it
+            ("unsigned", "quarantined", false),
+            ("unsigned", "none", false),
+            ("token_only", "none", false),
+            ("proven", "held", false),
+            ("proven", "discarded", false),
+        ] {
+            for kind in [EventType::BounceRecorded, EventType::ComplaintRecorded] {
+                let mut said = data();
+                (said["trust"], said["change"]) = (trust.into(), change.into());
+                assert_eq!(notification(&event(kind, said), "evt_1").is_some(), told, "{trust} {change}");
+            }
         }
     }
 

@@ -207,7 +207,7 @@ pub trait Store: Send + Sync + 'static {
     /// recipient whom another delivery of the same report has changed is left alone (contract 2).
     fn settle(&self, settling: Settling) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
 
-    /// Drops the raw bytes of at most `limit` messages received before `before`; returns how many.
+    /// Drops the raw bytes of at most `limit` messages recorded before `before`; returns how many.
     fn prune_raw(
         &self,
         before: Timestamp,

@@ -1,5 +1,7 @@
 //! Our own lists: the fields of an entry, as `suppressions list --json` names them.
 
+use jiff::SignedDuration;
+
 use super::judge::ListSettings;
 use super::line::Line;
 use super::time;
@@ -29,6 +31,9 @@ pub(super) const FIELDS: [&str; 16] = [
 /// Longest text of a field, in octets.
 const MAX_TEXT: usize = 8 * 1024;
 
+/// Most events under an entry that is imported, so that those to come can still be added.
+const MAX_COUNT: i64 = u32::MAX as i64;
+
 /// Reads an entry. Only the address has to be there; how the entry came to where it was exported (`origin`,
 /// `changed_at`, `bounce`, `trust`) is passed over.
 pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntry, String> {
@@ -53,6 +58,10 @@ pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntr
     if first_seen > last_seen {
         return Err("first_seen is after last_seen".to_owned());
     }
+    // The clock of another machine may be a little ahead.
+    if last_seen > settings.now + SignedDuration::from_hours(24) {
+        return Err("last_seen is still to come".to_owned());
+    }
     let recheckable = match line.text("recheckable") {
         None | Some("false" | "0") => false,
         Some("true" | "1") => true,
@@ -73,7 +82,7 @@ pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntr
         evidence: text(line, "evidence")?,
         note: text(line, "note")?,
         first_seen,
-        count: number(line, "count", i64::MAX)?.unwrap_or(1).max(1),
+        count: number(line, "count", MAX_COUNT)?.unwrap_or(1).max(1),
         expires_at,
         recheckable,
         soft_term_days: number(line, "softtermdays", 36_500)?

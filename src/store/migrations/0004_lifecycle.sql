@@ -7,6 +7,8 @@ ALTER TABLE messages ADD COLUMN recorded_at TEXT NOT NULL DEFAULT '';
 UPDATE messages SET recorded_at = received_at;
 DROP INDEX messages_received_at;
 CREATE INDEX messages_recorded_at ON messages (recorded_at);
+DROP INDEX messages_raw_kept;
+CREATE INDEX messages_raw_kept ON messages (recorded_at) WHERE raw IS NOT NULL;
 
 -- Its decision is applied to the list without a person's word: it is proven, or the operator trusts what proves nothing.
 ALTER TABLE events ADD COLUMN applies INTEGER NOT NULL DEFAULT 0;

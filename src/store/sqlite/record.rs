@@ -149,7 +149,7 @@ pub(super) async fn prune_raw(
 ) -> Result<u64, sqlx::Error> {
     let pruned = sqlx::query(
         "UPDATE messages SET raw = NULL WHERE id IN
-             (SELECT id FROM messages WHERE raw IS NOT NULL AND received_at < ?1 ORDER BY received_at LIMIT ?2)",
+             (SELECT id FROM messages WHERE raw IS NOT NULL AND recorded_at < ?1 ORDER BY recorded_at LIMIT ?2)",
     )
     .bind(written(before))
     .bind(limit)

@@ -397,8 +397,8 @@ fn scrub_message(message: &mut NewMessage, texts: &Written<'_>) {
 
 /// What others chose the words of.
 fn texts_of(message: &mut NewMessage) -> impl Iterator<Item = &mut String> {
-    let ids = [&mut message.envelope_id, &mut message.original_envelope_id];
-    ids.into_iter().flatten().chain(&mut message.defects)
+    let told = [&mut message.envelope_id, &mut message.original_envelope_id, &mut message.reporting_mta];
+    told.into_iter().flatten().chain([&mut message.helo]).chain(&mut message.defects)
 }
 
 fn ids_of(message: &mut NewMessage) -> impl Iterator<Item = &mut String> {

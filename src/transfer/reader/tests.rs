@@ -293,6 +293,17 @@ fn bad_lines_are_told_and_good_ones_kept() {
 }
 
 #[test]
+fn numbers_and_times_leave_room_for_what_is_still_to_come() {
+    let lines = "{\"address\":\"a@x.example\",\"reason\":\"hard\",\"count\":9223372036854775807}\n\
+        {\"address\":\"b@x.example\",\"last_seen\":\"9998-12-30T00:00:00Z\"}\n";
+    let (_, part) = read(lines, &settings());
+    assert_eq!(
+        wrong(&part),
+        [(1, "count is \"9223372036854775807\" and not a number"), (2, "last_seen is still to come")]
+    );
+}
+
+#[test]
 fn what_is_no_list_is_named() {
     let failed = |list: &[u8]| read_in(1_000, list, settings()).0.unwrap_err().to_string();
     for (list, said) in [

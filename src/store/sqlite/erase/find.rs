@@ -48,8 +48,8 @@ struct Texts {
 
 const MESSAGES: Texts = Texts {
     select: "SELECT id AS wanted, concat_ws(char(10), helo, reverse_path, recipients, original_recipients, envelope_id, message_id,
-                    sender, subject, original_envelope_id, original_message_id, original_from, original_to,
-                    original_subject, defects) AS text
+                    sender, subject, reporting_mta, original_envelope_id, original_message_id, original_from,
+                    original_to, original_subject, defects) AS text
              FROM messages WHERE id > ?1 AND id <= ?2 AND instr(lower(text), ?3)",
 };
 

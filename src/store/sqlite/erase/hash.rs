@@ -127,7 +127,7 @@ async fn messages(
 ) -> Result<(), sqlx::Error> {
     let rows = sqlx::query(
         "SELECT id, reverse_path, recipients, original_recipients, envelope_id, message_id, sender, original_envelope_id,
-                original_message_id, defects
+                original_message_id, defects, helo, reporting_mta
          FROM messages WHERE id > ?1 AND id <= ?2",
     )
     .bind(from)
@@ -177,7 +177,7 @@ async fn message(
     sqlx::query(
         "UPDATE messages SET reverse_path = ?2, recipients = ?3, original_recipients = ?4, envelope_id = ?5, message_id = ?6,
              sender = ?7, original_envelope_id = ?8, original_message_id = ?9, defects = ?10, subject = NULL,
-             original_from = NULL, original_to = '[]', original_subject = NULL, raw = NULL
+             original_from = NULL, original_to = '[]', original_subject = NULL, raw = NULL, helo = ?11, reporting_mta = ?12
          WHERE id = ?1",
     )
     .bind(id)
@@ -190,6 +190,8 @@ async fn message(
     .bind(text(row, "original_envelope_id")?.map(|text| texts.text(&text)))
     .bind(text(row, "original_message_id")?.map(|text| texts.id(&text)))
     .bind(in_json(&row.try_get::<String, _>("defects")?, &texts))
+    .bind(texts.text(&row.try_get::<String, _>("helo")?))
+    .bind(text(row, "reporting_mta")?.map(|text| texts.text(&text)))
     .execute(connection)
     .await?;
     Ok(())

@@ -152,7 +152,7 @@ async fn blank_message(connection: &mut SqliteConnection, id: i64) -> Result<u64
     let blanked = sqlx::query(
         "UPDATE messages SET reverse_path = '', recipients = '[]', original_recipients = '[]', envelope_id = NULL,
              message_id = NULL, sender = NULL, subject = NULL, original_envelope_id = NULL, original_message_id = NULL,
-             original_from = NULL, original_to = '[]', original_subject = NULL, defects = '[]'
+             original_from = NULL, original_to = '[]', original_subject = NULL, defects = '[]', reporting_mta = NULL, helo = ''
          WHERE id = ?1",
     )
     .bind(id)
@@ -164,7 +164,7 @@ async fn blank_message(connection: &mut SqliteConnection, id: i64) -> Result<u64
 /// One that is about others, too, loses what names her, and its subjects, which may name her by words that stand in no
 /// address.
 async fn scrub_message(connection: &mut SqliteConnection, plan: &Plan, id: i64) -> Result<u64, sqlx::Error> {
-    const TEXTS: [&str; 12] = [
+    const TEXTS: [&str; 13] = [
         "helo",
         "reverse_path",
         "recipients",
@@ -177,10 +177,12 @@ async fn scrub_message(connection: &mut SqliteConnection, plan: &Plan, id: i64) 
         "original_from",
         "original_to",
         "defects",
+        "reporting_mta",
     ];
     let row = sqlx::query(
         "SELECT helo, reverse_path, recipients, original_recipients, envelope_id, message_id, sender,
-                original_envelope_id, original_message_id, original_from, original_to, defects
+                original_envelope_id, original_message_id, original_from, original_to, defects,
+                reporting_mta
          FROM messages WHERE id = ?1",
     )
     .bind(id)
@@ -189,7 +191,7 @@ async fn scrub_message(connection: &mut SqliteConnection, plan: &Plan, id: i64) 
     let mut update = sqlx::query(
         "UPDATE messages SET helo = ?2, reverse_path = ?3, recipients = ?4, original_recipients = ?5, envelope_id = ?6,
              message_id = ?7, sender = ?8, original_envelope_id = ?9, original_message_id = ?10, original_from = ?11,
-             original_to = ?12, defects = ?13, subject = NULL, original_subject = NULL
+             original_to = ?12, defects = ?13, reporting_mta = ?14, subject = NULL, original_subject = NULL
          WHERE id = ?1",
     )
     .bind(id);

@@ -38,6 +38,8 @@ async fn fill(store: &SqliteStore) {
         vec![contract::event("alias@example.net", Class::Expired, Severity::Transient)],
     );
     forwarded.events[0].final_recipient = Some(JANE.to_owned());
+    forwarded.reporting_mta = Some("Jane.Doe@Example.org".to_owned());
+    forwarded.helo = "jane.doe@example.org".to_owned();
     store.record(forwarded).await.unwrap();
     // What a raw message alone says, in words that only a mail program reads.
     let mut quoted = contract::message(5, 2, contract::hard("dead@example.org"));
@@ -231,7 +233,7 @@ const MAY_NAME: &[&str] = &[
     "counters: name",
     "events: recipient recipient_key original_recipient final_recipient status diagnostic_code remote_mta evidence facts
         formerly",
-    "messages: helo reverse_path recipients original_recipients envelope_id message_id sender subject
+    "messages: helo reverse_path recipients original_recipients envelope_id message_id sender subject reporting_mta
         original_envelope_id original_message_id original_from original_to original_subject defects",
     "outbox: address_key data",
     "suppressions: address_key address evidence note",
@@ -247,7 +249,7 @@ const NAMES_NOBODY: &[&str] = &[
         decision rule evidence_field change domain settled_at settled_by reclassified_at",
     "hash_key: fingerprint",
     "holds: kind name opened_at why state settled_at settled_by",
-    "messages: received_at peer kind reporting_mta arrival_date protocol tls recorded_at replayed_at",
+    "messages: received_at peer kind arrival_date protocol tls recorded_at replayed_at",
     "outbox: at type",
     "probe: at",
     "suppression_rates: kind name",

@@ -66,6 +66,8 @@ pub(super) fn telling(number: u8, day: i64, class: Class, severity: Severity) ->
     message.original_from = Some("news-jane.doe=example.org@ours.example".to_owned());
     message.original_to = vec!["Jane.Doe@Example.org".to_owned()];
     message.original_message_id = Some("<jane.doe=example.org.4711@ours.example>".to_owned());
+    message.reporting_mta = Some("jane.doe@example.org".to_owned());
+    message.helo = "jane.doe@example.org".to_owned();
     message.original_envelope_id = Some("id-jane.doe@example.org".to_owned());
     message.defects = vec!["two of jane.doe@example.org".to_owned()];
     message.raw = zstd::encode_all(JANE.as_bytes(), 1).unwrap();
