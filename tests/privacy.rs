@@ -95,6 +95,8 @@ fn with_a_key_the_person_stays_suppressed_and_new_bounces_name_nobody() {
     fill(&daemon);
     let erased = home.json(&["erase", JANE, "--json"]).remove(0);
     assert_eq!((&erased["still_suppressed"], &erased["left_in_file"]), (&true.into(), &0.into()));
+    let again = home.run(&["erase", JANE]);
+    assert!(String::from_utf8(again.stdout).unwrap().contains("only its keyed hash is kept"));
     let entry = check(&home, JANE);
     assert_eq!((&entry["suppressed"], &entry["entry"]["reason"]), (&true.into(), &"hard".into()));
     assert_eq!(entry["entry"]["note"], "address erased");
@@ -148,6 +150,14 @@ fn a_daemon_that_hashes_addresses_writes_none_and_answers_as_before() {
     let lost = home.run(&["suppressions", "check", JANE]);
     assert_eq!(lost.status.code(), Some(2));
     assert!(String::from_utf8(lost.stderr).unwrap().contains("hashed with another key"));
+    let home = home.with("STORE_HASH_KEY_FILE", "").with("STORE_HASH_ADDRESSES", "false");
+    let lost = home.run(&["suppressions", "check", JANE]);
+    assert_eq!(
+        (lost.status.code(), lost.stdout.len()),
+        (Some(2), 0),
+        "nobody is told that it is free: {lost:?}"
+    );
+    assert!(String::from_utf8(lost.stderr).unwrap().contains("set store.hash_key_file"));
 }
 
 #[test]

@@ -138,7 +138,12 @@ fn tell(
     erased: &Erased,
 ) -> anyhow::Result<()> {
     if erased.is_empty() {
-        writeln!(out, "{}: nothing is stored about it", output::clean(address))?;
+        let kept = if erased.still_suppressed {
+            "only its keyed hash is kept"
+        } else {
+            "nothing is stored about it"
+        };
+        writeln!(out, "{}: {kept}", output::clean(address))?;
         return Ok(());
     }
     let word = if arguments.dry_run { "would be erased" } else { "erased" };

@@ -38,7 +38,7 @@ pub(super) enum Events {
     /// Let webhooks have events again, also while the daemon runs: it begins within seconds.
     ///
     /// An event keeps its webhook-id, so that a receiver that has it can drop the double. Exit status 0, or 1 when
-    /// there was nothing to bring again.
+    /// there was nothing to bring again, or 2 when there is no such event.
     Replay(Replay),
 }
 
@@ -325,6 +325,12 @@ async fn replay(config: &Config, arguments: &Replay) -> anyhow::Result<ExitCode>
         (None, None) => Again::Dead(AT_ONCE),
     };
     let store = open_store(config, Access::Write).await?;
+    if let Some(id) = arguments.id
+        && store.outbox_event(id).await?.is_none()
+    {
+        store.close().await;
+        anyhow::bail!("there is no event {id}");
+    }
     let mut out = output::stdout();
     let mut nothing = true;
     for webhook in chosen {
@@ -341,7 +347,8 @@ async fn replay(config: &Config, arguments: &Replay) -> anyhow::Result<ExitCode>
         if arguments.json {
             output::json_line(&mut out, &Brought { webhook, events })?;
         } else {
-            writeln!(out, "{webhook}: {events} events are brought again")?;
+            let are = if events == 1 { "is" } else { "are" };
+            writeln!(out, "{webhook}: {} {are} brought again", output::counted(events, "event"))?;
         }
     }
     out.flush()?;

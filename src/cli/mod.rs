@@ -84,7 +84,7 @@ enum Verb {
     /// that was broken off is simply started again. The history of the list names you and says when you did it, and what
     /// was suppressed wrongly goes again: `dsnd suppressions remove --origin replay --since 1h`.
     ///
-    /// Exit status 0, or 2 when a file could not be read or a message was too large; the others come in all the same.
+    /// Exit status 0, or 2 when a file could not be read or is no message, or a message was too large; the others come in all the same.
     Replay(replay::Replay),
     /// Look at what waits because nothing proves it, and approve or discard it.
     #[command(subcommand)]
@@ -263,6 +263,13 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
 
 /// Opens the store that a configuration names.
 async fn open_store(config: &Config, access: Access) -> anyhow::Result<SqliteStore> {
-    Ok(SqliteStore::open(&config.store.path, access, config.store_settings(), config.store.busy_timeout)
-        .await?)
+    let store =
+        SqliteStore::open(&config.store.path, access, config.store_settings(), config.store.busy_timeout)
+            .await?;
+    if store.lacks_hash_key().await? {
+        output::error(
+            "addresses in the database are hashed, and none of them is found without its key; set store.hash_key_file",
+        );
+    }
+    Ok(store)
 }

@@ -31,6 +31,11 @@ pub(super) fn note(message: &str) {
     let _ = writeln!(stderr, "{dim}{}{dim:#}", clean(message));
 }
 
+/// So many things: "1 record", "2 records".
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// One object a line. Characters that steer a terminal are written as escapes, which mean the same in JSON.
 pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
     let mut line = String::new();

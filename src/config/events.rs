@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::reader::{Place, Reader};
-use super::return_path::read_secret_file;
+use super::return_path::{KeyFileError, read_secret_file};
 use super::{secs, size, small};
 use crate::events::{Endpoint, Format, Secret};
 use crate::store::{EventType, Streams};
@@ -160,7 +160,14 @@ fn secret(
             (None, Some((place, file))) => match read_secret_file(Path::new(&file)) {
                 Ok(text) => (place, Secret::parse(&text)),
                 Err(error) => {
-                    reader.wrong(&place, format!("cannot use the secret in {file:?}: {error}"));
+                    let why = match error {
+                        KeyFileError::Read(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                            "there is no such file; `openssl rand -base64 32` makes a secret, to be written behind whsec_"
+                                .to_owned()
+                        }
+                        error => error.to_string(),
+                    };
+                    reader.wrong(&place, format!("cannot use the secret in {file:?}: {why}"));
                     return None;
                 }
             },
@@ -238,7 +245,7 @@ mod tests {
             ),
             (
                 "secret_file = \"/no/such/file\"\nname = \"a\"\nurl = \"https://a.example\"",
-                "f:2: webhook.secret_file: cannot use the secret in",
+                "f:2: webhook.secret_file: cannot use the secret in \"/no/such/file\": there is no such file; `openssl rand",
             ),
             (
                 "events = [\"bounce\"]",

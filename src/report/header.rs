@@ -121,7 +121,7 @@ fn is_mbox_line(line: &[u8]) -> bool {
     line.starts_with(b"From ") || line.starts_with(b">From ")
 }
 
-fn start_of_message(bytes: &[u8]) -> usize {
+pub(super) fn start_of_message(bytes: &[u8]) -> usize {
     let mut at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     while at < bytes.len() {
         let end = line_end(bytes, at);

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::header::{field_name, line_end, trim_eol};
+use super::header::{field_name, line_end, start_of_message, trim_eol};
 
 /// Longest header in which Content-Length is looked for, in octets.
 const MAX_HEADER: usize = 1024 * 1024;
@@ -46,6 +46,14 @@ impl<'a> Iterator for Messages<'a> {
         };
         Some(unescaped(&self.bytes[body..self.at.unwrap_or(self.bytes.len())]))
     }
+}
+
+/// Whether it begins as messages do (RFC 5322 §2.2), with a header field; empty lines and `From ` lines before are
+/// passed over.
+#[must_use]
+pub fn begins_with_field(message: &[u8]) -> bool {
+    let start = start_of_message(message);
+    field_name(trim_eol(&message[start..line_end(message, start)])).is_some()
 }
 
 /// A message of a file, or what there is instead.

@@ -105,6 +105,23 @@ fn what_cannot_be_read_is_named_and_the_rest_comes_in() {
 }
 
 #[test]
+fn what_is_no_message_is_named_and_not_recorded() {
+    let home = Home::new();
+    home.file("hostname", b"mail1\n");
+    home.file("one.eml", &bounce("one", "one@example.net"));
+    let done = home.run(&["replay", "hostname", "one.eml"]);
+    assert_eq!(done.status.code(), Some(2));
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(err, "dsnd: hostname is no message: it does not begin with a header field\n");
+    assert!(
+        out.starts_with(
+            "1 recorded, 0 known already, 0 not recognized, 1 file or message could not be read\n"
+        ),
+        "{out}"
+    );
+}
+
+#[test]
 fn a_run_that_broke_off_is_started_again_and_counts_nothing_twice() {
     let home = Home::new();
     let mut mbox = Vec::new();

@@ -30,6 +30,7 @@ fn a_list_goes_out_as_it_came_in() {
     assert_eq!((&told["format"], &told["records"], &told["added"]), (&"csv".into(), &4.into(), &4.into()));
     let exported = first.run(&["suppressions", "export"]);
     assert_eq!(text(&exported.stdout), LIST);
+    assert_eq!(text(&first.run(&["suppressions", "export", "-"]).stdout), LIST);
     let lines = first.run(&["suppressions", "export", "--format", "ndjson"]).stdout;
     assert_eq!(crate::common::json_lines(&lines)[1]["note"], "-x, @y");
 
@@ -105,9 +106,16 @@ fn bad_lines_are_named_and_kept_apart_and_the_good_ones_taken() {
     );
     let bad = fs::read_to_string(home.path().join("bad.csv")).unwrap();
     assert_eq!(bad, "emailAddress,reason\nnobody,BOUNCE\nc@x.example,MAYBE\n");
+    let over = home.run(&["suppressions", "import", "--dry-run", "--bad", "bad.csv", list]);
+    assert!(failed(&over).contains("--bad bad.csv: the file is there already"), "{over:?}");
+    let itself = home.run(&["suppressions", "import", "--dry-run", "--bad", "./bad.csv", "bad.csv"]);
+    assert!(failed(&itself).contains("is the list itself"), "{itself:?}");
+    assert_eq!(fs::read_to_string(home.path().join("bad.csv")).unwrap(), bad);
     let mended =
         home.file("mended.csv", bad.replace("nobody", "d@x.example").replace("MAYBE", "BOUNCE").as_bytes());
-    let again = home.json(&["suppressions", "import", mended.to_str().unwrap(), "--json"]).remove(0);
+    let mended = mended.to_str().unwrap();
+    let again = home.json(&["suppressions", "import", mended, "--json", "--bad", "none.csv"]).remove(0);
+    assert!(!home.path().join("none.csv").exists(), "no line was bad");
     assert_eq!((&again["added"], &again["bad"]), (&2.into(), &0.into()));
     assert_eq!(home.run(&["suppressions", "check", "b@x.example"]).status.code(), Some(1));
 }
@@ -135,8 +143,7 @@ fn what_cannot_be_read_is_named_with_the_fix() {
     assert!(failed(&home.run(&["suppressions", "import", "."])).contains("it is a directory"));
     let cut = import(b"{\"items\":[{\"address\":\"a@x.example\",\"created_at\":\"2026-11-20\"},", &[]);
     assert!(
-        failed(&cut)
-            .contains("stopped after 1 records; those before are done: line 1: the JSON ends in the middle")
+        failed(&cut).contains("stopped after 1 record, which is done: line 1: the JSON ends in the middle")
     );
     assert_eq!(home.run(&["suppressions", "check", "a@x.example"]).status.code(), Some(1));
     let empty = import(b"", &[]);

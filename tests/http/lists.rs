@@ -57,7 +57,7 @@ fn what_is_wrong_with_a_list_is_a_problem() {
     assert!(import(&http, "image/png", "", b"a@x.example\n").problem(415).contains("text/csv"));
     let broken =
         import(&http, "application/json", "", b"{\"items\":[{\"address\":\"a@x.example\",\"created_at\":0},");
-    assert!(broken.problem(422).contains("the 1 records before that are done"), "{broken:?}");
+    assert!(broken.problem(422).contains("the record before that is done"), "{broken:?}");
     assert!(http.get("/v1/suppressions/export?format=xml").problem(400).contains("xml"));
     assert_eq!(csv("", b"").json()["records"], 0);
     daemon.stop();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
-use crate::report::mbox::{Piece, Splitter};
+use crate::report::mbox::{Piece, Splitter, begins_with_field};
 
 /// Octets of a file read at once.
 const OCTETS: usize = 64 * 1024;
@@ -79,7 +79,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> String {
 pub(super) struct Batch {
     /// Each with the name of its file and, from the second of a file on, its number there.
     pub(super) messages: Vec<(String, Vec<u8>)>,
-    /// What could not be read, or is too large.
+    /// What could not be read, is no message, or is too large.
     pub(super) unreadable: Vec<String>,
     /// How much was read so far of all files, in octets.
     pub(super) read: u64,
@@ -151,6 +151,10 @@ impl Reader<'_> {
                     self.batch.unreadable.push(format!(
                         "{source} is left out: larger than smtp.max_message_size ({most} octets)"
                     ));
+                }
+                Piece::Message(message) if !begins_with_field(&message) => {
+                    let what = "is no message: it does not begin with a header field";
+                    self.batch.unreadable.push(format!("{source} {what}"));
                 }
                 Piece::Message(message) => {
                     self.octets += message.len();

@@ -15,7 +15,7 @@ pub(super) struct Totals {
     pub(super) recorded: usize,
     /// Messages that were recorded before.
     pub(super) duplicates: usize,
-    /// Files that could not be read, and messages that are too large.
+    /// Files that could not be read or are no messages, and messages that are too large.
     pub(super) unreadable: usize,
     pub(super) unrecognized: usize,
     pub(super) suppressed: usize,
@@ -63,7 +63,8 @@ impl Totals {
             format!("{recorded} recorded, {duplicates} known already, {unrecognized} not recognized")
         };
         if *unreadable > 0 {
-            told.push_str(&format!(", {unreadable} files or messages could not be read"));
+            let what = if *unreadable == 1 { "file or message" } else { "files or messages" };
+            told.push_str(&format!(", {unreadable} {what} could not be read"));
         }
         let Self { suppressed, counted, seen, quarantined, held, .. } = self;
         told + &if *dry_run {

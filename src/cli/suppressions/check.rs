@@ -49,6 +49,7 @@ struct Checked<'a> {
 pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<ExitCode> {
     let stream = stream_of(&config.streams, arguments.stream.as_deref())?;
     let store = open_store(config, Access::Read).await?;
+    let lacks_key = store.lacks_hash_key().await?;
     let now = Timestamp::now();
     let mut out = output::stdout();
     let (mut suppressed, mut untold) = (false, false);
@@ -78,6 +79,11 @@ pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<Ex
                 }
             };
             let mut standing = store.standing(&mailbox.comparison_form(), stream, now).await?;
+            if standing.is_empty() && lacks_key {
+                output::error(&format!("{}: cannot be told without the hash key", address.trim()));
+                untold = true;
+                continue;
+            }
             standing.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
             let hold = store.hold_of(&mailbox.comparison_form()).await?;
             suppressed |= !standing.is_empty();

@@ -23,7 +23,7 @@ const PAGE: u32 = 1_000;
 /// `export`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// The file to write; it takes the place of what is there once it is whole. Without it: standard output.
+    /// The file to write; it takes the place of what is there once it is whole. Without it, or with `-`: standard output.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// How to write it.
@@ -62,14 +62,15 @@ pub(super) async fn run(config: &Config, arguments: &Export) -> anyhow::Result<E
     let store = open_store(config, Access::Read).await?;
     let bar = progress::things(store.count(&filter).await?);
     let snapshot = store.export(filter).await?;
-    let written = match &arguments.file {
+    let file = arguments.file.as_deref().filter(|path| path.as_os_str() != "-");
+    let written = match file {
         None => write(config, snapshot, format, &mut io::stdout().lock(), &bar).await,
         Some(path) => write_file(config, snapshot, format, path, &bar).await,
     };
     bar.finish_and_clear();
     store.close().await;
     let written = written?;
-    if let Some(path) = &arguments.file {
+    if let Some(path) = file {
         let entries = if written == 1 { "entry" } else { "entries" };
         let mut out = output::stdout();
         writeln!(out, "{}: {written} {entries}", output::clean(&path.display().to_string()))?;
@@ -130,6 +131,6 @@ async fn write_file(
 }
 
 /// A new file for its owner alone, since there are addresses in it; what was there is gone.
-pub(super) fn private(path: &Path) -> io::Result<File> {
+fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

@@ -1,7 +1,8 @@
 //! `dsnd suppressions import`.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,7 +58,8 @@ pub(in crate::cli) struct Import {
     /// Note every entry with this that has no note of its own.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Write lines that are not good to this file, under the header of the list: mend and import it.
+    /// Write lines that are not good to this file, under the header of the list: mend and import it. It is made when
+    /// there is one; what stands in a file already is never replaced.
     #[arg(long, value_name = "FILE")]
     bad: Option<PathBuf>,
     /// One JSON object.
@@ -90,7 +92,7 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
     let named = if source == "-" { "standard input" } else { &source };
     let settings = settings(config, &arguments)?;
     let (input, size) = open(&arguments.file)?;
-    let mut bad_file = arguments.bad.as_deref().map(BadFile::new).transpose()?;
+    let mut bad_file = arguments.bad.as_deref().map(|bad| BadFile::new(bad, &arguments.file)).transpose()?;
     let store = store(config, arguments.dry_run).await?.map(Arc::new);
     let dry_run = arguments.dry_run;
     let mut importer =
@@ -131,6 +133,7 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
     // Of both, the store's error is the cause.
     let result = result.and(stopped).with_context(|| match summary.records {
         0 => named.to_owned(),
+        1 => format!("{named}: stopped after 1 record, which is done"),
         read => format!("{named}: stopped after {read} records; those before are done"),
     });
     if let Some(file) = bad_file {
@@ -140,9 +143,18 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
     if summary.bad > shown || (summary.bad > 0 && arguments.bad.is_some()) {
         let all = arguments.bad.as_deref().map_or_else(
             || "--bad FILE writes them all".to_owned(),
-            |path| format!("all of them are in {}", path.display()),
+            |path| {
+                format!(
+                    "{} in {}",
+                    if summary.bad == 1 { "it is" } else { "all of them are" },
+                    path.display()
+                )
+            },
         );
-        output::error(&format!("{} lines are not good, the first {shown} are shown; {all}", summary.bad));
+        output::error(&match summary.bad {
+            1 => format!("1 line is not good; {all}"),
+            bad => format!("{bad} lines are not good, the first {shown} are shown; {all}"),
+        });
     }
     let mut out = output::stdout();
     if arguments.json {
@@ -240,39 +252,62 @@ fn read(
     }
 }
 
-/// The file of lines that are not good.
+/// The file of lines that are not good, which is made when there is one.
 struct BadFile {
     path: PathBuf,
-    file: std::io::BufWriter<File>,
-    begun: bool,
+    file: Option<std::io::BufWriter<File>>,
 }
 
 impl BadFile {
-    fn new(path: &Path) -> anyhow::Result<Self> {
-        let file =
-            super::export::private(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), file: std::io::BufWriter::new(file), begun: false })
+    fn new(path: &Path, list: &Path) -> anyhow::Result<Self> {
+        if let Ok(meta) = std::fs::metadata(path) {
+            let same = |list: std::fs::Metadata| (list.dev(), list.ino()) == (meta.dev(), meta.ino());
+            if std::fs::metadata(list).is_ok_and(same) {
+                anyhow::bail!("--bad {} is the list itself; name another file", path.display());
+            }
+            if meta.is_file() && meta.len() > 0 {
+                anyhow::bail!(
+                    "--bad {}: the file is there already; move it away or name another",
+                    path.display()
+                );
+            }
+        }
+        Ok(Self { path: path.to_owned(), file: None })
     }
 
     fn write(&mut self, header: Option<&[u8]>, line: &BadLine) -> anyhow::Result<()> {
-        let header = header.filter(|_| !std::mem::replace(&mut self.begun, true));
+        self.put(header, line).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    fn put(&mut self, header: Option<&[u8]>, line: &BadLine) -> std::io::Result<()> {
+        let header = header.filter(|_| self.file.is_none());
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(std::io::BufWriter::new(private(&self.path)?)),
+        };
         for text in header.into_iter().chain([line.text.as_slice()]) {
-            let written = self.file.write_all(text).and_then(|()| self.file.write_all(b"\n"));
-            written.with_context(|| format!("cannot write {}", self.path.display()))?;
+            file.write_all(text)?;
+            file.write_all(b"\n")?;
         }
         Ok(())
     }
 
-    fn finish(mut self) -> anyhow::Result<()> {
-        self.file.flush().with_context(|| format!("cannot write {}", self.path.display()))
+    fn finish(self) -> anyhow::Result<()> {
+        let Some(mut file) = self.file else { return Ok(()) };
+        file.flush().with_context(|| format!("cannot write {}", self.path.display()))
     }
+}
+
+/// A file for its owner alone, since there are addresses in it; nothing that stands there is lost.
+fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 fn tell(out: &mut impl Write, source: &str, summary: &Summary) -> anyhow::Result<()> {
     let Summary { imported: Imported { added, changed, known, duplicates }, skipped, records, bad, .. } =
         summary;
     let title = summary.format.map_or("empty", Format::title);
-    writeln!(out, "{}: {title}, {records} records", output::clean(source))?;
+    writeln!(out, "{}: {title}, {}", output::clean(source), output::counted(*records, "record"))?;
     let would = if summary.dry_run { "would be " } else { "" };
     writeln!(
         out,

@@ -191,6 +191,7 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 fn unreadable(error: &ListError, done: u64) -> Problem {
     let said = match done {
         0 => error.to_string(),
+        1 => format!("{error}; the record before that is done"),
         done => format!("{error}; the {done} records before that are done"),
     };
     Problem::unprocessable(said).of_kind("unreadable-list", "The list cannot be read")

@@ -95,6 +95,18 @@ impl SqliteStore {
         self.addresses.key().is_some()
     }
 
+    /// Whether addresses stand hashed that cannot be found, since there is no key.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub async fn lacks_hash_key(&self) -> Result<bool, StoreError> {
+        if self.has_hash_key() {
+            return Ok(false);
+        }
+        let mut connection = self.readers.acquire().await.map_err(read::failed)?;
+        stored::any_hashed(&mut connection).await.map_err(read::failed)
+    }
+
     /// How addresses are kept. A reader of this engine asks for rows by both of [`Addresses::keys`]:
     /// `address_key IN (?1, ?2)`.
     fn addresses(&self) -> &Addresses {
