@@ -18,6 +18,9 @@ use crate::store::{OldCounters, OldEvents, Retention, Store, StoreError};
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How long after the start old rows are looked for first: a start is for the mail that waited.
+pub(super) const PRUNE_AFTER: Duration = Duration::from_secs(10);
+
 /// How often entries whose time is over are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(300);
 
@@ -33,14 +36,15 @@ const EVENTS_AT_ONCE: u32 = 200;
 /// Small rows dropped in one transaction.
 const ROWS_AT_ONCE: u32 = 2_000;
 
-/// Drops what is old, every hour and at the start.
+/// Drops what is old, every hour and soon after the start.
 pub(super) async fn prune(
     store: Arc<SqliteStore>,
     config: Arc<ArcSwap<Config>>,
     shutdown: CancellationToken,
 ) {
     let mut clock = Clock::new();
-    loop {
+    let _ = tokio::time::timeout(PRUNE_AFTER, shutdown.cancelled()).await;
+    while !shutdown.is_cancelled() {
         if let Some(now) = clock.date() {
             let config = config.load_full();
             Pruning { store: &store, config: &config, now, shutdown: &shutdown }.all().await;

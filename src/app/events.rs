@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::background::{in_batches, up_to};
+use super::background::{PRUNE_AFTER, in_batches, up_to};
 use super::clock::Clock;
 use crate::config::Config;
 use crate::events::{Dispatcher, Endpoint, HttpReceiver};
@@ -159,7 +159,8 @@ pub(super) async fn prune(
     shutdown: CancellationToken,
 ) {
     let mut clock = Clock::new();
-    loop {
+    let _ = timeout(PRUNE_AFTER, shutdown.cancelled()).await;
+    while !shutdown.is_cancelled() {
         let (keep_days, webhooks) = {
             let config = config.load();
             let enabled = config.webhooks.iter().filter(|webhook| webhook.enabled);
