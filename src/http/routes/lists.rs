@@ -22,12 +22,12 @@ use utoipa_axum::routes;
 use crate::address::domain_key;
 use crate::http::auth::Actor;
 use crate::http::extract::{Json, Query};
-use crate::http::params::When;
+use crate::http::params::{self, When};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{HIGHEST_STREAM, Lists, Snapshot, StoreError, Streams, SuppressionFilter};
+use crate::store::{Lists, Snapshot, StoreError, Streams, SuppressionFilter};
 use crate::transfer::{
     BATCH, Format, Importer, ListError, ListReader, ListSettings, ListWriter, Part, Summary, WrittenFormat,
 };
@@ -49,27 +49,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(import)).routes(routes!(export))
 }
 
-/// A reason of an entry.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum ReasonWord {
-    Soft,
-    Hard,
-    Manual,
-    Complaint,
-}
-
-impl From<ReasonWord> for Reason {
-    fn from(word: ReasonWord) -> Self {
-        match word {
-            ReasonWord::Soft => Self::Soft,
-            ReasonWord::Hard => Self::Hard,
-            ReasonWord::Manual => Self::Manual,
-            ReasonWord::Complaint => Self::Complaint,
-        }
-    }
-}
-
 /// How a list is taken.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +64,7 @@ struct Taken {
     stream: Option<String>,
     /// Give every entry this reason, whatever the list says.
     #[param(inline)]
-    reason: Option<ReasonWord>,
+    reason: Option<Reason>,
     /// Let every entry but complaints end after so many days, whatever the list says.
     #[param(minimum = 1, maximum = 36500)]
     days: Option<u32>,
@@ -124,7 +103,7 @@ async fn import(
         let detail = format!("a list has one of these types in Content-Type: {}", TYPES.join(", "));
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let stream = stream_of(&api.current().settings.streams, taken.stream.as_deref()).map_err(no_stream)?;
+    let stream = params::stream(&api.current().settings.streams, taken.stream.as_deref())?;
     let settings = settings(&api, &taken, stream).map_err(wrong)?;
     let turn = api.heavy().await?;
     let name = taken.name.unwrap_or_else(|| "the API".to_owned());
@@ -211,23 +190,9 @@ fn wrong((place, detail): Wrong) -> Problem {
     Problem::bad_request(detail).at(place)
 }
 
-/// There is no such stream.
-fn no_stream(named: String) -> Problem {
-    let detail = format!(
-        "there is no stream {named:?}: it is neither a name of [streams] nor a number up to {HIGHEST_STREAM}"
-    );
-    Problem::not_found(detail).of_kind("unknown-stream", "There is no such stream").at("stream")
-}
-
-/// The number of a stream that was named, if one was; else the name that is none.
-fn stream_of(streams: &Streams, named: Option<&str>) -> Result<Option<i64>, String> {
-    let Some(named) = named else { return Ok(None) };
-    streams.number(named).map(|number| Some(number.into())).ok_or_else(|| named.to_owned())
-}
-
 fn settings(api: &Api, taken: &Taken, stream: Option<i64>) -> Result<ListSettings, Wrong> {
     let current = api.current();
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+    let now = params::now();
     let until = match taken.days {
         None => None,
         Some(days) if (1..=MAX_DAYS).contains(&days) => {
@@ -248,7 +213,7 @@ fn settings(api: &Api, taken: &Taken, stream: Option<i64>) -> Result<ListSetting
         classifier: Arc::clone(&current.classifier),
         stream,
         streams: Arc::new(move |named| streams.number(named).map(i64::from)),
-        reason: taken.reason.map(Reason::from),
+        reason: taken.reason,
         until,
         note: taken.note.clone(),
         hashed: api.store.has_hash_key(),
@@ -279,7 +244,7 @@ struct Wanted {
     domain: Option<String>,
     /// Only entries for this reason.
     #[param(inline)]
-    reason: Option<ReasonWord>,
+    reason: Option<Reason>,
     /// Only entries that this rule decided.
     rule: Option<String>,
     /// Only entries that rest on the words of this host.
@@ -314,12 +279,12 @@ async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<
     let filter = SuppressionFilter {
         active_at: (!wanted.all).then(Timestamp::now),
         domain: wanted.domain.as_deref().map(domain_key),
-        reason: wanted.reason.map(Reason::from),
+        reason: wanted.reason,
         rule: wanted.rule,
         remote_mta: wanted.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
         since: wanted.since.map(|When(at)| at),
         origin: wanted.origin,
-        stream: stream_of(&streams, wanted.stream.as_deref()).map_err(no_stream)?,
+        stream: params::stream(&streams, wanted.stream.as_deref())?,
         ..SuppressionFilter::default()
     };
     let format = match wanted.format {

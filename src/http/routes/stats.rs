@@ -12,10 +12,10 @@ use utoipa_axum::routes;
 use crate::address::domain_key;
 use crate::classify::Class;
 use crate::http::extract::{Json, Query};
-use crate::http::params::When;
+use crate::http::params::{self, When};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
-use crate::store::{Dimension, HIGHEST_STREAM, Statistics, StatisticsFilter, StatisticsRow};
+use crate::store::{Dimension, Statistics, StatisticsFilter, StatisticsRow};
 
 /// Days that are counted where nobody says from when on.
 const USUAL_DAYS: i64 = 30;
@@ -83,17 +83,7 @@ async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Jso
         let detail = format!("{limit} is no limit; 1 to {LARGEST} is possible");
         return Err(Problem::bad_request(detail).at("limit"));
     }
-    let stream = match asked.stream.as_deref().map(|named| (named, streams.number(named))) {
-        None => None,
-        Some((_, Some(number))) => Some(i64::from(number)),
-        Some((named, None)) => {
-            let detail = format!(
-                "there is no stream {named:?}: it is neither a name of [streams] nor a number up to {HIGHEST_STREAM}"
-            );
-            let problem = Problem::not_found(detail);
-            return Err(problem.of_kind("unknown-stream", "There is no such stream").at("stream"));
-        }
-    };
+    let stream = params::stream(streams, asked.stream.as_deref())?;
     let usual = Timestamp::now() - SignedDuration::from_hours(24 * (USUAL_DAYS - 1));
     let filter = StatisticsFilter {
         by: dimensions(asked.by.as_deref().unwrap_or("day")).map_err(|word| {
