@@ -100,10 +100,10 @@ impl Mailbox {
     }
 
     /// The form in which two addresses are the same: domain lower-cased and in A-labels, local part
-    /// lower-cased, nothing removed. Dots and `+tags` stay: merging strangers is worse than missing a twin.
+    /// lower-cased but for symbols that look like letters, nothing removed. Dots and `+tags` stay: merging strangers is worse than missing a twin.
     #[must_use]
     pub fn comparison_form(&self) -> String {
-        let local = self.local_part.to_lowercase();
+        let local = lower(&self.local_part);
         format!("{}@{}", quoted_if_needed(&local), self.domain_key())
     }
 }
@@ -127,9 +127,26 @@ pub fn comparison_form(text: &str) -> String {
         return mailbox.comparison_form();
     }
     let outside = |bracket: char| move |c: char| c == bracket || c.is_whitespace();
-    let bare = text.trim_start_matches(outside('<')).trim_end_matches(outside('>')).to_lowercase();
+    let bare = text.trim_start_matches(outside('<')).trim_end_matches(outside('>'));
+    let bare = lower(bare);
     // Without what stood around it, or in fewer octets, it may be a mailbox.
     Mailbox::parse(&bare).map_or(bare, |mailbox| mailbox.comparison_form())
+}
+
+/// Symbols that look like letters: ϴ, Ω (ohm), K (kelvin) and Å (ångström). In lower case they are θ, ω, k and å, as Θ,
+/// Ω, K and Å are.
+const SYMBOLS: [char; 4] = ['\u{03f4}', '\u{2126}', '\u{212a}', '\u{212b}'];
+
+/// A text in lower case, without its [`SYMBOLS`]. Folded, they would make one address of two that different people can
+/// have: who gets mail sent to `\u{212a}ate@example.com` would have `kate@example.com` suppressed.
+fn lower(text: &str) -> String {
+    let mut lower = String::with_capacity(text.len());
+    for piece in text.split_inclusive(SYMBOLS) {
+        let letters = piece.trim_end_matches(SYMBOLS);
+        lower.push_str(&letters.to_lowercase());
+        lower.push_str(&piece[letters.len()..]);
+    }
+    lower
 }
 
 /// A domain in lower case and A-labels; one that IDNA refuses, or makes something of that is no domain (a
@@ -327,9 +344,31 @@ mod tests {
             ("first.last@example.com", "firstlast@example.com"),
             ("user@mail.example.com", "user@example.com"),
             ("\"a b\"@example.com", "ab@example.com"),
+            ("\u{212a}ate@example.com", "kate@example.com"),
+            ("\u{212b}sa@example.com", "åsa@example.com"),
+            ("\u{2126}@example.com", "ω@example.com"),
+            ("\u{03f4}@example.com", "θ@example.com"),
+            ("<\u{212a}", "<k"),
         ] {
             assert_ne!(comparison_form(left), comparison_form(right), "{left} and {right}");
         }
+    }
+
+    #[test]
+    fn two_letters_are_folded_to_one_only_where_they_are_its_forms() {
+        let letters = || ('\0'..=char::MAX).filter(|c| c.is_alphabetic());
+        let mut forms = std::collections::HashMap::<String, Vec<char>>::new();
+        for c in letters().filter(|c| lower(&c.to_string()) != c.to_string()) {
+            forms.entry(lower(&c.to_string())).or_default().push(c);
+        }
+        let several: Vec<String> =
+            forms.into_values().filter(|all| all.len() > 1).map(String::from_iter).collect();
+        // A digraph has a form for the start of a word, beside that in capitals: ǅ, ǈ, ǋ, ǲ.
+        assert!(
+            several.iter().all(|all| ["ǄǅǇǈǊǋǱǲ"].iter().any(|digraphs| digraphs.contains(all.as_str()))),
+            "{several:?}"
+        );
+        assert!(letters().filter(|c| !c.is_ascii()).all(|c| !lower(&c.to_string()).is_ascii()));
     }
 
     #[test]

@@ -56,6 +56,7 @@ const REJECTED: Label = Label::new(
         "too_many_recipients",
         "message_rate",
         "session_limit",
+        "not_smtp",
         "too_big",
         "no_memory",
         "bare_newlines",

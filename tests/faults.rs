@@ -194,7 +194,7 @@ fn a_daemon_that_starts_beside_a_lock_waits_for_it_like_any_other() {
     assert!(reply.starts_with("451 4.3.0"), "{reply:?}");
     holder.run("ROLLBACK");
     let reply = client.send(&hard_bounce("early", "early@example.net")).unwrap();
-    assert!(reply.starts_with("250 2.6.0 Stored as 1"), "{reply:?}");
+    assert!(reply.starts_with("250 2.6.0 Stored as "), "{reply:?}");
     daemon.stop();
 }
 

@@ -23,10 +23,15 @@ fn asked_to_stop_it_tells_the_idle_and_finishes_what_is_coming_in() {
     assert!(common::Client::connect(daemon.address()).is_err(), "nobody new is let in");
 
     let stored = busy.finish(rest).unwrap();
-    assert!(stored.starts_with("250 2.6.0 Stored as 1"), "{stored:?}");
+    assert!(stored.starts_with("250 2.6.0 Stored as "), "{stored:?}");
     assert!(busy.reply().unwrap().starts_with("421 4.3.2"), "and then it is told as well");
     let (status, log) = daemon.ended();
     assert_eq!(status.code(), Some(0), "{log}");
+    let told = log.lines().find(|line| line.contains(stored.handle()));
+    assert!(
+        told.is_some_and(|line| line.contains("\"id\":1,")),
+        "the log says which bounce the reply is about: {log}"
+    );
     assert_closed(&home);
     assert_eq!(home.run(&["suppressions", "check", "last@example.net"]).status.code(), Some(1));
     assert_closed(&home);

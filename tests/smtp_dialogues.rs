@@ -8,7 +8,7 @@ use std::time::Duration;
 use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::Server;
 use dsnd::smtp::settings::{BareNewline, ListenerProtocol, ListenerSettings, Settings};
-use dsnd::smtp::{Delivery, Envelope, Protocol, RecipientVerdict, Sink};
+use dsnd::smtp::{Delivery, Envelope, Handle, Protocol, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -75,10 +75,17 @@ impl Sink for RecordingSink {
                 let mut received = self.received.lock().unwrap();
                 let duplicate = received.iter().any(|(_, earlier)| *earlier == message);
                 received.push((envelope, message));
-                Delivery::Committed { id: i64::try_from(received.len()).unwrap(), duplicate }
+                Delivery::Committed { handle: handle(received.len()), duplicate }
             }
         }
     }
+}
+
+/// A handle that shows a number.
+fn handle(number: usize) -> Handle {
+    let mut digest = [0; 32];
+    digest[4..6].copy_from_slice(&u16::try_from(number).unwrap().to_be_bytes());
+    Handle::of(&digest)
 }
 
 #[tokio::test]

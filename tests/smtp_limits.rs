@@ -8,7 +8,7 @@ use std::time::Duration;
 use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::Server;
 use dsnd::smtp::settings::{Limits, ListenerSettings, Settings};
-use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
+use dsnd::smtp::{Delivery, Envelope, Handle, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -39,7 +39,7 @@ impl Sink for Store {
     }
 
     async fn deliver(&self, _: Envelope, _: Vec<u8>) -> Delivery {
-        Delivery::Committed { id: 1, duplicate: false }
+        Delivery::Committed { handle: Handle::of(&[0; 32]), duplicate: false }
     }
 }
 

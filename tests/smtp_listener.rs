@@ -8,7 +8,7 @@ use std::time::Duration;
 use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::{Server, serve};
 use dsnd::smtp::settings::{ListenerSettings, Settings};
-use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
+use dsnd::smtp::{Delivery, Envelope, Handle, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -53,8 +53,8 @@ impl Sink for Gate {
         assert!(!message.starts_with(b"panic"), "this message panics on purpose");
         self.waiting.fetch_add(1, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
-        let id = self.delivered.fetch_add(1, Ordering::SeqCst) + 1;
-        Delivery::Committed { id: i64::try_from(id).unwrap(), duplicate: false }
+        self.delivered.fetch_add(1, Ordering::SeqCst);
+        Delivery::Committed { handle: Handle::of(&[0; 32]), duplicate: false }
     }
 }
 

@@ -8,7 +8,8 @@ function mint(keyId, keyHex, recipient, domain, stream = 0) {
   const at = recipient.lastIndexOf('@');
   const host = domainToASCII(recipient.slice(at + 1));
   if (at < 1 || !host) throw new Error(`no address: ${recipient}`);
-  const form = recipient.slice(0, at).toLowerCase() + '@' + host;
+  const lower = (text) => text.replace(/[^\u03f4\u2126\u212a\u212b]+/g, (letters) => letters.toLowerCase());
+  const form = lower(recipient.slice(0, at)) + '@' + host;
   const head = Buffer.alloc(6);
   head.writeUInt8(16 | keyId, 0);
   head.writeUInt16BE(Math.floor(Date.now() / 86400000), 1);

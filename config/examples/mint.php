@@ -8,7 +8,9 @@ function mint(int $keyId, string $keyHex, string $recipient, string $domain, int
     if (!$at || !$host) {
         throw new InvalidArgumentException("no address: $recipient");
     }
-    $form = mb_strtolower(substr($recipient, 0, $at), 'UTF-8') . '@' . $host;
+    $lower = fn (array $letters): string => mb_strtolower($letters[0], 'UTF-8');
+    $local = preg_replace_callback('/[^\x{03f4}\x{2126}\x{212a}\x{212b}]+/u', $lower, substr($recipient, 0, $at));
+    $form = $local . '@' . $host;
     $token = pack('Cn', 16 | $keyId, intdiv(time(), 86400)) . substr(pack('N', $stream), 1);
     $token .= substr($digest("dsnd-rcpt\0" . $form), 0, 6);
     $token .= substr($digest("dsnd-token\0" . $token), 0, 8);

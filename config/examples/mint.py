@@ -1,4 +1,4 @@
-import base64, hmac, time
+import base64, hmac, re, time
 
 
 def mint(key_id, key_hex, recipient, domain, stream=0):
@@ -8,7 +8,8 @@ def mint(key_id, key_hex, recipient, domain, stream=0):
         return hmac.digest(bytes.fromhex(key_hex), text, "sha256")
 
     local_part, host = recipient.rsplit("@", 1)
-    form = local_part.lower() + "@" + host.encode("idna").decode().lower()
+    local_part = re.sub("[^\u03f4\u2126\u212a\u212b]+", lambda letters: letters[0].lower(), local_part)
+    form = local_part + "@" + host.encode("idna").decode().lower()
     day = int(time.time()) // 86400
     token = bytes([16 | key_id]) + day.to_bytes(2, "big") + stream.to_bytes(3, "big")
     token += digest(b"dsnd-rcpt\0" + form.encode())[:6]

@@ -32,7 +32,7 @@ use crate::metrics;
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
-use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
+use crate::smtp::{Delivery, Envelope, Handle, RecipientVerdict, Sink};
 use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
@@ -108,19 +108,11 @@ impl<S: Store> Ingest<S> {
         message: Vec<u8>,
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
-        let recorded = self.bring(envelope, message, now).await?;
-        Ok(Delivery::Committed { id: recorded.id, duplicate: recorded.duplicate })
-    }
-
-    async fn bring(
-        &self,
-        envelope: Envelope,
-        message: Vec<u8>,
-        now: Timestamp,
-    ) -> Result<Recorded, StoreError> {
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
         let prepared = self.prepare(envelope, message, now).await?;
-        self.record(prepared).await
+        let handle = Handle::of(&prepared.message.digest);
+        let recorded = self.record(prepared).await?;
+        Ok(Delivery::Committed { handle, duplicate: recorded.duplicate })
     }
 
     /// Reads and judges a message, so far as that can be done without the store.
@@ -414,6 +406,8 @@ fn cut(mut text: String) -> String {
 
 /// What the log says about a message, kept while the store has the message itself.
 struct Summary {
+    /// What the reply calls it.
+    handle: Handle,
     kind: &'static str,
     subject: Option<String>,
     events: Vec<(String, NewEventBrief)>,
@@ -439,6 +433,7 @@ impl Summary {
             trust: event.trust.as_str(),
         };
         Self {
+            handle: Handle::of(&message.digest),
             kind: message.kind,
             subject: message.subject.clone(),
             events: message.events.iter().map(|event| (event.recipient.clone(), brief(event))).collect(),
@@ -449,8 +444,9 @@ impl Summary {
     /// One line a decision; one for a message that led to none.
     fn log(&self, id: i64, duplicate: bool, changes: &[EventChange], mask: bool, started: Instant) {
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let handle = self.handle;
         if duplicate {
-            info!(id, kind = self.kind, millis, "the same message again; nothing changed");
+            info!(id, %handle, kind = self.kind, millis, "the same message again; nothing changed");
             return;
         }
         if self.events.is_empty() {
@@ -458,6 +454,7 @@ impl Summary {
             let subject = self.subject.as_deref().filter(|_| !mask);
             info!(
                 id,
+                %handle,
                 kind = self.kind,
                 subject = in_log(subject.unwrap_or("")),
                 millis,
@@ -467,6 +464,7 @@ impl Summary {
         for ((recipient, event), change) in self.events.iter().zip(changes) {
             info!(
                 id,
+                %handle,
                 recipient = %in_log(&if mask { masked(recipient) } else { recipient.clone() }),
                 status = event.status.as_deref().unwrap_or("-"),
                 class = event.class,

@@ -125,7 +125,7 @@ async fn a_report_that_waited_counts_when_it_comes_to_its_token() {
     world.take(doubting, &[world.token("a@x.example", 7, 0, false)], &report).await;
     // Another token of the same recipient says nothing new; one of another stream changes nothing.
     let again = world.take(doubting, &[world.token("a@x.example", 7, 3, true)], &report).await;
-    assert!(matches!(again, Delivery::Committed { id: 2, duplicate: true }), "{again:?}");
+    assert!(matches!(again, Delivery::Committed { duplicate: true, .. }), "{again:?}");
     world.take(doubting, &[world.token("a@x.example", 8, 0, false)], &report).await;
     world.take(&world.believing, &["bounces+1".to_owned()], &report).await;
     let changes = [

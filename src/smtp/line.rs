@@ -22,6 +22,28 @@ pub enum Line {
     BareNewline,
     /// One of these two, in which somebody who ends lines otherwise reads a BDAT: nobody knows what follows.
     BrokenBdat,
+    /// What no SMTP client sends, [`is_foreign`] or the start of a TLS handshake; nothing of it was kept.
+    Foreign,
+}
+
+/// Methods of HTTP (RFC 9110 §9, RFC 5789), and the first word of HTTP/2 (RFC 9113 §3.4).
+const HTTP_METHODS: &[&str] =
+    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
+
+/// How TLS begins: a handshake record of version 3 (RFC 8446 §5.1).
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
+
+/// Whether a line is one of HTTP or of a message's header. A web page can have a browser post anything to a port of the
+/// machine that it runs on; the lines before its text are such ones, so that whoever ends there never comes to the text.
+#[must_use]
+pub fn is_foreign(line: &[u8]) -> bool {
+    let is_method =
+        |word: &[u8]| HTTP_METHODS.iter().any(|method| word.eq_ignore_ascii_case(method.as_bytes()));
+    let word = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).next().unwrap_or_default();
+    // RFC 5322 §2.2: a field's name is printable, and its colon follows at once
+    let name = word.split(|byte| *byte == b':').next().unwrap_or_default();
+    let is_field = name.len() < word.len() && !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    (is_method(word) || is_field) && !announces_chunk(line)
 }
 
 /// Whether a line, or what follows a bare CR or LF in it, begins as BDAT does, however badly written.
@@ -81,6 +103,8 @@ pub struct LineReader {
     partial: Vec<u8>,
     state: State,
     verb: Verb,
+    /// The line was dropped, and began as a foreign one.
+    foreign: bool,
     /// The last byte was a CR (needed where `partial` is not kept).
     after_cr: bool,
 }
@@ -89,13 +113,22 @@ impl LineReader {
     /// A reader at the start of a line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partial: Vec::new(), state: State::Collecting, verb: Verb::Start, after_cr: false }
+        Self {
+            partial: Vec::new(),
+            state: State::Collecting,
+            verb: Verb::Start,
+            foreign: false,
+            after_cr: false,
+        }
     }
 
     /// Takes bytes from the front of `input` until a line is decided, and says how many it took.
     /// Without a line all of `input` was taken. May be called with any chunking.
     pub fn feed(&mut self, input: &[u8]) -> (usize, Option<Line>) {
         let mut at = 0;
+        if let Some(taken) = self.tls_handshake(input) {
+            return (taken, Some(Line::Foreign));
+        }
         while let Some(length) = input[at..].iter().position(|&byte| byte == b'\n') {
             let after_cr = if length == 0 { self.after_cr } else { input[at + length - 1] == b'\r' };
             self.keep(&input[at..=at + length]);
@@ -108,20 +141,26 @@ impl LineReader {
             }
             match (after_cr, self.state) {
                 (true, state) => {
-                    let mut line = std::mem::take(self).partial;
+                    let Self { partial: mut line, foreign, .. } = std::mem::take(self);
                     match state {
                         State::Collecting => {
                             line.truncate(line.len() - 2);
-                            return (at, Some(Line::Complete(line)));
+                            let line = if is_foreign(&line) { Line::Foreign } else { Line::Complete(line) };
+                            return (at, Some(line));
                         }
+                        State::TooLong if foreign => return (at, Some(Line::Foreign)),
                         State::TooLong => return (at, Some(Line::TooLong)),
-                        State::Poisoned => {}
+                        State::Poisoned => {
+                            if let Some(taken) = self.tls_handshake(&input[at..]) {
+                                return (at + taken, Some(Line::Foreign));
+                            }
+                        }
                     }
                 }
                 (false, State::Collecting) => {
                     self.state = State::Poisoned; // RFC 5321 §2.3.8
-                    self.partial = Vec::new();
-                    return (at, Some(Line::BareNewline));
+                    let foreign = is_foreign(&std::mem::take(&mut self.partial));
+                    return (at, Some(if foreign { Line::Foreign } else { Line::BareNewline }));
                 }
                 (false, State::TooLong | State::Poisoned) => {}
             }
@@ -133,6 +172,17 @@ impl LineReader {
         (input.len(), None)
     }
 
+    /// How many bytes it takes to see that a TLS handshake begins where a line would.
+    fn tls_handshake(&mut self, input: &[u8]) -> Option<usize> {
+        let seen = self.partial.len();
+        let rest = TLS_HANDSHAKE.get(seen..).filter(|rest| !rest.is_empty())?;
+        let begins = self.state == State::Collecting && TLS_HANDSHAKE.starts_with(&self.partial);
+        (begins && input.starts_with(rest)).then(|| {
+            *self = Self::new();
+            rest.len()
+        })
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         self.verb.read(bytes);
         if self.state != State::Collecting {
@@ -140,7 +190,9 @@ impl LineReader {
         }
         if self.partial.len() + bytes.len() > MAX_COMMAND_LINE {
             self.state = State::TooLong; // RFC 5321 §4.5.3.1.4
-            self.partial = Vec::new();
+            let room = (MAX_COMMAND_LINE - self.partial.len()).min(bytes.len());
+            self.partial.extend_from_slice(&bytes[..room]);
+            self.foreign = is_foreign(&std::mem::take(&mut self.partial));
         } else {
             self.partial.extend_from_slice(bytes);
         }
@@ -219,6 +271,47 @@ mod tests {
     }
 
     #[test]
+    fn what_no_smtp_client_sends_is_told_apart() {
+        for line in [
+            "POST / HTTP/1.1\r\n",
+            "get /\r\n",
+            "PUT\r\n",
+            "HEAD / HTTP/1.0\r\n",
+            "DELETE / HTTP/1.1\r\n",
+            "CONNECT mx.example:25 HTTP/1.1\r\n",
+            "OPTIONS * HTTP/1.1\r\n",
+            "TRACE / HTTP/1.1\r\n",
+            "PATCH / HTTP/1.1\r\n",
+            "PRI * HTTP/2.0\r\n",
+            "Host: mx.example:25\r\n",
+            "Content-Length:7\r\n",
+            "x-a:\r\n",
+            "GET / HTTP/1.0\nHost: mx.example\n\r\n",
+            &format!("POST /{} HTTP/1.1\r\n", "x".repeat(MAX_COMMAND_LINE)),
+            "\x16\x03\x01\x02\0\x01",
+            "NOOP\n\r\n\x16\x03\x01",
+        ] {
+            for size in [1, 2, 7, 10_000] {
+                let found = lines(&line.as_bytes().chunks(size).collect::<Vec<_>>());
+                assert!(found.contains(&Line::Foreign), "{line:?}: {found:?}");
+                assert!(!found.iter().any(|line| matches!(line, Line::Complete(_))), "{found:?}");
+            }
+        }
+        for line in [
+            "MAIL FROM:<a@b.example>",
+            "RCPT TO: a",
+            "POSTING",
+            "EHLO host:",
+            " x:",
+            ":",
+            "BDAT:5",
+            "NOOP\x16\x03",
+        ] {
+            assert_eq!(lines(&[line.as_bytes(), b"\r\n"]), [complete(line)]);
+        }
+    }
+
+    #[test]
     fn a_line_of_2048_octets_is_taken_and_one_more_is_not() {
         let longest = "x".repeat(MAX_COMMAND_LINE - 2);
         assert_eq!(lines(&[longest.as_bytes(), b"\r\n"]), [complete(&longest)]);
@@ -239,7 +332,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn chunking_never_changes_the_lines(
-            pieces in proptest::collection::vec(proptest::sample::select(vec!["\r", "\n", "\r\n", "a", "QUIT"]), 0..40),
+            pieces in proptest::collection::vec(proptest::sample::select(vec!["\r", "\n", "\r\n", "a", "QUIT", "GET /", "x:", "\x16", "\x03"]), 0..40),
             size in 1usize..7,
         ) {
             let text = pieces.concat().into_bytes();

@@ -115,13 +115,34 @@ pub enum RecipientVerdict {
     Refuse(&'static str),
 }
 
+/// What a reply calls a stored message: the log names the same beside the number that it is stored under. Unlike that
+/// number it does not tell the client how many messages there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Handle([u8; 6]);
+
+impl Handle {
+    /// The handle of a message with this digest, so that a second copy has the same.
+    #[must_use]
+    pub const fn of(digest: &[u8; 32]) -> Self {
+        let [a, b, c, d, e, f, ..] = *digest;
+        Self([a, b, c, d, e, f])
+    }
+}
+
+impl fmt::Display for Handle {
+    /// Twelve hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// Committed and synced: `250 2.6.0` (contract 1).
     Committed {
-        /// The number it is stored under, for the reply and the log.
-        id: i64,
+        /// What the reply calls it.
+        handle: Handle,
         /// It had been stored before; nothing was changed.
         duplicate: bool,
     },

@@ -26,10 +26,11 @@ impl Reply {
         format!("{} {}", self.code, self.text).starts_with(beginning)
     }
 
-    /// The number in `Stored as 7`.
-    pub(crate) fn id(&self) -> i64 {
-        let number = self.text.rsplit(' ').next().and_then(|word| word.parse().ok());
-        number.unwrap_or_else(|| panic!("a reply with the number of a bounce: {self:?}"))
+    /// What `Stored as 3f9a1c20b7d4` calls the message.
+    pub(crate) fn handle(&self) -> &str {
+        let digits = |word: &&str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let handle = self.text.rsplit(' ').next().filter(digits);
+        handle.unwrap_or_else(|| panic!("a reply with the handle of a bounce: {self:?}"))
     }
 }
 

@@ -68,6 +68,20 @@ def smtp_session():
         yield name + "-tls-required", bytes([ways | 16 | 32 | 64, 20, cap, limits]) + said + under_tls
 
 
+def commands():
+    for name, _, said in dialogues():
+        for number, line in enumerate(said.split(b"\r\n")):
+            yield f"{name}-{number}", line
+    for number, line in enumerate(
+        [
+            rb'MAIL FROM:<"john doe"@example.com> ENVID=a\b SIZE=1',
+            rb"MAIL FROM:<a\@b@#16909060>",
+            rb'RCPT TO:<@a.example,@b.example:"a\"b"@[192.0.2.1]>',
+        ]
+    ):
+        yield f"quoted-{number}", line
+
+
 def data_decoder():
     for name, _, said in dialogues():
         for number, data in enumerate(re.split(rb"(?i)\r\nDATA\r\n", said)[1:]):
@@ -117,7 +131,7 @@ def diagnostics():
         yield f"line-{number}", bytes([code[0] % 8, code[1] % 8, code[2] % 40, 0]) + text.encode()
 
 
-TARGETS = [smtp_session, data_decoder, report_parser, field_groups, tokens, rules, diagnostics]
+TARGETS = [smtp_session, commands, data_decoder, report_parser, field_groups, tokens, rules, diagnostics]
 
 
 def main():

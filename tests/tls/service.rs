@@ -8,7 +8,7 @@ use dsnd::address::ForwardPath;
 use dsnd::smtp::listener::Server;
 use dsnd::smtp::settings::{ListenerSettings, Settings};
 use dsnd::smtp::tls::{TlsAcceptor, TlsSettings, TlsVersion};
-use dsnd::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
+use dsnd::smtp::{Delivery, Envelope, Handle, RecipientVerdict, Sink};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -39,7 +39,7 @@ impl Sink for Received {
     async fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> Delivery {
         let mut all = self.0.lock().unwrap();
         all.push((envelope, message));
-        Delivery::Committed { id: i64::try_from(all.len()).unwrap(), duplicate: false }
+        Delivery::Committed { handle: Handle::of(&[0; 32]), duplicate: false }
     }
 }
 

@@ -1,26 +1,26 @@
-//! The part of the reading that samotop's grammar does.
+//! The part of the reading that samotop's grammar does: every line that it can read.
 //!
-//! [`parse`] answers only where the grammar is right; everywhere else the line is left to our own reader:
+//! [`read`] has no answer, and the line is left to our own reader, only where what the grammar makes of a line cannot
+//! stand for a command here:
 //!
-//! - It takes the quotes off a quoted string and the backslash off a quoted pair wherever they stand, in a parameter
-//!   too, and reads `@#123` as an IPv4 address: a line with one of these three characters is not shown to it.
-//! - It takes an empty local part (`<@example.com>`), and `<a@b:c>` or a bare `<a@IPv6:::1>` for a host: a mailbox counts
-//!   only with a host name or an address literal.
-//! - It takes `@a::` for a source route, and refuses `@a:` without a dot: source routes are ours.
-//! - It has SEND, SOML, SAML and TURN, which are not offered, and LHLO: they are the table's in [`super::Command::parse`].
+//! - a mailbox with an empty local part (`<@example.com>`), one too long, or one at `a:b`, `IPv6:::1` or an impossible
+//!   number, which are no hosts;
+//! - SEND, SOML, SAML and TURN, which are not offered, and LHLO: they are the table's in [`super::ours`].
+//!
+//! Parameters (RFC 5321 §4.1.2) know no quotes and no backslashes, but the grammar takes these off as in a local part.
+//! So their text is cut from the line.
 
 use samotop_core::smtp::command::{SmtpCommand, SmtpHelo, SmtpMail, SmtpRcpt};
 use samotop_core::smtp::{Parser, SmtpContext, SmtpHost, SmtpPath};
 use samotop_parser::SmtpParserPeg;
 
-use super::{Command, CommandError, MailParameters, RcptParameters};
+use super::{Command, CommandError, MailParameters, RcptParameters, path};
 use crate::address::{ForwardPath, Mailbox, ReversePath};
 
-/// What the grammar makes of a line (without CRLF), or nothing where it has no answer that counts.
-pub(super) fn parse(line: &[u8]) -> Option<Result<Command, CommandError>> {
-    if line.iter().any(|byte| matches!(byte, b'"' | b'\\' | b'#')) {
-        return None;
-    }
+/// What the grammar makes of a line (without CRLF), or nothing where it has no answer that counts. An error is one in
+/// the parameters.
+#[must_use]
+pub fn read(line: &[u8]) -> Option<Result<Command, CommandError>> {
     let mut input = Vec::with_capacity(line.len() + 2);
     input.extend_from_slice(line);
     input.extend_from_slice(b"\r\n");
@@ -34,26 +34,26 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Command, CommandError>> {
             "HELO" => Some(Ok(Command::Helo(host_name(host)?))),
             _ => None,
         },
-        SmtpCommand::Mail(SmtpMail::Mail(path, parameters)) => {
+        SmtpCommand::Mail(SmtpMail::Mail(path, _)) => {
             let reverse_path = match path {
                 SmtpPath::Null => ReversePath::Null,
-                SmtpPath::Mailbox { name, host, relays } if relays.is_empty() => {
-                    ReversePath::Mailbox(mailbox(&name, host)?)
+                SmtpPath::Mailbox { name, host, relays } => {
+                    ReversePath::Mailbox(mailbox(&name, host, relays)?)
                 }
-                SmtpPath::Mailbox { .. } | SmtpPath::Postmaster => return None,
+                SmtpPath::Postmaster => return None,
             };
-            let parameters = MailParameters::parse(words(&parameters));
+            let parameters = MailParameters::parse(parameters(line)?.split_ascii_whitespace());
             Some(parameters.map(|parameters| Command::Mail(reverse_path, parameters)))
         }
-        SmtpCommand::Rcpt(SmtpRcpt(path, parameters)) => {
+        SmtpCommand::Rcpt(SmtpRcpt(path, _)) => {
             let forward_path = match path {
                 SmtpPath::Postmaster => ForwardPath::Postmaster,
-                SmtpPath::Mailbox { name, host, relays } if relays.is_empty() => {
-                    ForwardPath::Mailbox(mailbox(&name, host)?)
+                SmtpPath::Mailbox { name, host, relays } => {
+                    ForwardPath::Mailbox(mailbox(&name, host, relays)?)
                 }
-                SmtpPath::Mailbox { .. } | SmtpPath::Null => return None,
+                SmtpPath::Null => return None,
             };
-            let parameters = RcptParameters::parse(words(&parameters));
+            let parameters = RcptParameters::parse(parameters(line)?.split_ascii_whitespace());
             Some(parameters.map(|parameters| Command::Rcpt(forward_path, parameters)))
         }
         SmtpCommand::Data => Some(Ok(Command::Data)),
@@ -67,9 +67,10 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Command, CommandError>> {
     }
 }
 
-/// The grammar gives an empty word for every second space.
-fn words(parameters: &[String]) -> impl Iterator<Item = &str> {
-    parameters.iter().map(String::as_str).filter(|word| !word.is_empty())
+/// What stands behind the path of a MAIL or RCPT that the grammar has taken.
+fn parameters(line: &[u8]) -> Option<&str> {
+    let (_, arguments) = std::str::from_utf8(line).ok()?.split_once(':')?;
+    path::split(arguments).map(|(_, parameters)| parameters)
 }
 
 fn host_name(host: SmtpHost) -> Option<String> {
@@ -79,6 +80,8 @@ fn host_name(host: SmtpHost) -> Option<String> {
     }
 }
 
-fn mailbox(local_part: &str, host: SmtpHost) -> Option<Mailbox> {
-    Mailbox::new(local_part, &host_name(host)?).ok()
+/// RFC 5321 §4.1.1.3: a source route is taken and not followed.
+fn mailbox(local_part: &str, host: SmtpHost, relays: Vec<SmtpHost>) -> Option<Mailbox> {
+    let known = relays.into_iter().all(|relay| host_name(relay).is_some());
+    Mailbox::new(local_part, &host_name(host)?).ok().filter(|_| known)
 }

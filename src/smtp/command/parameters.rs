@@ -8,55 +8,19 @@ const MAX_ENVID: usize = 100;
 /// Longest ORCPT in octets as sent (RFC 3461 §4.2).
 const MAX_ORCPT: usize = 500;
 
-/// What BODY says about the message (RFC 6152 §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
-    /// `7BIT`.
-    SevenBit,
-    /// `8BITMIME`.
-    EightBitMime,
-}
-
-/// What RET asks a report to return (RFC 3461 §4.3). Kept for completeness: no report is ever sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Return {
-    /// `FULL`.
-    Full,
-    /// `HDRS`.
-    Headers,
-}
-
-/// The parameters of one MAIL command.
+/// The parameters of one MAIL command that matter here. BODY, SMTPUTF8 and RET are read and checked, and change nothing:
+/// messages are taken as they are, and no report is ever sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailParameters {
     /// SIZE in octets; a number beyond `u64` counts as its largest value.
     pub size: Option<u64>,
-    /// BODY.
-    pub body: Option<Body>,
-    /// SMTPUTF8 was given.
-    pub smtputf8: bool,
-    /// RET.
-    pub ret: Option<Return>,
     /// ENVID, decoded from xtext.
     pub envelope_id: Option<String>,
 }
 
-/// What NOTIFY asks for (RFC 3461 §4.1). Kept for completeness: no report is ever sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Notify {
-    /// `SUCCESS`.
-    pub success: bool,
-    /// `FAILURE`.
-    pub failure: bool,
-    /// `DELAY`.
-    pub delay: bool,
-}
-
-/// The parameters of one RCPT command.
+/// The parameters of one RCPT command that matter here. NOTIFY is read and checked, and changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RcptParameters {
-    /// NOTIFY; `NEVER` is the one with nothing set.
-    pub notify: Option<Notify>,
     /// ORCPT, decoded, with its type: `rfc822;user@example.com`.
     pub original_recipient: Option<String>,
 }
@@ -68,19 +32,13 @@ impl MailParameters {
     /// [`CommandError::UnknownParameter`] or [`CommandError::BadParameter`].
     pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, CommandError> {
         let mut all = Self::default();
-        for word in words {
-            let (keyword, value) = keyword_and_value(word);
-            match keyword.to_ascii_uppercase().as_str() {
-                "SIZE" => set(&mut all.size, "SIZE", value.and_then(size))?,
-                "BODY" => set(&mut all.body, "BODY", value.and_then(body))?,
-                "RET" => set(&mut all.ret, "RET", value.and_then(ret))?,
-                "ENVID" => set(&mut all.envelope_id, "ENVID", value.and_then(envelope_id))?,
-                // RFC 6531 §3.4: no value
-                "SMTPUTF8" if value.is_none() && !all.smtputf8 => all.smtputf8 = true,
-                "SMTPUTF8" => return Err(CommandError::BadParameter("SMTPUTF8")),
-                _ => return Err(CommandError::UnknownParameter),
-            }
-        }
+        each(words, &["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"], |name, value| match name {
+            "SIZE" => fill(&mut all.size, value.and_then(size)),
+            "BODY" => is_one_of(value, &["7BIT", "8BITMIME"]), // RFC 6152 §3
+            "RET" => is_one_of(value, &["FULL", "HDRS"]),      // RFC 3461 §4.3
+            "ENVID" => fill(&mut all.envelope_id, value.and_then(envelope_id)),
+            _ => value.is_none(), // RFC 6531 §3.4: no value
+        })?;
         Ok(all)
     }
 }
@@ -92,16 +50,31 @@ impl RcptParameters {
     /// [`CommandError::UnknownParameter`] or [`CommandError::BadParameter`].
     pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, CommandError> {
         let mut all = Self::default();
-        for word in words {
-            let (keyword, value) = keyword_and_value(word);
-            match keyword.to_ascii_uppercase().as_str() {
-                "NOTIFY" => set(&mut all.notify, "NOTIFY", value.and_then(notify))?,
-                "ORCPT" => set(&mut all.original_recipient, "ORCPT", value.and_then(original_recipient))?,
-                _ => return Err(CommandError::UnknownParameter),
-            }
-        }
+        each(words, &["NOTIFY", "ORCPT"], |name, value| match name {
+            "NOTIFY" => is_notify(value),
+            _ => fill(&mut all.original_recipient, value.and_then(original_recipient)),
+        })?;
         Ok(all)
     }
+}
+
+/// Gives every parameter to `read`, which says whether its value is one. Each may stand once.
+fn each<'a>(
+    words: impl Iterator<Item = &'a str>,
+    known: &[&'static str],
+    mut read: impl FnMut(&'static str, Option<&'a str>) -> bool,
+) -> Result<(), CommandError> {
+    let mut seen = Vec::new();
+    for word in words {
+        let (keyword, value) = keyword_and_value(word);
+        let name = known.iter().copied().find(|name| keyword.eq_ignore_ascii_case(name));
+        let name = name.ok_or(CommandError::UnknownParameter)?;
+        if seen.contains(&name) || !read(name, value) {
+            return Err(CommandError::BadParameter(name));
+        }
+        seen.push(name);
+    }
+    Ok(())
 }
 
 /// RFC 5321 §4.1.2: `esmtp-keyword ["=" esmtp-value]`.
@@ -109,13 +82,14 @@ fn keyword_and_value(word: &str) -> (&str, Option<&str>) {
     word.split_once('=').map_or((word, None), |(keyword, value)| (keyword, Some(value)))
 }
 
-/// Fills a parameter's place, once and with a value that could be read.
-fn set<T>(place: &mut Option<T>, name: &'static str, value: Option<T>) -> Result<(), CommandError> {
-    if place.is_some() || value.is_none() {
-        return Err(CommandError::BadParameter(name));
-    }
+/// Keeps a value that could be read; whether there was one.
+fn fill<T>(place: &mut Option<T>, value: Option<T>) -> bool {
     *place = value;
-    Ok(())
+    place.is_some()
+}
+
+fn is_one_of(value: Option<&str>, words: &[&str]) -> bool {
+    value.is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
 }
 
 fn size(value: &str) -> Option<u64> {
@@ -124,42 +98,18 @@ fn size(value: &str) -> Option<u64> {
     digits.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
-fn body(value: &str) -> Option<Body> {
-    match value.to_ascii_uppercase().as_str() {
-        "7BIT" => Some(Body::SevenBit),
-        "8BITMIME" => Some(Body::EightBitMime), // RFC 6152 §3
-        _ => None,
-    }
-}
-
-fn ret(value: &str) -> Option<Return> {
-    match value.to_ascii_uppercase().as_str() {
-        "FULL" => Some(Return::Full), // RFC 3461 §4.3
-        "HDRS" => Some(Return::Headers),
-        _ => None,
-    }
-}
-
 fn envelope_id(value: &str) -> Option<String> {
     // RFC 3461 §4.4: xtext of at most 100 characters
     let fits = (1..=MAX_ENVID).contains(&value.len());
     fits.then(|| xtext::decode(value)).flatten()
 }
 
-fn notify(value: &str) -> Option<Notify> {
-    if value.eq_ignore_ascii_case("NEVER") {
-        return Some(Notify::default()); // RFC 3461 §4.1: NEVER stands alone
-    }
-    let mut all = Notify::default();
-    for word in value.split(',') {
-        match word.to_ascii_uppercase().as_str() {
-            "SUCCESS" => all.success = true,
-            "FAILURE" => all.failure = true,
-            "DELAY" => all.delay = true,
-            _ => return None,
-        }
-    }
-    Some(all)
+/// RFC 3461 §4.1: NEVER, which stands alone, or a list of the others.
+fn is_notify(value: Option<&str>) -> bool {
+    is_one_of(value, &["NEVER"])
+        || value.is_some_and(|value| {
+            value.split(',').all(|word| is_one_of(Some(word), &["SUCCESS", "FAILURE", "DELAY"]))
+        })
 }
 
 fn original_recipient(value: &str) -> Option<String> {

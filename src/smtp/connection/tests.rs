@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::address::ForwardPath;
-use crate::smtp::{Delivery, Envelope, RecipientVerdict};
+use crate::smtp::{Delivery, Envelope, Handle, RecipientVerdict};
 
 /// Takes everything.
 pub(super) struct Anything;
@@ -20,7 +20,10 @@ impl Sink for Anything {
     }
 
     async fn deliver(&self, _: Envelope, message: Vec<u8>) -> Delivery {
-        Delivery::Committed { id: i64::try_from(message.len()).unwrap(), duplicate: false }
+        Delivery::Committed {
+            handle: Handle::of(&[u8::try_from(message.len()).unwrap_or(u8::MAX); 32]),
+            duplicate: false,
+        }
     }
 }
 
@@ -203,7 +206,7 @@ async fn a_shutdown_lets_a_message_in_chunks_come_to_its_end() {
     client.write_all(b"BDAT 3 LAST\r\ntwo").await.unwrap();
     let mut said = String::new();
     client.read_to_string(&mut said).await.unwrap();
-    assert!(said.starts_with("250 2.6.0 Stored as 6\r\n421 4.3.2 "), "{said}");
+    assert!(said.starts_with("250 2.6.0 Stored as 060606060606\r\n421 4.3.2 "), "{said}");
     assert_eq!(run.await.unwrap().unwrap(), Ended::ShutDown);
 }
 

@@ -192,6 +192,7 @@ impl Session {
                 let reply = Reply::new(500, 5, 2, "A command line ends in CR LF, not in a bare LF");
                 ("", self.no_command(reply))
             }
+            Line::Foreign => ("", Outcome::Done(replies::not_smtp(), Next::Close)),
             Line::BrokenBdat => {
                 let reply = "BDAT in a line that is too long or does not end in CR LF";
                 ("BDAT", Outcome::Lost(Reply::new(500, 5, 2, reply)))

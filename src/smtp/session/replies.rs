@@ -17,7 +17,7 @@ pub(super) fn extensions(settings: &Settings) -> Reply {
         .line("CHUNKING") // RFC 3030 §2
         // RFC 9422 §4: only what is enforced
         .line(format!("LIMITS RCPTMAX={} MAILMAX={}", settings.max_recipients, settings.max_messages))
-        .line("DSN") // RFC 3461 §4
+    // Not DSN (RFC 3461 §4): no report is ever sent from here. Its parameters are read all the same.
 }
 
 /// The reply to a line that is no command.
@@ -58,6 +58,7 @@ pub(in crate::smtp) fn rejection(reply: &Reply) -> Option<&'static str> {
         (..400, _) => return None,
         (421, Some((4, 2))) => "timeout",
         (421, Some((3, 2))) => "shutting_down",
+        (421, Some((7, 0))) if *reply == not_smtp() => "not_smtp",
         (421, Some((7, 0))) => "session_limit",
         (421, Some((5, 0))) => "chunk_lost",
         (450, _) => "message_rate",
@@ -99,6 +100,11 @@ pub(super) fn too_many_bad_commands() -> Reply {
     Reply::new(421, 7, 0, "Too many bad commands, closing connection")
 }
 
+/// The end of a client that speaks another protocol: a browser that was sent here posts whatever its page says.
+pub(super) fn not_smtp() -> Reply {
+    Reply::new(421, 7, 0, "This is no command of SMTP, closing connection")
+}
+
 /// The end of a client that sends commands and no message.
 pub(super) fn too_many_commands() -> Reply {
     Reply::new(421, 7, 0, "Too many commands without a message, closing connection")
@@ -107,9 +113,11 @@ pub(super) fn too_many_commands() -> Reply {
 /// What the sink made of a message.
 pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
     match delivery {
-        Delivery::Committed { id, duplicate: false } => Reply::new(250, 6, 0, format!("Stored as {id}")),
-        Delivery::Committed { id, duplicate: true } => {
-            Reply::new(250, 6, 0, format!("Duplicate, already stored as {id}"))
+        Delivery::Committed { handle, duplicate: false } => {
+            Reply::new(250, 6, 0, format!("Stored as {handle}"))
+        }
+        Delivery::Committed { handle, duplicate: true } => {
+            Reply::new(250, 6, 0, format!("Duplicate, already stored as {handle}"))
         }
         // RFC 5321 §6.1: the client keeps the message and tries again
         Delivery::TryLater => Reply::new(451, 3, 0, "Cannot store the message now, try again later"),
@@ -159,6 +167,7 @@ pub(in crate::smtp) fn too_many_connections() -> Reply {
 mod tests {
     use super::*;
     use crate::metrics::SMTP_REJECTIONS;
+    use crate::smtp::Handle;
     use crate::smtp::limits::Refusal;
 
     #[test]
@@ -179,12 +188,14 @@ mod tests {
             (too_big(), Some("too_big")),
             (no_room(), Some("no_memory")),
             (too_many_messages(), Some("message_rate")),
-            (delivered(Delivery::Committed { id: 1, duplicate: true }), None),
+            (delivered(Delivery::Committed { handle: Handle::of(&[1; 32]), duplicate: true }), None),
             (delivered(Delivery::TryLater), Some("store_unavailable")),
             (idle(), Some("timeout")),
             (too_slow(), Some("timeout")),
             (shutting_down(), Some("shutting_down")),
             (refused(Refusal::Connections), Some("session_limit")),
+            (not_smtp(), Some("not_smtp")),
+            (too_many_bad_commands(), Some("session_limit")),
             (Reply::new(503, 5, 1, "Send EHLO first"), Some("out_of_sequence")),
             (Reply::new(452, 5, 3, "Too many recipients"), Some("too_many_recipients")),
             (Reply::new(530, 7, 0, "Must issue a STARTTLS command first"), Some("tls_required")),

@@ -20,7 +20,7 @@ use dsnd::smtp::line::LineReader;
 use dsnd::smtp::reply::Reply;
 use dsnd::smtp::session::{Next, Received, Session};
 use dsnd::smtp::settings::{BareNewline, ListenerProtocol, ListenerSettings, MAX_COMMAND_LINE, Settings};
-use dsnd::smtp::{Delivery, Envelope, Peer, RecipientVerdict, Sink, TlsInfo};
+use dsnd::smtp::{Delivery, Envelope, Handle, Peer, RecipientVerdict, Sink, TlsInfo};
 use dsnd_fuzz::{chunks, decode_data, steered};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
@@ -66,7 +66,7 @@ impl Counting {
         if self.full {
             return Delivery::TryLater;
         }
-        Delivery::Committed { id: i64::try_from(received.len()).unwrap(), duplicate }
+        Delivery::Committed { handle: Handle::of(&[0; 32]), duplicate }
     }
 }
 
@@ -211,14 +211,20 @@ enum Front<'a> {
     Bad(&'a [u8]),
     /// One of these in which somebody may read a BDAT; it may be answered before as a bad one.
     Lost { answered: bool },
+    /// A line of another protocol.
+    Foreign,
 }
 
 /// Takes one command line off the front; `None` when no reply is owed any more.
 fn command(sent: &[u8]) -> Option<Front<'_>> {
+    if sent.starts_with(b"\x16\x03") {
+        return Some(Front::Foreign); // TLS
+    }
     let newline = sent.iter().position(|byte| *byte == b'\n')?;
     let end = sent.windows(2).position(|pair| pair == b"\r\n");
     let too_long = newline >= MAX_COMMAND_LINE; // the reply waits for its end
     match end {
+        Some(end) if end + 1 == newline && !too_long && is_foreign(&sent[..end]) => return Some(Front::Foreign),
         Some(end) if end + 1 == newline && !too_long => {
             return Some(Front::Sound(&sent[..end], &sent[end + 2..]));
         }
@@ -229,8 +235,14 @@ fn command(sent: &[u8]) -> Option<Front<'_>> {
     if announces_chunk(&ended[..=newline]) {
         return Some(Front::Lost { answered: false });
     }
+    if !too_long && is_foreign(&ended[..newline]) {
+        return Some(Front::Foreign); // and nothing after it is looked at
+    }
     if announces_chunk(ended) {
         return Some(Front::Lost { answered: !too_long });
+    }
+    if end.is_some() && too_long && is_foreign(&ended[..MAX_COMMAND_LINE]) {
+        return Some(Front::Foreign);
     }
     match end {
         Some(end) => Some(Front::Bad(&sent[end + 2..])),
@@ -244,6 +256,17 @@ fn announces_chunk(line: &[u8]) -> bool {
         let piece = piece.trim_ascii_start().to_ascii_uppercase();
         piece.strip_prefix(b"BDAT").is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_alphanumeric))
     })
+}
+
+/// Whether a line is one of HTTP, or `Name: text` as in a message's header.
+fn is_foreign(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line).to_ascii_uppercase();
+    let word = line.split([' ', '\t', '\r']).next().unwrap_or_default();
+    let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
+    let field = word.split_once(':').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic())
+    });
+    (methods.contains(&word) || field) && !announces_chunk(line.as_bytes())
 }
 
 /// The count of a BDAT line, and whether it is the last one (RFC 3030 §2); a count beyond all reason is one that never
@@ -316,6 +339,10 @@ fn account(sent: &[u8], replies: &[(u16, Vec<String>)], manner: &Manner, sink: &
             Front::Bad(after) => {
                 rest = after;
                 String::new()
+            }
+            Front::Foreign => {
+                assert_eq!(replies.next().map(|(code, _)| *code), Some(421), "no client of ours");
+                break;
             }
             Front::Lost { answered } => {
                 let mut next = || replies.next().map(|(code, _)| *code);
