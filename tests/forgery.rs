@@ -232,19 +232,7 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
         delivered.unwrap();
     }
     assert!(taken > REPORTS / 5 && refused > REPORTS / 2, "{taken} taken, {refused} refused at RCPT");
-    let filter = SuppressionFilter {
-        active_at: None,
-        domain: None,
-        reason: None,
-        origin: None,
-        stream: None,
-        rule: None,
-        remote_mta: None,
-        since: None,
-        spared: false,
-        after: None,
-        limit: u32::MAX,
-    };
+    let filter = SuppressionFilter { limit: u32::MAX, ..SuppressionFilter::default() };
     let suppressed = store.suppressions(&filter).await.unwrap();
     assert!(!suppressed.is_empty(), "a forger can say of himself what he likes");
     for entry in &suppressed {

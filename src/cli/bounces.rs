@@ -6,11 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{block_on, listing, open_store, output, streams};
+use super::{block_on, filter, listing, open_store, output, streams};
 use crate::address::comparison_form;
-use crate::classify::Class;
 use crate::config::Config;
-use crate::returnpath::Trust;
 use crate::store::sqlite::Access;
 use crate::store::{Bounce, BounceEvent, BounceFilter, Store, Streams};
 
@@ -18,7 +16,7 @@ use crate::store::{Bounce, BounceEvent, BounceFilter, Store, Streams};
 #[derive(Debug, Subcommand)]
 pub(super) enum Bounces {
     /// List what came in, the newest first, a line a recipient.
-    List(List),
+    List(Box<List>),
     /// Show one message: what it said, what was concluded, and what that changed.
     Show(Show),
 }
@@ -29,15 +27,11 @@ pub(super) struct List {
     /// Only bounces about this address.
     #[arg(long, value_name = "ADDRESS")]
     recipient: Option<String>,
-    /// Only bounces of this class, such as recipient_unknown.
-    #[arg(long, value_name = "CLASS", value_parser = class)]
-    class: Option<String>,
     /// Only messages of this kind.
     #[arg(long, value_name = "KIND", value_parser = ["dsn", "feedback", "text_bounce", "auto_reply", "mdn", "unrecognized"])]
     kind: Option<String>,
-    /// Only bounces believed this far.
-    #[arg(long, value_name = "TRUST", value_parser = ["proven", "token_only", "unsigned"])]
-    trust: Option<String>,
+    #[command(flatten)]
+    filter: filter::Options,
     /// At most so many messages.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
@@ -59,17 +53,6 @@ pub(super) struct Show {
     json: bool,
 }
 
-/// A class, on the command line.
-pub(super) fn class(name: &str) -> Result<String, String> {
-    match Class::from_name(name) {
-        Some(class) => Ok(class.as_str().to_owned()),
-        None => Err(format!(
-            "the classes are {}",
-            Class::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ")
-        )),
-    }
-}
-
 /// Runs a verb.
 pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitCode> {
     let config = &Config::load_without_keys(config)?;
@@ -85,9 +68,8 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let mut filter = BounceFilter {
         recipient_key: arguments.recipient.as_deref().map(comparison_form),
-        class: arguments.class.clone(),
+        common: arguments.filter.resolve(&config.streams)?,
         kind: arguments.kind.clone(),
-        trust: arguments.trust.as_deref().and_then(Trust::from_name),
         before: None,
         limit: listing::PAGE,
     };

@@ -9,6 +9,7 @@ mod check_config;
 mod erase;
 mod events;
 mod explain;
+mod filter;
 mod generate;
 mod guide;
 mod holds;

@@ -10,15 +10,14 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{block_on, bounces, listing, open_store, output, person, streams};
-use crate::address::{comparison_form, domain_key};
+use super::{block_on, filter, listing, open_store, output, person, streams};
+use crate::address::comparison_form;
 use crate::config::Config;
-use crate::returnpath::{Trust, network};
+use crate::returnpath::network;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
     EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Streams, Verdict,
 };
-use crate::when;
 
 /// Events read at once while listing.
 const PAGE: u32 = 500;
@@ -36,16 +35,16 @@ const IDLE: &str = "changing nothing";
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineVerb {
     /// List what waits, the oldest first, a line a recipient.
-    List(List),
+    List(Box<List>),
     /// Let what waits do what it would have done when it came in.
     ///
     /// Terms and thresholds count from the day it was received; nothing that stands is shortened. Exit status 0: done.
     /// 1: something that was named by its number did not wait, or names no valid address.
-    Approve(Settle),
+    Approve(Box<Settle>),
     /// Say that what waits shall never do anything. It stays recorded.
     ///
     /// Exit status 0: done. 1: something that was named by its number did not wait.
-    Discard(Settle),
+    Discard(Box<Settle>),
 }
 
 /// `list`.
@@ -65,7 +64,7 @@ pub(super) struct List {
 #[derive(Debug, Args)]
 pub(super) struct Settle {
     /// Events by their numbers, as `dsnd quarantine list` shows them.
-    #[arg(value_name = "EVENT", conflicts_with_all = ["bounce", "domain", "recipient", "class", "remote_mta", "peer", "trust", "since", "before", "all"])]
+    #[arg(value_name = "EVENT", conflicts_with_all = ["bounce", "recipient", "peer", "domain", "class", "rule", "remote_mta", "listed_ip", "origin", "stream", "trust", "since", "until", "all"])]
     events: Vec<i64>,
     #[command(flatten)]
     filter: Filter,
@@ -89,60 +88,34 @@ struct Filter {
     /// Only those of this message, by the number that `dsnd bounces list` shows.
     #[arg(long, value_name = "ID")]
     bounce: Option<i64>,
-    /// Only recipients at this domain.
-    #[arg(long, value_name = "DOMAIN")]
-    domain: Option<String>,
     /// Only those about this address.
     #[arg(long, value_name = "ADDRESS")]
     recipient: Option<String>,
-    /// Only this class, such as recipient_unknown.
-    #[arg(long, value_name = "CLASS", value_parser = bounces::class)]
-    class: Option<String>,
-    /// Only what this host said (Remote-MTA).
-    #[arg(long, value_name = "HOST")]
-    remote_mta: Option<String>,
     /// Only what clients in this network brought, such as 192.0.2.0/24, or this one.
     #[arg(long, value_name = "NETWORK|IP", value_parser = network)]
     peer: Option<IpNet>,
-    /// Only those believed this far.
-    #[arg(long, value_name = "TRUST", value_parser = ["token_only", "unsigned"])]
-    trust: Option<String>,
-    /// Only those received at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
-    /// Days begin at midnight UTC.
-    #[arg(long, value_name = "TIME", value_parser = when::parse)]
-    since: Option<Timestamp>,
-    /// Only those received before this time, written in the same ways: what has waited longer than 3d, for example.
-    #[arg(long, value_name = "TIME", value_parser = when::parse)]
-    before: Option<Timestamp>,
+    #[command(flatten)]
+    options: filter::Options,
 }
 
 impl Filter {
-    fn is_empty(&self) -> bool {
-        let Self { bounce, domain, recipient, class, remote_mta, peer, trust, since, before } = self;
-        let texts = [domain, recipient, class, remote_mta, trust];
-        bounce.is_none()
-            && peer.is_none()
-            && since.or(*before).is_none()
-            && texts.iter().all(|text| text.is_none())
-    }
-
-    fn in_store(&self) -> QuarantineFilter {
-        QuarantineFilter {
+    /// The filter of the store.
+    fn in_store(&self, streams: &Streams) -> anyhow::Result<QuarantineFilter> {
+        Ok(QuarantineFilter {
             bounce: self.bounce,
-            domain: self.domain.as_deref().map(domain_key),
             recipient_key: self.recipient.as_deref().map(comparison_form),
-            class: self.class.clone(),
-            remote_mta: self.remote_mta.clone(),
+            common: self.options.resolve(streams)?,
             peer: self.peer,
-            trust: self.trust.as_deref().and_then(Trust::from_name),
-            since: self.since,
-            before: self.before,
-            after: None,
-            by_address: false,
-            after_address: None,
             limit: PAGE,
-        }
+            ..QuarantineFilter::default()
+        })
     }
+}
+
+/// Whether everything that waits is meant.
+fn is_empty(filter: &QuarantineFilter) -> bool {
+    let QuarantineFilter { bounce, recipient_key, common, peer, .. } = filter;
+    bounce.is_none() && recipient_key.is_none() && peer.is_none() && common.is_empty()
 }
 
 /// What became of an event, as JSON.
@@ -180,7 +153,7 @@ pub(super) fn run(config: Option<&Path>, verb: &QuarantineVerb) -> anyhow::Resul
 async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
     let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
-    let mut filter = arguments.filter.in_store();
+    let mut filter = arguments.filter.in_store(&config.streams)?;
     let mut out = output::stdout();
     let fetch = async |last: Option<&Quarantined>, limit| {
         filter.after = last.map(|last| last.event);
@@ -219,18 +192,19 @@ fn cells(streams: &Streams, event: &Quarantined) -> Vec<String> {
 
 async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> anyhow::Result<ExitCode> {
     let by_number = !arguments.events.is_empty();
-    if !by_number && arguments.filter.is_empty() && !arguments.all {
+    let config = Config::load_without_keys(config)?;
+    let filter = arguments.filter.in_store(&config.streams)?;
+    if !by_number && is_empty(&filter) && !arguments.all {
         anyhow::bail!(
             "say which: numbers that `dsnd quarantine list` shows, a filter such as --domain, or --all"
         );
     }
-    let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Write).await?;
     let mut queue = if by_number {
         Queue::named(&arguments.events)?
     } else {
-        ask(arguments, verdict)?;
-        Queue::matching(arguments.filter.in_store())
+        ask(arguments, &filter, verdict)?;
+        Queue::matching(filter)
     };
     let by = person::person();
     let mut out = output::stdout();
@@ -273,12 +247,12 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
 }
 
 /// Asks a person at a terminal before what a filter matches is settled.
-fn ask(arguments: &Settle, verdict: Verdict) -> anyhow::Result<()> {
+fn ask(arguments: &Settle, filter: &QuarantineFilter, verdict: Verdict) -> anyhow::Result<()> {
     if arguments.dry_run || arguments.yes || !person::is_at_terminal() {
         return Ok(());
     }
     let verb = if verdict == Verdict::Approve { "Approve" } else { "Discard" };
-    let which = if arguments.filter.is_empty() { "everything that waits" } else { "all that is like that" };
+    let which = if is_empty(filter) { "everything that waits" } else { "all that is like that" };
     if !person::confirmed(&format!("{verb} {which} (--dry-run shows it)?"))? {
         anyhow::bail!("nothing was changed");
     }

@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::bounces::class;
+use super::filter::{class, stream_of};
 use super::{block_on, open_store, output, streams};
 use crate::address::domain_key;
+use crate::classify::Class;
 use crate::config::Config;
 use crate::store::sqlite::Access;
 use crate::store::{ANY_STREAM, Dimension, Statistics, StatisticsFilter, StatisticsRow, Streams};
@@ -34,7 +35,7 @@ pub(super) struct Stats {
     until: Option<Timestamp>,
     /// Only bounces of this class, such as recipient_unknown.
     #[arg(long, value_name = "CLASS", value_parser = class)]
-    class: Option<String>,
+    class: Option<Class>,
     /// Only bounces of recipients at this domain.
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
@@ -77,13 +78,9 @@ pub(super) fn run(config: Option<&Path>, arguments: &Stats) -> anyhow::Result<Ex
         by: arguments.by.iter().copied().map(Dimension::from).collect(),
         since: Some(date(arguments.since.unwrap_or(usual))),
         until: arguments.until.map(date),
-        class: arguments.class.clone(),
+        class: arguments.class,
         domain: arguments.domain.as_deref().map(domain_key),
-        stream: arguments
-            .stream
-            .as_deref()
-            .map(|named| streams::number(&config.streams, named))
-            .transpose()?,
+        stream: stream_of(&config.streams, arguments.stream.as_deref())?,
         limit: arguments.limit.saturating_add(1),
     };
     // In the order in which rows are sorted, each once.

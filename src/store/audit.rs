@@ -1,13 +1,15 @@
 //! The history of the list: what was changed, by whom, and why.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{BounceEvent, Suppression};
 
 /// What a change of the list came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum AuditOrigin {
     /// A bounce or a complaint, when it came in.
     Bounce,
@@ -32,6 +34,26 @@ pub enum AuditOrigin {
 }
 
 impl AuditOrigin {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Bounce,
+        Self::Replay,
+        Self::Quarantine,
+        Self::Hold,
+        Self::Reclassify,
+        Self::Cli,
+        Self::Api,
+        Self::Import,
+        Self::Expiry,
+        Self::Undo,
+    ];
+
+    /// The origin that a word stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.as_str() == name)
+    }
+
     /// The word used in output and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -2,6 +2,7 @@
 
 mod breaker;
 pub(crate) mod deliveries;
+mod filters;
 pub(crate) mod lifecycle;
 mod lists;
 pub(crate) mod outbox;
@@ -31,6 +32,8 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     what_is_not_understood_is_kept(&make().await).await;
     raw_bytes_are_pruned(&make().await).await;
     lists_are_filtered_and_paged(&make().await).await;
+    filters::bounces_are_found_by_every_filter(&make().await).await;
+    filters::entries_are_found_by_every_origin_that_the_history_knows(&make().await).await;
     quarantine::what_waits_is_found_by_every_filter(&make().await).await;
     quarantine::what_is_approved_does_what_it_would_have_done(&make().await).await;
     quarantine::what_is_approved_late_takes_nothing_back(&make().await).await;
@@ -334,7 +337,8 @@ async fn lists_are_filtered_and_paged(store: &impl Store) {
     let last = page.last().map(|address| (address.clone(), ANY_STREAM));
     let rest = SuppressionFilter { after: last, ..all.clone() };
     assert_eq!(keys(store.suppressions(&rest).await.unwrap()), ["x@notone.example"]);
-    let domain = SuppressionFilter { domain: Some("one.example".to_owned()), ..all.clone() };
+    let common = Filter { domain: Some("one.example".to_owned()), ..Filter::default() };
+    let domain = SuppressionFilter { common, ..all.clone() };
     assert_eq!(keys(store.suppressions(&domain).await.unwrap()), ["a@one.example", "c@one.example"]);
     let reason = SuppressionFilter { reason: Some(Reason::Soft), ..all.clone() };
     assert!(store.suppressions(&reason).await.unwrap().is_empty());
@@ -352,7 +356,8 @@ async fn lists_are_filtered_and_paged(store: &impl Store) {
     let about =
         BounceFilter { recipient_key: Some("b@two.example".to_owned()), limit: 9, ..BounceFilter::default() };
     assert_eq!(ids(about).await.len(), 1);
-    let class = BounceFilter { class: Some("mailbox_full".to_owned()), limit: 9, ..BounceFilter::default() };
+    let common = Filter { class: Some(Class::MailboxFull), ..Filter::default() };
+    let class = BounceFilter { common, limit: 9, ..BounceFilter::default() };
     assert!(ids(class).await.is_empty());
 }
 

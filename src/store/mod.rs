@@ -10,6 +10,7 @@ mod backup;
 mod deliveries;
 mod entries;
 mod erasure;
+mod filter;
 mod holds;
 mod known;
 mod lists;
@@ -40,6 +41,7 @@ pub use deliveries::{
 };
 pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
+pub use filter::Filter;
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};

@@ -6,30 +6,19 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::EventChange;
-use crate::returnpath::Trust;
+use super::{EventChange, Filter};
 
 /// Which quarantined events; with nothing set, all of them.
 #[derive(Debug, Clone, Default)]
 pub struct QuarantineFilter {
     /// Only those of this message.
     pub bounce: Option<i64>,
-    /// Only recipients at this domain (A-labels, lower case).
-    pub domain: Option<String>,
     /// Only those about this address (comparison form).
     pub recipient_key: Option<String>,
-    /// Only this class.
-    pub class: Option<String>,
-    /// Only what this host said, in any case.
-    pub remote_mta: Option<String>,
+    /// What they have in common.
+    pub common: Filter,
     /// Only what clients in this network brought.
     pub peer: Option<IpNet>,
-    /// Only those believed this far.
-    pub trust: Option<Trust>,
-    /// Only those received at this time or later.
-    pub since: Option<Timestamp>,
-    /// Only those received before this time.
-    pub before: Option<Timestamp>,
     /// Only events with a number above this one: the last of the page before.
     pub after: Option<i64>,
     /// Address by address, each in the order in which it came in, instead of by number.
@@ -41,14 +30,13 @@ pub struct QuarantineFilter {
 }
 
 impl QuarantineFilter {
-    /// Whether a client (`192.0.2.1:25`) and the host of a report pass; the rest is the engine's to ask.
+    /// Whether a client (`192.0.2.1:25`) passes; the rest is the engine's to ask.
     #[must_use]
-    pub fn takes(&self, peer: &str, remote_mta: Option<&str>) -> bool {
+    pub fn takes(&self, peer: &str) -> bool {
         let client = || peer.parse().map(|peer: SocketAddr| peer.ip()).or_else(|_| peer.parse::<IpAddr>());
         let from_there =
             |network: &IpNet| client().is_ok_and(|client| network.contains(&client.to_canonical()));
-        let said_there = |host: &String| remote_mta.and_then(host_name) == host_name(host);
-        self.peer.as_ref().is_none_or(from_there) && self.remote_mta.as_ref().is_none_or(said_there)
+        self.peer.as_ref().is_none_or(from_there)
     }
 }
 
@@ -158,24 +146,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_told_by_their_network_and_hosts_by_their_name() {
-        let filter = |peer: Option<&str>, host: Option<&str>| QuarantineFilter {
-            peer: peer.map(|text| text.parse().unwrap()),
-            remote_mta: host.map(str::to_owned),
-            ..QuarantineFilter::default()
-        };
-        for (peer, host, client, mta, taken) in [
-            (None, None, "x", None, true),
-            (Some("192.0.2.0/24"), None, "192.0.2.9:25", None, true),
-            (Some("192.0.2.0/24"), None, "[::ffff:192.0.2.9]:25", None, true),
-            (Some("192.0.2.0/24"), None, "192.0.3.9:25", None, false),
-            (Some("2001:db8::/32"), None, "[2001:db8::1]:25", None, true),
-            (Some("0.0.0.0/0"), None, "nowhere", None, false),
-            (None, Some("MX.example.org"), "x", Some("mx.example.org. (192.0.2.1)"), true),
-            (None, Some("mx.example.org"), "x", Some("mx2.example.org"), false),
-            (None, Some("mx.example.org"), "x", None, false),
+    fn clients_are_told_by_their_network() {
+        for (network, client, taken) in [
+            (None, "x", true),
+            (Some("192.0.2.0/24"), "192.0.2.9:25", true),
+            (Some("192.0.2.0/24"), "[::ffff:192.0.2.9]:25", true),
+            (Some("192.0.2.0/24"), "192.0.3.9:25", false),
+            (Some("2001:db8::/32"), "[2001:db8::1]:25", true),
+            (Some("0.0.0.0/0"), "nowhere", false),
         ] {
-            assert_eq!(filter(peer, host).takes(client, mta), taken, "{peer:?} {host:?} {client} {mta:?}");
+            let peer = network.map(|text| text.parse().unwrap());
+            let filter = QuarantineFilter { peer, ..QuarantineFilter::default() };
+            assert_eq!(filter.takes(client), taken, "{network:?} {client}");
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::StoreError;
+use crate::classify::Class;
 
 /// What counts are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ pub struct StatisticsFilter {
     /// Up to this UTC day, itself included; `None`: up to now.
     pub until: Option<Date>,
     /// Only events of this class.
-    pub class: Option<String>,
+    pub class: Option<Class>,
     /// Only events about recipients at this domain (A-labels, lower case).
     pub domain: Option<String>,
     /// Only events of this stream.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{Addresses, Alarm, AuditOrigin, Replayed};
+use super::{Addresses, Alarm, AuditOrigin, Filter, Replayed};
 use crate::classify::Classification;
 use crate::policy::{Breaker, Policy, Reason};
 use crate::returnpath::Trust;
@@ -278,22 +278,12 @@ pub struct Suppression {
 /// Which entries to list, to count or to take back.
 #[derive(Debug, Clone, Default)]
 pub struct SuppressionFilter {
+    /// What they have in common.
+    pub common: Filter,
     /// Entries that suppress at this moment; `None` lists those that have run out too.
     pub active_at: Option<Timestamp>,
-    /// Only this domain (A-labels, lower case).
-    pub domain: Option<String>,
     /// Only this reason.
     pub reason: Option<Reason>,
-    /// Only what this made: `bounce`, `replay`, `cli`, `api`, `import`.
-    pub origin: Option<String>,
-    /// Only this stream; [`super::ANY_STREAM`] stands for entries that suppress in every one.
-    pub stream: Option<i64>,
-    /// Only entries that this rule decided.
-    pub rule: Option<String>,
-    /// Only entries that rest on the words of this host (as it is counted: lower case, without a dot at its end).
-    pub remote_mta: Option<String>,
-    /// Only entries made or changed since.
-    pub since: Option<Timestamp>,
     /// Leaves out what may only be taken back when it is asked for by its reason: what persons put there, and
     /// complaints. Imported lists may be taken back by their origin.
     pub spared: bool,
@@ -307,16 +297,8 @@ impl SuppressionFilter {
     /// What it asks for, in words; when it asks for anything.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let parts = [
-            self.since.map(|since| format!("since {since}")),
-            self.rule.as_ref().map(|rule| format!("rule {rule}")),
-            self.domain.as_ref().map(|domain| format!("domain {domain}")),
-            self.remote_mta.as_ref().map(|host| format!("remote host {host}")),
-            self.reason.map(|reason| format!("reason {}", reason.as_str())),
-            self.origin.as_ref().map(|origin| format!("origin {origin}")),
-            self.stream.map(|stream| format!("stream {stream}")),
-        ];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let reason = self.reason.map(|reason| format!("reason {}", reason.as_str()));
+        self.common.words().chain(reason).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -325,12 +307,10 @@ impl SuppressionFilter {
 pub struct BounceFilter {
     /// Only those with an event about this address (comparison form).
     pub recipient_key: Option<String>,
-    /// Only those with an event of this class.
-    pub class: Option<String>,
+    /// What they have in common: one event of a message has it all.
+    pub common: Filter,
     /// Only this kind.
     pub kind: Option<String>,
-    /// Only those with an event believed this far.
-    pub trust: Option<Trust>,
     /// Only ids below this one: the last of the page before.
     pub before: Option<i64>,
     /// At most so many messages.

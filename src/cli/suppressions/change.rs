@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
-    ANY_STREAM, AuditOrigin, ManualEntry, Removal, Store, Streams, Suppression, SuppressionFilter,
+    self, ANY_STREAM, AuditOrigin, ManualEntry, Removal, Store, Streams, Suppression, SuppressionFilter,
 };
 
 /// Entries that a dry run shows.
@@ -144,11 +144,14 @@ fn weightier(streams: &Streams, entry: &Suppression) -> String {
 pub(super) async fn remove(config: &Config, arguments: &Remove) -> anyhow::Result<ExitCode> {
     let mailboxes = parse_all(&arguments.addresses)?;
     let filter = arguments.filter.resolve(&config.streams)?;
-    match (mailboxes.is_empty(), arguments.filter.asks()) {
+    let stream = filter.common.stream;
+    let only_stream = store::Filter { stream, ..store::Filter::default() };
+    let asks = filter.reason.is_some() || filter.common != only_stream;
+    match (mailboxes.is_empty(), asks) {
         (false, true) => anyhow::bail!(
             "addresses and a filter exclude each other (only --stream goes with addresses); nothing was changed"
         ),
-        (true, false) if filter.stream.is_none() => {
+        (true, false) if stream.is_none() => {
             anyhow::bail!("say which: addresses, or a filter such as --since 2h or --domain example.com")
         }
         _ => {}
@@ -158,7 +161,7 @@ pub(super) async fn remove(config: &Config, arguments: &Remove) -> anyhow::Resul
     let result = if mailboxes.is_empty() {
         undo(config, &store, arguments, filter).await
     } else {
-        remove_each(&store, arguments, &mailboxes, filter.stream).await
+        remove_each(&store, arguments, &mailboxes, stream).await
     };
     store.close().await;
     result

@@ -11,14 +11,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use jiff::Timestamp;
 
+use super::filter::{self, stream_of};
 use super::{block_on, listing, open_store, output, person, streams};
-use crate::address::domain_key;
 use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::{Streams, Suppression, SuppressionFilter};
-use crate::when;
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -32,7 +30,7 @@ pub(super) enum Suppressions {
     /// Exit status 0, or 1 when the address was never heard of.
     Show(show::Show),
     /// List the entries, by address.
-    List(list::List),
+    List(Box<list::List>),
     /// Put addresses on the list by hand.
     Add(change::Add),
     /// Take addresses off the list, and forget what was counted against them; or take back whatever a filter matches.
@@ -43,7 +41,7 @@ pub(super) enum Suppressions {
     /// transaction; exit status 0, also when there was none. What persons put on the list is spared unless --reason
     /// manual asks for it, complaints unless --reason complaint does, and imported lists unless --origin import does. --dry-run says how many there are and shows some.
     /// On a terminal it asks before it removes.
-    Remove(change::Remove),
+    Remove(Box<change::Remove>),
     /// Bring in a list: dsnd's own, a plain one, or what Amazon SES, SendGrid, Mailgun or Postmark export.
     ///
     /// What the list is, its columns or keys tell. Nothing that stands is shortened or made weaker, and what stands
@@ -55,57 +53,25 @@ pub(super) enum Suppressions {
     /// Write the entries that stand to a list, in the order of their addresses, as they are at one moment.
     ///
     /// `dsnd suppressions import` makes the same entries of it again.
-    Export(export::Export),
+    Export(Box<export::Export>),
 }
 
 /// Options that say which entries are meant; all that are given must hold.
 #[derive(Debug, Args)]
 struct Filter {
-    /// Only addresses at this domain.
-    #[arg(long, value_name = "DOMAIN")]
-    domain: Option<String>,
     /// Only entries for this reason.
     #[arg(long, value_enum)]
     reason: Option<ReasonWord>,
-    /// Only entries that this rule decided, such as iana.5.1.1.
-    #[arg(long, value_name = "RULE")]
-    rule: Option<String>,
-    /// Only entries that rest on the words of this host.
-    #[arg(long, value_name = "HOST")]
-    remote_mta: Option<String>,
-    /// Only entries made or changed since: a time, a date, or how long ago (90m, 2h, 3d).
-    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
-    since: Option<Timestamp>,
-    /// Only what came in so: bounce (the daemon took it), replay (from files), cli (a person's own entry), api (a
-    /// program's), import (from a list).
-    #[arg(long, value_name = "ORIGIN", value_parser = ["bounce", "replay", "cli", "api", "import"])]
-    origin: Option<String>,
-    /// Only entries for this stream, by name or number; 0: those for every stream.
-    #[arg(long, value_name = "STREAM")]
-    stream: Option<String>,
+    #[command(flatten)]
+    options: filter::Options,
 }
 
 impl Filter {
-    /// Whether any option but the stream was given.
-    const fn asks(&self) -> bool {
-        self.domain.is_some()
-            || self.reason.is_some()
-            || self.rule.is_some()
-            || self.remote_mta.is_some()
-            || self.since.is_some()
-            || self.origin.is_some()
-    }
-
     /// The filter of the store.
     fn resolve(&self, streams: &Streams) -> anyhow::Result<SuppressionFilter> {
         Ok(SuppressionFilter {
-            domain: self.domain.as_deref().map(domain_key),
+            common: self.options.resolve(streams)?,
             reason: self.reason.map(Reason::from),
-            rule: self.rule.clone(),
-            remote_mta: self.remote_mta.as_ref().map(|host| host.trim_end_matches('.').to_lowercase()),
-            since: self.since,
-            origin: self.origin.clone(),
-            stream: stream_of(streams, self.stream.as_deref())?,
             ..SuppressionFilter::default()
         })
     }
@@ -145,11 +111,6 @@ pub(super) fn run(config: Option<&Path>, verb: Suppressions) -> anyhow::Result<E
             Suppressions::Export(arguments) => export::run(&config, &arguments).await,
         }
     })
-}
-
-/// The number of a stream that was named, if one was.
-fn stream_of(streams: &Streams, named: Option<&str>) -> anyhow::Result<Option<i64>> {
-    named.map(|named| streams::number(streams, named)).transpose()
 }
 
 fn reason(entry: &Suppression) -> String {

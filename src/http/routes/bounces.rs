@@ -15,7 +15,7 @@ use crate::http::params::{self, Octets};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::returnpath::Trust;
-use crate::store::{Bounce, BounceFilter, Store};
+use crate::store::{Bounce, BounceFilter, Filter, Store};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -51,7 +51,7 @@ impl Kind {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Filter {
+struct Asked {
     /// Only bounces about this address.
     recipient: Option<String>,
     /// Only bounces of this class.
@@ -82,16 +82,15 @@ struct BouncePage {
 
 /// What came in, the newest first.
 #[utoipa::path(
-    get, path = "/v1/bounces", tag = "bounces", params(Filter),
+    get, path = "/v1/bounces", tag = "bounces", params(Asked),
     responses((status = 200, description = "A page of messages", body = BouncePage))
 )]
-async fn list(State(api): State<Api>, Query(asked): Query<Filter>) -> Result<Json<BouncePage>, Problem> {
+async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<BouncePage>, Problem> {
     let limit = params::limit(asked.limit)?;
     let filter = BounceFilter {
         recipient_key: asked.recipient.as_deref().map(comparison_form),
-        class: asked.class.map(|class| class.as_str().to_owned()),
+        common: Filter { class: asked.class, trust: asked.trust, ..Filter::default() },
         kind: asked.kind.map(|kind| kind.as_str().to_owned()),
-        trust: asked.trust,
         before: asked.cursor.as_deref().map(params::decode_number).transpose()?,
         // One more than is shown says whether there are more.
         limit: limit + 1,

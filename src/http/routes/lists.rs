@@ -27,7 +27,7 @@ use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Lists, Snapshot, StoreError, Streams, SuppressionFilter};
+use crate::store::{AuditOrigin, Filter, Lists, Snapshot, StoreError, Streams, SuppressionFilter};
 use crate::transfer::{
     BATCH, Format, Importer, ListError, ListReader, ListSettings, ListWriter, Part, Summary, WrittenFormat,
 };
@@ -252,8 +252,9 @@ struct Wanted {
     /// Only entries made or changed since: a time, a UTC date, or how long ago (7d).
     #[param(inline)]
     since: Option<When>,
-    /// Only what came in so: `bounce`, `replay`, `cli`, `api`, `import`.
-    origin: Option<String>,
+    /// Only what came in so.
+    #[param(inline)]
+    origin: Option<AuditOrigin>,
     /// Only entries for this stream, by name or number; 0: those for every stream.
     stream: Option<String>,
     /// Also entries whose time is over.
@@ -277,14 +278,17 @@ async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<
     let current = api.current();
     let streams = current.settings.streams.clone();
     let filter = SuppressionFilter {
+        common: Filter {
+            domain: wanted.domain.as_deref().map(domain_key),
+            rule: wanted.rule,
+            remote_mta: wanted.remote_mta,
+            since: wanted.since.map(|When(at)| at),
+            origin: wanted.origin,
+            stream: params::stream(&streams, wanted.stream.as_deref())?,
+            ..Filter::default()
+        },
         active_at: (!wanted.all).then(Timestamp::now),
-        domain: wanted.domain.as_deref().map(domain_key),
         reason: wanted.reason,
-        rule: wanted.rule,
-        remote_mta: wanted.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
-        since: wanted.since.map(|When(at)| at),
-        origin: wanted.origin,
-        stream: params::stream(&streams, wanted.stream.as_deref())?,
         ..SuppressionFilter::default()
     };
     let format = match wanted.format {

@@ -91,7 +91,7 @@ async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Jso
         })?,
         since: Some(day(asked.since.unwrap_or(When(usual)))),
         until: asked.until.map(day),
-        class: asked.class.map(|class| class.as_str().to_owned()),
+        class: asked.class,
         domain: asked.domain.as_deref().map(domain_key),
         stream,
         // One more than is shown says whether there are more.

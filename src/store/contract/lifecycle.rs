@@ -208,7 +208,7 @@ async fn events_are_counted_by_day_class_domain_and_stream(store: &(impl Store +
         (StatisticsFilter { since: Some(date(1)), ..by(&[]) }, vec![counted("", 1, 1)]),
         (StatisticsFilter { until: Some(date(2)), ..by(&[]) }, vec![counted("", 2, 1)]),
         (StatisticsFilter { since: Some(last), until: Some(last), ..by(&[]) }, vec![counted("", 1, 1)]),
-        (StatisticsFilter { class: Some("expired".to_owned()), ..by(&[]) }, vec![counted("", 1, 0)]),
+        (StatisticsFilter { class: Some(Class::Expired), ..by(&[]) }, vec![counted("", 1, 0)]),
         (StatisticsFilter { domain: Some("two.example".to_owned()), ..by(&[]) }, vec![counted("", 1, 1)]),
         (StatisticsFilter { stream: Some(7), ..by(&[]) }, vec![counted("", 1, 0)]),
         (StatisticsFilter { limit: 1, ..by(&[Dimension::Class]) }, vec![counted("recipient_unknown", 2, 2)]),

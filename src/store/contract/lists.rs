@@ -133,7 +133,11 @@ async fn people_may_name_a_stream(store: &impl Store) {
     assert!(!store.remove(off(A, Some(8), 1)).await.unwrap());
     assert_eq!(streams_of(store, None, 1).await, [ANY_STREAM, 7]);
     let listed = |stream| async move {
-        let filter = SuppressionFilter { stream: Some(stream), limit: 9, ..SuppressionFilter::default() };
+        let filter = SuppressionFilter {
+            common: Filter { stream: Some(stream), ..Filter::default() },
+            limit: 9,
+            ..SuppressionFilter::default()
+        };
         store.suppressions(&filter).await.unwrap().len()
     };
     assert_eq!((listed(7).await, listed(8).await, listed(ANY_STREAM).await), (1, 0, 1));
@@ -204,7 +208,11 @@ async fn a_bounce_lengthens_an_entry_of_a_person_and_leaves_it_theirs(store: &im
     let last = store.story(A).await.unwrap().changes.pop().unwrap();
     assert_eq!((last.action.as_str(), last.origin.as_str()), ("changed", "bounce"));
     assert!(last.why.unwrap().starts_with("lasts longer: recipient_unknown"));
-    let filter = SuppressionFilter { since: Some(at(4)), spared: true, ..SuppressionFilter::default() };
+    let filter = SuppressionFilter {
+        common: Filter { since: Some(at(4)), ..Filter::default() },
+        spared: true,
+        ..SuppressionFilter::default()
+    };
     assert_eq!(store.undo(filter, at(6), None).await.unwrap(), 0, "taking bounces back leaves it");
 }
 
@@ -281,6 +289,8 @@ async fn a_filter_takes_back_what_bounces_did(store: &impl Store) {
 
     let spared =
         || SuppressionFilter { active_at: Some(at(6)), spared: true, ..SuppressionFilter::default() };
+    let common = |common| SuppressionFilter { common, ..spared() };
+    let every = Filter::default;
     let matched = |filter: SuppressionFilter| async move {
         let filter = SuppressionFilter { limit: 99, ..filter };
         let listed = store.suppressions(&filter).await.unwrap();
@@ -288,26 +298,29 @@ async fn a_filter_takes_back_what_bounces_did(store: &impl Store) {
         listed.into_iter().map(|entry| entry.address).collect::<Vec<_>>().join(" ")
     };
     let since = Some(at(4));
-    assert_eq!(matched(SuppressionFilter { since, ..spared() }).await, "new@one.example new@two.example");
+    assert_eq!(matched(common(Filter { since, ..every() })).await, "new@one.example new@two.example");
+    let until = Some(at(4));
+    let before = "old@one.example seen@one.example";
+    assert_eq!(matched(common(Filter { until, ..every() })).await, before);
     let rule = Some("b".to_owned());
-    assert_eq!(matched(SuppressionFilter { rule, ..spared() }).await, "new@two.example");
+    assert_eq!(matched(common(Filter { rule, ..every() })).await, "new@two.example");
     let remote_mta = Some("mx.one.example".to_owned());
     let both = "new@one.example old@one.example";
-    assert_eq!(matched(SuppressionFilter { remote_mta, ..spared() }).await, both);
+    assert_eq!(matched(common(Filter { remote_mta, ..every() })).await, both);
     let domain = Some("one.example".to_owned());
     let all = "new@one.example old@one.example seen@one.example";
-    assert_eq!(matched(SuppressionFilter { domain: domain.clone(), ..spared() }).await, all);
+    assert_eq!(matched(common(Filter { domain: domain.clone(), ..every() })).await, all);
     for (reason, address) in [(Reason::Manual, "vip@one.example"), (Reason::Complaint, "angry@one.example")] {
         assert_eq!(matched(SuppressionFilter { reason: Some(reason), ..spared() }).await, address);
     }
-    assert_eq!(matched(SuppressionFilter { stream: Some(7), ..spared() }).await, "", "a person put it there");
+    assert_eq!(matched(common(Filter { stream: Some(7), ..every() })).await, "", "a person put it there");
     assert_eq!(
         matched(SuppressionFilter { active_at: Some(at(400)), ..spared() }).await,
         "",
         "they are over"
     );
 
-    let filter = SuppressionFilter { since, domain, ..spared() };
+    let filter = common(Filter { since, domain, ..every() });
     assert_eq!(store.undo(filter.clone(), at(6), Some("ben".to_owned())).await.unwrap(), 1);
     assert_eq!(store.undo(filter, at(6), None).await.unwrap(), 0);
     assert!(store.suppression("new@one.example", None, at(6)).await.unwrap().is_none());
@@ -336,7 +349,11 @@ async fn taking_back_forgets_what_was_counted(store: &impl Store) {
         bounce(1, 7, address, hard).await.unwrap();
     }
     let domain = Some("example.org".to_owned());
-    let filter = SuppressionFilter { domain, spared: true, ..SuppressionFilter::default() };
+    let filter = SuppressionFilter {
+        common: Filter { domain, ..Filter::default() },
+        spared: true,
+        ..SuppressionFilter::default()
+    };
     assert_eq!(store.undo(filter, at(2), None).await.unwrap(), 1);
     for stream in [7, 8] {
         assert_eq!(bounce(2, stream, A, soft).await.unwrap().changes, [EventChange::Counted], "{stream}");

@@ -41,21 +41,22 @@ pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
     let bounce = store.record(message).await.unwrap().id;
     store.record(super::message(3, 5, hard("proven@one.example"))).await.unwrap();
     let full = dead + 1;
-    let none = QuarantineFilter::default;
+    let (none, every) = (QuarantineFilter::default, Filter::default);
+    let common = |common| QuarantineFilter { common, ..none() };
     for (filter, wanted) in [
         (none(), vec![dead, full]),
         (QuarantineFilter { limit: 1, ..none() }, vec![dead]),
         (QuarantineFilter { after: Some(dead), ..none() }, vec![full]),
         (QuarantineFilter { bounce: Some(bounce), ..none() }, vec![full]),
-        (QuarantineFilter { domain: Some("one.example".to_owned()), ..none() }, vec![dead]),
+        (common(Filter { domain: Some("one.example".to_owned()), ..every() }), vec![dead]),
         (QuarantineFilter { recipient_key: Some("dead@one.example".to_owned()), ..none() }, vec![dead]),
-        (QuarantineFilter { class: Some("mailbox_full".to_owned()), ..none() }, vec![full]),
-        (QuarantineFilter { remote_mta: Some("mx.TWO.example".to_owned()), ..none() }, vec![full]),
+        (common(Filter { class: Some(Class::MailboxFull), ..every() }), vec![full]),
+        (common(Filter { remote_mta: Some("mx.TWO.example".to_owned()), ..every() }), vec![full]),
         (QuarantineFilter { peer: "2001:db8::/32".parse().ok(), ..none() }, vec![full]),
-        (QuarantineFilter { trust: Some(Trust::TokenOnly), ..none() }, vec![full]),
-        (QuarantineFilter { trust: Some(Trust::Proven), ..none() }, vec![]),
-        (QuarantineFilter { since: Some(at(5)), ..none() }, vec![full]),
-        (QuarantineFilter { before: Some(at(5)), ..none() }, vec![dead]),
+        (common(Filter { trust: Some(Trust::TokenOnly), ..every() }), vec![full]),
+        (common(Filter { trust: Some(Trust::Proven), ..every() }), vec![]),
+        (common(Filter { since: Some(at(5)), ..every() }), vec![full]),
+        (common(Filter { until: Some(at(5)), ..every() }), vec![dead]),
     ] {
         assert_eq!(found(store, filter.clone()).await, wanted, "{filter:?}");
     }
@@ -64,7 +65,11 @@ pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
     let after_address = Some(("dead@one.example".to_owned(), at(0), dead));
     let second = found(store, QuarantineFilter { after_address, ..filter() }).await;
     assert_eq!((first, second), (vec![dead], vec![full]), "address by address");
-    let by_trust = BounceFilter { trust: Some(Trust::TokenOnly), limit: 9, ..BounceFilter::default() };
+    let by_trust = BounceFilter {
+        common: Filter { trust: Some(Trust::TokenOnly), ..every() },
+        limit: 9,
+        ..BounceFilter::default()
+    };
     assert_eq!(store.bounces(&by_trust).await.unwrap().len(), 1);
 }
 

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::{ANY_STREAM, AuditRow, StoreError, Story, Suppression, SuppressionFilter, ToldEvent};
+use super::filter::{Sql, of_entries};
 use super::read::{failed, maybe_time, time, to_event};
 use super::written;
 use crate::policy::Reason;
@@ -20,39 +21,7 @@ macro_rules! entries {
     };
 }
 
-/// The condition that a filter is; [`bind`] gives it its values, from the first on.
-macro_rules! filter {
-    () => {
-        "(?1 IS NULL OR suppressions.expires_at IS NULL OR suppressions.expires_at > ?1)
-           AND (?2 IS NULL OR suppressions.domain = ?2)
-           AND (?3 IS NULL OR suppressions.reason = ?3)
-           AND (?4 IS NULL OR suppressions.stream = ?4)
-           AND (?5 IS NULL OR suppressions.rule = ?5)
-           AND (?6 IS NULL OR suppressions.remote_mta = ?6)
-           AND (?7 IS NULL OR suppressions.changed_at >= ?7)
-           AND (NOT ?8 OR ?3 = 'manual' OR ?9 = 'import'
-                OR (suppressions.origin IN ('bounce', 'replay') AND (?3 IS NOT NULL OR suppressions.reason <> 'complaint')))
-           AND (?9 IS NULL OR suppressions.origin = ?9)"
-    };
-}
-pub(super) use {entries, filter};
-
-/// A query with its values.
-pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
-
-/// Gives the condition of a filter its values.
-pub(super) fn bind<'q>(query: Query<'q>, filter: &SuppressionFilter) -> Query<'q> {
-    query
-        .bind(filter.active_at.map(written))
-        .bind(filter.domain.clone())
-        .bind(filter.reason.map(Reason::as_str))
-        .bind(filter.stream)
-        .bind(filter.rule.clone())
-        .bind(filter.remote_mta.clone())
-        .bind(filter.since.map(written))
-        .bind(filter.spared)
-        .bind(filter.origin.clone())
-}
+pub(super) use entries;
 
 /// The entries that suppress an address now, the weightiest first.
 pub(super) async fn standing(
@@ -90,27 +59,28 @@ pub(super) async fn list(
     pool: &SqlitePool,
     filter: &SuppressionFilter,
 ) -> Result<Vec<Suppression>, StoreError> {
-    let query = sqlx::query(concat!(
-        entries!(),
-        filter!(),
-        " AND (address_key, suppressions.stream) > (?10, ?11) ORDER BY address_key, suppressions.stream LIMIT ?12"
-    ));
-    let (address, stream) = filter.after.clone().unwrap_or((String::new(), -1));
-    let rows = bind(query, filter)
-        .bind(address)
-        .bind(stream)
-        .bind(filter.limit)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)?;
+    let mut sql = Sql::new(concat!(entries!(), "TRUE"));
+    of_entries(&mut sql, filter);
+    after(&mut sql, filter);
+    let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
     rows.iter().map(to_suppression).collect()
+}
+
+/// The page of a filter: in the order of addresses, then of streams.
+pub(super) fn after(sql: &mut Sql, filter: &SuppressionFilter) {
+    if let Some((address, stream)) = &filter.after {
+        sql.push(" AND (suppressions.address_key, suppressions.stream) > (");
+        sql.push_bind(address.clone()).push(", ").push_bind(*stream).push(")");
+    }
+    sql.push(" ORDER BY suppressions.address_key, suppressions.stream LIMIT ").push_bind(filter.limit);
 }
 
 /// How many entries match.
 pub(super) async fn count(pool: &SqlitePool, filter: &SuppressionFilter) -> Result<u64, StoreError> {
-    let query = sqlx::query(concat!("SELECT count(*) FROM suppressions WHERE ", filter!()));
-    let row = bind(query, filter).fetch_one(pool).await.map_err(failed)?;
-    Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
+    let mut sql = Sql::new("SELECT count(*) FROM suppressions WHERE TRUE");
+    of_entries(&mut sql, filter);
+    let count: i64 = sql.build_query_scalar().fetch_one(pool).await.map_err(failed)?;
+    Ok(count.unsigned_abs())
 }
 
 /// Everything about an address.

@@ -11,7 +11,8 @@ use super::super::{
 };
 use super::audit::{entry_json, expired};
 use super::breaker::Judge;
-use super::entries::{bind, filter};
+use super::entries::after;
+use super::filter::{Sql, of_entries};
 use super::join::{Joining, Row as Write};
 use super::read::{failed, maybe_time, time};
 use super::stored::{Written, resolve_all};
@@ -63,14 +64,11 @@ pub struct SqliteSnapshot {
 
 impl Snapshot for SqliteSnapshot {
     async fn next(&mut self, limit: u32) -> Result<Vec<ListEntry>, StoreError> {
-        let query = sqlx::query(concat!(
-            "SELECT * FROM suppressions WHERE ",
-            filter!(),
-            " AND (address_key, stream) > (?10, ?11) ORDER BY address_key, stream LIMIT ?12"
-        ));
-        let (address, stream) = self.filter.after.clone().unwrap_or((String::new(), -1));
-        let query = bind(query, &self.filter).bind(address).bind(stream).bind(limit);
-        let rows = query.fetch_all(&mut self.connection).await.map_err(failed)?;
+        self.filter.limit = limit;
+        let mut sql = Sql::new("SELECT * FROM suppressions WHERE TRUE");
+        of_entries(&mut sql, &self.filter);
+        after(&mut sql, &self.filter);
+        let rows = sql.build().fetch_all(&mut self.connection).await.map_err(failed)?;
         let entries = rows.iter().map(to_entry).collect::<Result<Vec<_>, _>>()?;
         if let Some(last) = entries.last() {
             self.filter.after = Some((last.address_key.clone(), last.stream));

@@ -8,6 +8,7 @@ mod deliveries;
 mod edits;
 mod entries;
 mod erase;
+mod filter;
 mod gauge;
 mod holds;
 mod join;

@@ -1,13 +1,14 @@
 //! What people do to the list, inside the writer's transaction.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::Arguments;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 
 use super::super::{AuditOrigin, ManualEntry, Removal, SuppressionFilter};
 use super::apply::clear_counter;
 use super::audit::{self, Cause, Noted, removed};
 use super::breaker::Judge;
-use super::entries::{bind, filter};
+use super::filter::{Sql, of_entries};
 use super::stored::{Written, resolve};
 use super::written;
 use crate::address::domain_of;
@@ -105,23 +106,25 @@ pub(super) async fn undo(
     };
     // What has run out is history and stays.
     let filter = SuppressionFilter { active_at: Some(now), ..filter };
-    bind(sqlx::query(removed!(filter!(), "?10", "?11", "?12", "?13")), &filter)
-        .bind(written(now))
-        .bind(AuditOrigin::Undo.as_str())
-        .bind(actor)
-        .bind(why)
-        .execute(&mut *connection)
-        .await?;
-    let forget = concat!(
-        "DELETE FROM counters WHERE scope = 'address' AND name IN (SELECT address_key FROM suppressions WHERE ",
-        filter!(),
+    let mut noted = SqliteArguments::default();
+    for value in [Some(written(now)), Some(AuditOrigin::Undo.as_str().to_owned()), actor, Some(why)] {
+        noted.add(value).map_err(sqlx::Error::Encode)?;
+    }
+    let mut sql = Sql::with_arguments(removed!("TRUE", "?", "?", "?", "?"), noted);
+    of_entries(&mut sql, &filter);
+    sql.build().execute(&mut *connection).await?;
+    let mut sql = Sql::new(
+        "DELETE FROM counters WHERE scope = 'address' AND name IN (SELECT address_key FROM suppressions WHERE TRUE",
+    );
+    of_entries(&mut sql, &filter);
+    sql.push(
         ") AND EXISTS (
              SELECT 1 FROM suppressions
-             WHERE suppressions.address_key = counters.name AND suppressions.stream IN (0, counters.stream) AND ",
-        filter!(),
-        ")"
+             WHERE suppressions.address_key = counters.name AND suppressions.stream IN (0, counters.stream)",
     );
-    bind(sqlx::query(forget), &filter).execute(&mut *connection).await?;
-    let taken = concat!("DELETE FROM suppressions WHERE ", filter!());
-    Ok(bind(sqlx::query(taken), &filter).execute(&mut *connection).await?.rows_affected())
+    of_entries(&mut sql, &filter);
+    sql.push(")").build().execute(&mut *connection).await?;
+    let mut sql = Sql::new("DELETE FROM suppressions WHERE TRUE");
+    of_entries(&mut sql, &filter);
+    Ok(sql.build().execute(&mut *connection).await?.rows_affected())
 }

@@ -11,46 +11,40 @@ use super::super::{
 use super::apply::{Subject, apply, corrupt, said};
 use super::audit::Cause;
 use super::breaker::{self, Judge};
+use super::filter::{Sql, and, of_events, of_messages};
 use super::read::{failed, maybe_time, time};
 use super::settle::{LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled};
 use super::written;
 use crate::address::Mailbox;
-use crate::returnpath::Trust;
 
-/// Rows read at once, of which a filter for clients or hosts may leave few.
+/// Rows read at once, of which a filter for clients may leave few.
 const CHUNK: u32 = 1_000;
 
-/// What waits, by one of its indexes: without them every event there ever was would be looked at.
-macro_rules! waiting {
-    ($index:literal, $place:literal, $order:literal) => {
-        concat!(
-            "SELECT events.*, messages.peer FROM events INDEXED BY ",
-            $index,
-            " CROSS JOIN messages ON messages.id = events.message WHERE change = 'quarantined' AND ",
-            $place,
-            " AND (?2 IS NULL OR message = ?2)
-              AND (?3 IS NULL OR domain = ?3)
-              AND (?4 IS NULL OR recipient_key IN (?4, ?12))
-              AND (?5 IS NULL OR class = ?5)
-              AND (?6 IS NULL OR trust = ?6)
-              AND (?7 IS NULL OR events.received_at >= ?7)
-              AND (?8 IS NULL OR events.received_at < ?8)
-              ORDER BY ",
-            $order,
-            " LIMIT ?9"
-        )
-    };
+/// A page of what waits, by number or address by address. Each has its index: without them every event there ever was
+/// would be looked at.
+pub(super) fn page(addresses: &Addresses, filter: &QuarantineFilter) -> Sql {
+    let QuarantineFilter { bounce, recipient_key, common, after, by_address, after_address, .. } = filter;
+    let index = if *by_address { "events_waiting_address" } else { "events_waiting" };
+    let mut sql = Sql::new("SELECT events.*, messages.peer FROM events INDEXED BY ");
+    sql.push(index)
+        .push(" CROSS JOIN messages ON messages.id = events.message WHERE events.change = 'quarantined'");
+    if !by_address {
+        and(&mut sql, "events.id >", *after);
+    } else if let Some((address, at, event)) = after_address {
+        sql.push(" AND (events.recipient_key, events.received_at, events.id) > (");
+        sql.push_bind(address.clone()).push(", ").push_bind(written(*at)).push(", ");
+        sql.push_bind(*event).push(")");
+    }
+    and(&mut sql, "events.message =", *bounce);
+    if let [Some(plain), hashed] = addresses.both(recipient_key.as_deref()) {
+        sql.push(" AND events.recipient_key IN (").push_bind(plain).push(", ").push_bind(hashed).push(")");
+    }
+    of_messages(&mut sql, common);
+    of_events(&mut sql, common);
+    let order = if *by_address { "events.recipient_key, events.received_at, events.id" } else { "events.id" };
+    sql.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(CHUNK);
+    sql
 }
-
-/// By number.
-pub(super) const WAITING: &str = waiting!("events_waiting", "events.id > ?1", "events.id");
-
-/// Address by address.
-pub(super) const WAITING_BY_ADDRESS: &str = waiting!(
-    "events_waiting_address",
-    "(recipient_key, events.received_at, events.id) > (?10, ?11, ?1)",
-    "recipient_key, events.received_at, events.id"
-);
 
 /// Events that wait, in the order of their numbers or address by address.
 pub(super) async fn quarantined(
@@ -61,15 +55,13 @@ pub(super) async fn quarantined(
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     let mut filter = filter.clone();
-    let [plain, hashed] = addresses.both(filter.recipient_key.as_deref());
-    filter.recipient_key = plain;
     while found.len() < wanted {
-        let rows = chunk(pool, &filter, hashed.as_deref()).await?;
+        let rows = page(addresses, &filter).build().fetch_all(pool).await.map_err(failed)?;
         for row in &rows {
             let event = to_quarantined(row)?;
             filter.after = Some(event.event);
             filter.after_address = Some((event.recipient_key.clone(), event.received_at, event.event));
-            if found.len() < wanted && filter.takes(&event.peer, event.remote_mta.as_deref()) {
+            if found.len() < wanted && filter.takes(&event.peer) {
                 found.push(event);
             }
         }
@@ -78,34 +70,6 @@ pub(super) async fn quarantined(
         }
     }
     Ok(found)
-}
-
-async fn chunk(
-    pool: &SqlitePool,
-    filter: &QuarantineFilter,
-    hashed: Option<&str>,
-) -> Result<Vec<SqliteRow>, StoreError> {
-    let place = filter.after_address.as_ref().filter(|_| filter.by_address);
-    let after = if filter.by_address { place.map(|(_, _, event)| *event) } else { filter.after };
-    let statement = if filter.by_address { WAITING_BY_ADDRESS } else { WAITING };
-    let query = sqlx::query(statement)
-        .bind(after.unwrap_or(0))
-        .bind(filter.bounce)
-        .bind(&filter.domain)
-        .bind(&filter.recipient_key)
-        .bind(&filter.class)
-        .bind(filter.trust.map(Trust::as_str))
-        .bind(filter.since.map(written))
-        .bind(filter.before.map(written))
-        .bind(CHUNK);
-    let query = if filter.by_address {
-        let (address, at) =
-            place.map_or_else(Default::default, |(address, at, _)| (address.clone(), written(*at)));
-        query.bind(address).bind(at)
-    } else {
-        query.bind("").bind("")
-    };
-    query.bind(hashed).fetch_all(pool).await.map_err(failed)
 }
 
 fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {

@@ -7,8 +7,8 @@ use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::{Addresses, Bounce, BounceEvent, BounceFilter, StoreError};
+use super::filter::{Sql, of_bounces};
 use super::writer::unavailable;
-use crate::returnpath::Trust;
 
 /// Largest message that is unpacked again, in bytes; the receiver takes none as large.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -24,15 +24,12 @@ macro_rules! message_columns {
 }
 
 /// A page of messages, from the newest on: each is asked for its events, and no list of all that match is made.
-pub(super) const PAGE: &str = concat!(
-    message_columns!(),
-    "WHERE (?1 IS NULL OR id IN (SELECT message FROM events WHERE recipient_key IN (?1, ?7)))
-       AND (?2 IS NULL OR EXISTS (SELECT 1 FROM events INDEXED BY events_class WHERE class = ?2 AND message = messages.id))
-       AND (?3 IS NULL OR kind = ?3)
-       AND (?4 IS NULL OR id < ?4)
-       AND (?6 IS NULL OR EXISTS (SELECT 1 FROM events INDEXED BY events_trust WHERE trust = ?6 AND message = messages.id))
-     ORDER BY id DESC LIMIT ?5"
-);
+pub(super) fn page(addresses: &Addresses, filter: &BounceFilter) -> Sql {
+    let mut sql = Sql::new(concat!(message_columns!(), "WHERE TRUE"));
+    of_bounces(&mut sql, addresses, filter);
+    sql.push(" ORDER BY messages.id DESC LIMIT ").push_bind(filter.limit);
+    sql
+}
 
 /// Messages with their events, the newest first.
 pub(super) async fn bounces(
@@ -40,18 +37,7 @@ pub(super) async fn bounces(
     addresses: &Addresses,
     filter: &BounceFilter,
 ) -> Result<Vec<Bounce>, StoreError> {
-    let [plain, hashed] = addresses.both(filter.recipient_key.as_deref());
-    let rows = sqlx::query(PAGE)
-        .bind(plain)
-        .bind(&filter.class)
-        .bind(&filter.kind)
-        .bind(filter.before)
-        .bind(filter.limit)
-        .bind(filter.trust.map(Trust::as_str))
-        .bind(hashed)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)?;
+    let rows = page(addresses, filter).build().fetch_all(pool).await.map_err(failed)?;
     let mut bounces = Vec::with_capacity(rows.len());
     for row in &rows {
         bounces.push(with_events(pool, row).await?);

@@ -43,7 +43,7 @@ impl Statistics for SqliteStore {
         .bind(by(Dimension::Stream))
         .bind(filter.since.map_or(i64::MIN, day_of))
         .bind(filter.until.map_or(i64::MAX, day_of))
-        .bind(&filter.class)
+        .bind(filter.class.map(|class| class.as_str()))
         .bind(&filter.domain)
         .bind(filter.stream)
         .bind(filter.limit)

@@ -18,7 +18,8 @@ mod vitals;
 
 use super::*;
 use crate::classify::{Class, Severity};
-use crate::store::{AuditOrigin, contract};
+use crate::returnpath::Trust;
+use crate::store::{AuditOrigin, Filter, contract};
 
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -143,22 +144,43 @@ async fn what_waits_and_what_came_is_listed_by_an_index() {
     let path = dir.path().join("dsnd.db");
     open(&path, Access::Serve).await.unwrap().close().await;
     let mut connection = raw_connection(&path).await;
-    let mut plan = async |statement: &'static str| {
-        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let mut plan = async |statement: filter::Sql| {
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.into_string()));
         let rows = sqlx::query(plan).fetch_all(&mut connection).await.unwrap();
         let steps = rows.iter().map(|row| sqlx::Row::get::<String, _>(row, "detail"));
         steps.collect::<Vec<_>>().join("\n")
     };
-    let waiting = plan(quarantine::WAITING).await;
+    let clear = Addresses::default();
+    let by_number = QuarantineFilter { after: Some(1), ..QuarantineFilter::default() };
+    let waiting = plan(quarantine::page(&clear, &by_number)).await;
     assert!(waiting.contains("SEARCH events USING INDEX events_waiting (id>?)"), "{waiting}");
-    let by_address = plan(quarantine::WAITING_BY_ADDRESS).await;
+    let after_address = Some((String::new(), contract::at(0), 1));
+    let by_address = QuarantineFilter { by_address: true, after_address, ..QuarantineFilter::default() };
+    let by_address = plan(quarantine::page(&clear, &by_address)).await;
     let index = "events_waiting_address ((recipient_key,received_at)>(?,?))";
     assert!(by_address.contains(&format!("SEARCH events USING INDEX {index}")), "{by_address}");
-    let page = plan(read::PAGE).await;
-    for index in ["events_class (class=? AND message=?)", "events_trust (trust=? AND message=?)"] {
-        assert!(page.contains(&format!("SEARCH events USING COVERING INDEX {index}")), "{page}");
+    let every = Filter::default;
+    let mut steps = vec![waiting, by_address];
+    for (common, index) in [
+        (
+            Filter { class: Some(Class::Expired), ..every() },
+            "COVERING INDEX events_class (class=? AND message=?)",
+        ),
+        (
+            Filter { trust: Some(Trust::Proven), ..every() },
+            "COVERING INDEX events_trust (trust=? AND message=?)",
+        ),
+        (Filter { stream: Some(7), ..every() }, "INDEX events_message (message=?)"),
+        (
+            Filter { since: Some(contract::at(0)), ..every() },
+            "COVERING INDEX messages_recorded_at (recorded_at>?)",
+        ),
+    ] {
+        let page = plan(read::page(&clear, &BounceFilter { common, ..BounceFilter::default() })).await;
+        assert!(page.contains(index), "{page}");
+        steps.push(page);
     }
-    for steps in [waiting, by_address, page] {
+    for steps in steps {
         assert!(!steps.contains("TEMP B-TREE") && !steps.contains("SCAN events"), "{steps}");
     }
 }

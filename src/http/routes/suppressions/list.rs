@@ -12,46 +12,18 @@ use crate::http::params::{self, When};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
-use crate::store::{Store, Suppression, SuppressionFilter};
+use crate::store::{AuditOrigin, Filter, Store, Suppression, SuppressionFilter};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-/// What made an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Origin {
-    /// The daemon took a bounce.
-    Bounce,
-    /// A bounce from a file.
-    Replay,
-    /// A person, on the command line.
-    Cli,
-    /// A program, with this API.
-    Api,
-    /// A list that was imported.
-    Import,
-}
-
-impl Origin {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bounce => "bounce",
-            Self::Replay => "replay",
-            Self::Cli => "cli",
-            Self::Api => "api",
-            Self::Import => "import",
-        }
-    }
-}
-
 /// Which entries; all that are given must hold.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Filter {
+pub(crate) struct Asked {
     /// Only addresses at this domain.
     domain: Option<String>,
     /// Only entries for this reason.
@@ -59,7 +31,7 @@ pub(crate) struct Filter {
     reason: Option<Reason>,
     /// Only what came in so.
     #[param(inline)]
-    origin: Option<Origin>,
+    origin: Option<AuditOrigin>,
     /// Only entries for this stream, by name or number; 0: those for every stream.
     #[param(example = "newsletter")]
     stream: Option<String>,
@@ -92,26 +64,29 @@ struct SuppressionPage {
 
 /// Entries of the list, by address.
 #[utoipa::path(
-    get, path = "/v1/suppressions", tag = "suppressions", params(Filter),
+    get, path = "/v1/suppressions", tag = "suppressions", params(Asked),
     responses(
         (status = 200, description = "A page of the list", body = SuppressionPage),
         (status = 404, description = "There is no such stream", body = Problem,
             content_type = "application/problem+json"),
     )
 )]
-async fn list(State(api): State<Api>, Query(asked): Query<Filter>) -> Result<Json<SuppressionPage>, Problem> {
+async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<SuppressionPage>, Problem> {
     let current = api.current();
     let streams = &current.settings.streams;
     let limit = params::limit(asked.limit)?;
     let filter = SuppressionFilter {
+        common: Filter {
+            domain: asked.domain.as_deref().map(domain_key),
+            origin: asked.origin,
+            stream: params::stream(streams, asked.stream.as_deref())?,
+            rule: asked.rule,
+            remote_mta: asked.remote_mta,
+            since: asked.since.map(|When(at)| at),
+            ..Filter::default()
+        },
         active_at: asked.active.unwrap_or(true).then(params::now),
-        domain: asked.domain.as_deref().map(domain_key),
         reason: asked.reason,
-        origin: asked.origin.map(|origin| origin.as_str().to_owned()),
-        stream: params::stream(streams, asked.stream.as_deref())?,
-        rule: asked.rule,
-        remote_mta: asked.remote_mta.map(|host| host.trim_end_matches('.').to_lowercase()),
-        since: asked.since.map(|When(at)| at),
         after: asked.cursor.as_deref().map(params::decode_cursor).transpose()?,
         // One more than is shown says whether there are more.
         limit: limit + 1,

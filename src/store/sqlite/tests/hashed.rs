@@ -5,7 +5,6 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::*;
 use crate::policy::Reason;
-use crate::returnpath::Trust;
 use crate::store::{EventChange, HASH_KEY_OCTETS, HashKey, Verdict, is_hashed};
 
 pub(super) const JANE: &str = "jane.doe@example.org";
@@ -98,7 +97,11 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
     assert_eq!(store.suppression(&found.address, None, contract::at(3)).await.unwrap(), Some(found.clone()));
     let story = store.story(JANE).await.unwrap();
     assert_eq!((story.entries.len(), story.changes.len(), story.events.len()), (1, 1, 4));
-    let filter = SuppressionFilter { domain: Some("example.org".to_owned()), limit: 9, ..Default::default() };
+    let filter = SuppressionFilter {
+        common: Filter { domain: Some("example.org".to_owned()), ..Filter::default() },
+        limit: 9,
+        ..Default::default()
+    };
     assert_eq!(store.suppressions(&filter).await.unwrap(), [found]);
     let filter = BounceFilter { recipient_key: Some(JANE.to_owned()), limit: 9, ..Default::default() };
     let bounces = store.bounces(&filter).await.unwrap();

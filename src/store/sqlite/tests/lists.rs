@@ -204,14 +204,13 @@ async fn an_imported_list_is_taken_back_by_its_origin_alone() {
         listed("c@x.example", Reason::Manual, None),
     ];
     store.import(part(list, None)).await.unwrap();
-    let undo = |origin: Option<&str>| SuppressionFilter {
+    let undo = |origin: Option<AuditOrigin>| SuppressionFilter {
         spared: true,
-        origin: origin.map(str::to_owned),
-        domain: Some("x.example".to_owned()),
+        common: Filter { origin, domain: Some("x.example".to_owned()), ..Filter::default() },
         ..SuppressionFilter::default()
     };
     assert_eq!(store.undo(undo(None), day(1), None).await.unwrap(), 0, "a person brought it");
-    assert_eq!(store.undo(undo(Some("import")), day(1), None).await.unwrap(), 3);
+    assert_eq!(store.undo(undo(Some(AuditOrigin::Import)), day(1), None).await.unwrap(), 3);
 }
 
 #[tokio::test]

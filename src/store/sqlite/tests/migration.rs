@@ -83,7 +83,7 @@ async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     assert_eq!(addresses(all.clone()).await, ["Dead@Example.org", "over@example.com", "vip@example.com"]);
     let domain = Some("example.com".to_owned());
     assert_eq!(
-        addresses(SuppressionFilter { domain, ..all.clone() }).await,
+        addresses(SuppressionFilter { common: Filter { domain, ..Filter::default() }, ..all.clone() }).await,
         ["over@example.com", "vip@example.com"]
     );
     let bounce = store.bounce(5).await.unwrap().unwrap();

@@ -1,0 +1,92 @@
+//! Options that say which rows of a listing are meant: the same for every listing.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::streams;
+use crate::address::domain_key;
+use crate::classify::Class;
+use crate::returnpath::Trust;
+use crate::store::{AuditOrigin, Filter, Streams};
+use crate::when;
+
+/// Options; all that are given must hold.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Only addresses at this domain.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Only this class, such as recipient_unknown.
+    #[arg(long, value_name = "CLASS", value_parser = class)]
+    class: Option<Class>,
+    /// Only what this rule decided, such as iana.5.1.1.
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
+    /// Only what this host said (Remote-MTA).
+    #[arg(long, value_name = "HOST")]
+    remote_mta: Option<String>,
+    /// Only where a host says that this IP address of yours is listed or blocked.
+    #[arg(long, value_name = "IP")]
+    listed_ip: Option<IpAddr>,
+    /// Only what came in so: bounce, replay (from files), quarantine or hold (a person let it through), reclassify, cli,
+    /// api, import (from a list), expiry.
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    origin: Option<AuditOrigin>,
+    /// Only this stream, by name or number; 0: what belongs to none.
+    #[arg(long, value_name = "STREAM")]
+    stream: Option<String>,
+    /// Only what is believed this far: proven, token_only, unsigned.
+    #[arg(long, value_name = "TRUST", value_parser = trust)]
+    trust: Option<Trust>,
+    /// Only bounces received, or entries changed, at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long
+    /// ago (90m, 2h, 1d, 1w). Days begin at midnight UTC.
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    since: Option<Timestamp>,
+    /// Only those before this time, written in the same ways.
+    #[arg(long, value_name = "TIME", value_parser = when::parse, alias = "before")]
+    until: Option<Timestamp>,
+}
+
+impl Options {
+    /// The filter of the store.
+    pub(super) fn resolve(&self, streams: &Streams) -> anyhow::Result<Filter> {
+        Ok(Filter {
+            domain: self.domain.as_deref().map(domain_key),
+            class: self.class,
+            rule: self.rule.clone(),
+            remote_mta: self.remote_mta.clone(),
+            listed_ip: self.listed_ip.map(|ip| ip.to_canonical()),
+            origin: self.origin,
+            stream: stream_of(streams, self.stream.as_deref())?,
+            trust: self.trust,
+            since: self.since,
+            until: self.until,
+        })
+    }
+}
+
+/// The number of a stream that was named, if one was.
+pub(super) fn stream_of(streams: &Streams, named: Option<&str>) -> anyhow::Result<Option<i64>> {
+    named.map(|named| streams::number(streams, named)).transpose()
+}
+
+/// A class, on the command line.
+pub(super) fn class(name: &str) -> Result<Class, String> {
+    Class::from_name(name).ok_or_else(|| {
+        let all: Vec<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
+        format!("the classes are {}", all.join(", "))
+    })
+}
+
+fn origin(name: &str) -> Result<AuditOrigin, String> {
+    AuditOrigin::from_name(name).ok_or_else(|| {
+        let all: Vec<&str> = AuditOrigin::ALL.iter().map(|origin| origin.as_str()).collect();
+        format!("the origins are {}", all.join(", "))
+    })
+}
+
+fn trust(name: &str) -> Result<Trust, String> {
+    Trust::from_name(name).ok_or_else(|| "it is proven, token_only or unsigned".to_owned())
+}
