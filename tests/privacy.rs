@@ -4,7 +4,8 @@
 mod common;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use common::{Daemon, Database, Home, dsn, hard_bounce, wait_for};
 use serde_json::Value;
@@ -236,4 +237,50 @@ fn a_backup_holds_everything_that_was_acknowledged_before_it_and_can_be_restored
         database.number("SELECT copies FROM messages WHERE message_id LIKE '%<7@%' OR message_id LIKE '7@%'"),
         2
     );
+}
+
+/// The parts of backups in a folder.
+fn parts(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|end| end == "part")).collect()
+}
+
+#[test]
+fn a_backup_that_a_signal_ends_leaves_nothing_and_what_a_kill_leaves_goes_with_the_next() {
+    let home = Home::new();
+    home.start().stop();
+    assert!(home.run(&["suppressions", "add", JANE]).status.success());
+    let folder = home.path().join("copies");
+    std::fs::create_dir(&folder).unwrap();
+    let copy = folder.join("copy.db").display().to_string();
+    // Someone who holds the database for himself makes every command wait.
+    let mut holder = Database::write(&home.database());
+    holder
+        .run("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE suppressions SET note = 'x'; COMMIT");
+    let start = || {
+        let mut backup = home.command(&["backup", &copy]);
+        let mut backup = backup.env("DSND_STORE_BUSY_TIMEOUT", "60").stderr(Stdio::piped()).spawn().unwrap();
+        let part = folder.join(format!(".copy.db.{}.part", backup.id()));
+        wait_for("the copy begins", || part.exists().then_some(()));
+        assert_eq!(backup.try_wait().unwrap(), None);
+        backup
+    };
+    for signal in ["TERM", "HUP", "INT"] {
+        let backup = start();
+        let pid = backup.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let ended = backup.wait_with_output().unwrap();
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("ended by a signal"), "{signal}: {ended:?}");
+        assert_eq!((ended.status.code(), parts(&folder)), (Some(2), vec![]), "{signal}");
+    }
+    let mut killed = start();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let mut again = start();
+    assert_eq!(parts(&folder).len(), 1, "the next run removes what the kill left, and no more");
+    again.kill().unwrap();
+    again.wait().unwrap();
+    drop(holder);
+    assert!(home.run(&["erase", "--yes", JANE]).status.success());
+    assert_eq!(parts(&folder), Vec::<PathBuf>::new(), "a person who is forgotten stands in no part");
 }

@@ -1,9 +1,8 @@
 //! `dsnd backup`.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
+use super::part::{Part, ended};
 use super::{block_on, open_store, output, progress};
 use crate::config::Config;
 use crate::store::Backup;
@@ -37,48 +37,30 @@ struct Answer {
     octets: u64,
 }
 
-/// A file that is deleted again unless it is kept.
-struct Temporary(Option<PathBuf>);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = std::fs::remove_file(path); // it may never have been there
-        }
-    }
-}
-
 /// Copies the database while it is in use.
 pub(super) fn run(config: Option<&Path>, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
     let file = std::path::absolute(&arguments.file)?;
     check(&config.store.path, &file, arguments.force)?;
-    let mut name = OsString::from(".");
-    name.push(file.file_name().context("name a file, such as /var/backups/dsnd.db")?);
-    name.push(format!(".{}.part", std::process::id()));
-    let folder = file.parent().context("name a file, such as /var/backups/dsnd.db")?.to_owned();
-    let part = folder.join(name);
-    let failed = || format!("cannot write {}", part.display());
-    // Made here and not by SQLite, so that nobody else can read it from the first moment on.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).with_context(failed)?;
-    let mut temporary = Temporary(Some(part.clone()));
+    // Made here and not by SQLite, so that others cannot read it from the first moment on.
+    let part = Part::create(&file, &config.store.path)?;
 
-    let octets = block_on(async {
+    let copy = async {
         let store = open_store(&config, Access::Read).await?;
         let bar = progress::octets(Some(0)).with_message("copying");
         let told = |done, total| progress::reach(&bar, done, total);
-        let copied = tokio::select! {
-            copied = store.copy_into(&part, &told) => copied.context("no backup was made"),
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("broken off; no backup was made")),
-        };
+        let copied = store.copy_into(part.path(), &told).await.context("no backup was made");
         bar.finish_and_clear();
         store.close().await;
         copied
+    };
+    let octets = block_on(async {
+        tokio::select! {
+            copied = copy => copied,
+            signal = ended() => Err(signal),
+        }
     })?;
-    place(&part, &file, arguments.force)?;
-    temporary.0 = None;
-    // So that the name is there after a power cut, too.
-    File::open(&folder).and_then(|folder| folder.sync_all()).with_context(failed)?;
+    part.place(arguments.force)?;
 
     let mut out = output::stdout();
     let name = file.display().to_string();
@@ -109,14 +91,4 @@ fn check(database: &Path, file: &Path, force: bool) -> anyhow::Result<()> {
         anyhow::ensure!(!log.exists(), "{} is there: a database of that name is in use", log.display());
     }
     Ok(())
-}
-
-/// Gives the copy its name. Without `force` nothing that came there meanwhile is replaced.
-fn place(part: &Path, file: &Path, force: bool) -> anyhow::Result<()> {
-    let named = if force {
-        std::fs::rename(part, file)
-    } else {
-        std::fs::hard_link(part, file).and_then(|()| std::fs::remove_file(part))
-    };
-    named.with_context(|| format!("cannot name the copy {}", file.display()))
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{block_on, open_store, output, person, progress};
+use super::{block_on, open_store, output, part, person, progress};
 use crate::address::Mailbox;
 use crate::config::Config;
 use crate::store::sqlite::{Access, SqliteStore, occurrences};
@@ -99,6 +99,7 @@ async fn erase(
                 .context("the file could not be rewritten; the address is erased all the same")?;
         }
         log_emptied = store.fold_log().await?;
+        part::clear(&config.store.path);
         left = Some(occurrences(&config.store.path, &address).context("cannot read the database file")?);
     }
     let mut out = output::stdout();

@@ -18,6 +18,7 @@ mod listing;
 mod log;
 mod output;
 mod paper;
+mod part;
 mod person;
 mod progress;
 mod quarantine;

@@ -81,6 +81,14 @@ pub struct Imported {
     pub duplicates: u64,
 }
 
+impl Imported {
+    /// All of them.
+    #[must_use]
+    pub const fn sum(&self) -> u64 {
+        self.added + self.changed + self.known + self.duplicates
+    }
+}
+
 impl std::ops::AddAssign for Imported {
     fn add_assign(&mut self, other: Self) {
         self.added += other.added;

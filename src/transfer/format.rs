@@ -113,41 +113,37 @@ impl Format {
         matches!(self, Self::Csv | Self::Ndjson)
     }
 
-    /// The format whose lists have these columns or keys, given as [`plain_name`] makes them; our own is
+    /// The format whose lists have just these columns or keys, given as [`plain_name`] makes them; our own is
     /// [`Self::Csv`].
-    pub(super) fn of_names(names: &[String]) -> Option<Self> {
-        let has = |name: &str| names.iter().any(|known| known == name);
+    ///
+    /// # Errors
+    /// [`Beside`] where a format's columns are all there, and others that its lists do not have: an export of
+    /// customers has an address and a date, too.
+    pub(super) fn of_names(names: &[String]) -> Result<Option<Self>, Beside> {
+        let has = |name: &&str| names.iter().any(|known| known == name);
         if let [only] = names {
-            return matches!(only.as_str(), "address" | "email" | "emailaddress" | "recipient")
-                .then_some(Self::Plain);
+            return Ok(matches!(only.as_str(), "address" | "email" | "emailaddress" | "recipient")
+                .then_some(Self::Plain));
         }
-        if has("suppressionreason") && (has("emailaddress") || has("recipient")) {
-            return Some(Self::Postmark);
+        let mut beside = None;
+        for shape in SHAPES.iter().filter(|shape| shape.needed.iter().all(has)) {
+            let others: Vec<String> = names.iter().filter(|name| !shape.knows(name)).cloned().collect();
+            if others.is_empty() {
+                return Ok(Some(shape.format));
+            }
+            beside.get_or_insert(Beside { format: shape.format, others });
         }
-        if has("emailaddress") && has("reason") {
-            return Some(Self::Ses);
-        }
-        if has("email") {
-            return match () {
-                () if has("status") && has("reason") => Some(Self::SendgridBounces),
-                () if has("reason") && has("created") => Some(Self::SendgridInvalidEmails),
-                () if has("ip") => Some(Self::SendgridSpamReports),
-                () if has("created") || has("createdat") || has("groupid") => {
-                    Some(Self::SendgridUnsubscribes)
-                }
-                () => None,
-            };
-        }
-        if has("address") {
-            return match () {
-                () if has("code") && has("error") => Some(Self::MailgunBounces),
-                () if has("tags") => Some(Self::MailgunUnsubscribes),
-                () if OURS.iter().any(|column| has(column)) => Some(Self::Csv),
-                () if has("createdat") => Some(Self::MailgunComplaints),
-                () => None,
-            };
-        }
-        None
+        beside.map_or(Ok(None), Err)
+    }
+
+    /// Those of the columns or keys that lists of this format do not have.
+    pub(super) fn foreign(self, names: &[String]) -> Vec<String> {
+        let of_one = |shape: &&Shape| shape.format == self || (self.is_ours() && shape.format == Self::Csv);
+        let known = |name: &str| match self {
+            Self::Plain => self.address_columns().0.contains(&name),
+            _ => SHAPES.iter().filter(of_one).any(|shape| shape.knows(name)),
+        };
+        names.iter().filter(|name| !known(name)).cloned().collect()
     }
 
     /// The columns of which one is needed to know the address, and what to call them.
@@ -176,9 +172,92 @@ impl fmt::Display for Format {
     }
 }
 
-/// Columns that only our own lists have beside `address`.
-const OURS: [&str; 8] =
-    ["reason", "stream", "class", "expiresat", "firstseen", "lastseen", "note", "evidence"];
+/// What tells a list: columns or keys that it needs, and those that it may have as well.
+struct Shape {
+    format: Format,
+    needed: &'static [&'static str],
+    more: &'static [&'static str],
+}
+
+impl Shape {
+    fn knows(&self, name: &str) -> bool {
+        self.needed.contains(&name) || self.more.contains(&name)
+    }
+}
+
+/// A list with all columns of a format, and with others beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Beside {
+    /// The format that it resembles.
+    pub(super) format: Format,
+    /// The others.
+    pub(super) others: Vec<String>,
+}
+
+/// The fields of our own lists, and what `suppressions list --json` shows beside them.
+const OURS: &[&str] = &[
+    "address",
+    "stream",
+    "streamname",
+    "reason",
+    "class",
+    "status",
+    "rule",
+    "remotemta",
+    "evidence",
+    "note",
+    "firstseen",
+    "lastseen",
+    "count",
+    "expiresat",
+    "recheckable",
+    "softtermdays",
+    "origin",
+    "changedat",
+    "bounce",
+    "trust",
+];
+
+/// The shapes of all lists, those that need more before those that need less.
+const SHAPES: [Shape; 13] = [
+    Shape {
+        format: Format::Postmark,
+        needed: &["emailaddress", "suppressionreason"],
+        more: &["origin", "createdat"],
+    },
+    Shape {
+        format: Format::Postmark,
+        needed: &["recipient", "suppressionreason"],
+        more: &["origin", "createdat"],
+    },
+    Shape {
+        format: Format::Ses,
+        needed: &["emailaddress", "reason"],
+        more: &["lastupdatetime", "attributes"],
+    },
+    Shape { format: Format::SendgridBounces, needed: &["email", "status", "reason", "created"], more: &[] },
+    Shape { format: Format::SendgridInvalidEmails, needed: &["email", "reason", "created"], more: &[] },
+    Shape { format: Format::SendgridSpamReports, needed: &["email", "ip", "created"], more: &[] },
+    Shape {
+        format: Format::SendgridUnsubscribes,
+        needed: &["email", "groupid"],
+        more: &["groupname", "createdat"],
+    },
+    Shape { format: Format::SendgridUnsubscribes, needed: &["email", "created"], more: &[] },
+    Shape {
+        format: Format::MailgunBounces,
+        needed: &["address", "code", "error"],
+        more: &["createdat", "messagehash"],
+    },
+    Shape {
+        format: Format::MailgunUnsubscribes,
+        needed: &["address", "tags"],
+        more: &["tag", "createdat", "messagehash"],
+    },
+    Shape { format: Format::Csv, needed: &["address", "reason"], more: OURS },
+    Shape { format: Format::Csv, needed: &["address", "class"], more: OURS },
+    Shape { format: Format::MailgunComplaints, needed: &["address", "createdat"], more: &["messagehash"] },
+];
 
 /// Keys of JSON objects whose value is the list: of SES, of Mailgun, of Postmark; and those of SendGrid's contacts.
 const CONTAINERS: [&str; 4] = ["suppresseddestinationsummaries", "items", "suppressions", "recipientemails"];
@@ -197,7 +276,7 @@ pub(super) fn plain_name(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(header: &str) -> Option<Format> {
+    fn of(header: &str) -> Result<Option<Format>, Beside> {
         Format::of_names(&header.split(',').map(plain_name).collect::<Vec<_>>())
     }
 
@@ -224,7 +303,28 @@ mod tests {
             ("email,name", None),
             ("address,city", None),
         ] {
-            assert_eq!(of(header), format, "{header}");
+            assert_eq!(of(header), Ok(format), "{header}");
+        }
+    }
+
+    /// Lists of living customers: an address, a date or a remark, and what no list of suppressions has.
+    #[test]
+    fn a_list_with_other_columns_beside_those_of_a_service_is_none_of_its_lists() {
+        for (header, format, other) in [
+            ("email,created,name", Format::SendgridUnsubscribes, "name"),
+            ("email,created,ip,country", Format::SendgridSpamReports, "country"),
+            ("id,email,status,reason,created", Format::SendgridBounces, "id"),
+            ("address,created_at,plan", Format::MailgunComplaints, "plan"),
+            ("address,tags,orders", Format::MailgunUnsubscribes, "orders"),
+            ("address,reason,phone", Format::Csv, "phone"),
+            ("Email Address,Reason,First Name", Format::Ses, "firstname"),
+        ] {
+            assert_eq!(of(header), Err(Beside { format, others: vec![other.to_owned()] }), "{header}");
+        }
+        for header in
+            ["email,created_at", "id,email,name,status,created_at", "address,note", "email,signed_up"]
+        {
+            assert_eq!(of(header), Ok(None), "{header}");
         }
     }
 

@@ -16,6 +16,9 @@ const TOLD: usize = 100;
 /// far fewer of them are written than for a list in any order.
 const SORTED: usize = 65_536;
 
+/// The same in octets of their texts, whichever comes first.
+const SORTED_OCTETS: usize = 16 << 20;
+
 /// How long other processes get for a write of their own between two batches, once one has written: about as long as
 /// SQLite lets them sleep between two looks at the lock.
 const TURN: Duration = Duration::from_millis(25);
@@ -47,20 +50,41 @@ pub struct Summary {
     pub bad: u64,
     /// The first of them.
     pub bad_lines: Vec<ToldLine>,
+    /// The list says that it is one page of several, as the answers of Amazon's API do: the others are missing.
+    pub more_pages: bool,
+}
+
+impl Summary {
+    /// How many records are done with.
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.imported.sum() + self.skipped.sum() + self.bad
+    }
 }
 
 /// Brings a list into a store, part by part.
-#[derive(Debug)]
 pub struct Importer<S> {
     store: Option<S>,
     actor: Option<String>,
     at: Timestamp,
     source: String,
     mark: Option<ListMark>,
-    /// Entries that were not brought in yet.
+    /// Entries that were not brought in yet, and the octets of their texts.
     waiting: Vec<ListEntry>,
+    octets: usize,
+    /// Told of every batch that went in.
+    progress: Box<dyn FnMut(&Summary) + Send>,
     /// What came of it so far.
     pub summary: Summary,
+}
+
+impl<S> std::fmt::Debug for Importer<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Importer")
+            .field("source", &self.source)
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
@@ -74,7 +98,14 @@ impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
         dry_run: bool,
     ) -> Self {
         let summary = Summary { dry_run, ..Summary::default() };
-        Self { store, actor, at, source, mark: None, waiting: Vec::new(), summary }
+        let progress = Box::new(|_: &Summary| ());
+        Self { store, actor, at, source, mark: None, waiting: Vec::new(), octets: 0, progress, summary }
+    }
+
+    /// Calls this after every batch that went into the store.
+    #[must_use]
+    pub fn telling(self, progress: impl FnMut(&Summary) + Send + 'static) -> Self {
+        Self { progress: Box::new(progress), ..self }
     }
 
     /// Takes what was read, and brings it in when there is enough.
@@ -93,8 +124,9 @@ impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
                 summary.bad_lines.push(ToldLine { line, reason });
             }
         }
+        self.octets += entries.iter().map(octets).sum::<usize>();
         self.waiting.append(&mut entries);
-        if self.waiting.len() < SORTED { Ok(()) } else { self.finish().await }
+        if self.waiting.len() < SORTED && self.octets < SORTED_OCTETS { Ok(()) } else { self.finish().await }
     }
 
     /// Brings in what was taken and still waits: to be called at the end of a list, also of one that cannot be read to
@@ -104,6 +136,7 @@ impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
     /// As [`Self::put`].
     pub async fn finish(&mut self) -> Result<(), StoreError> {
         let mut entries = std::mem::take(&mut self.waiting);
+        self.octets = 0;
         let Some(store) = self.store.as_deref() else {
             self.summary.imported.added += entries.len() as u64;
             return Ok(());
@@ -126,14 +159,23 @@ impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
             };
             if self.summary.dry_run {
                 self.summary.imported += store.weigh(part).await?;
+                (self.progress)(&self.summary);
                 continue;
             }
             let done = store.import(part).await?;
             self.summary.imported += done.imported;
+            (self.progress)(&self.summary);
             self.mark = Some(done.mark);
             if done.others_write {
                 tokio::time::sleep(TURN).await;
             }
         }
     }
+}
+
+/// What the texts of an entry take in memory.
+fn octets(entry: &ListEntry) -> usize {
+    let texts = [&entry.class, &entry.status, &entry.rule, &entry.remote_mta, &entry.evidence, &entry.note];
+    let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+    size_of::<ListEntry>() + entry.address.len() + entry.address_key.len() + texts
 }

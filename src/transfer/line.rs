@@ -10,6 +10,8 @@ use super::format::plain_name;
 #[derive(Debug, Default)]
 pub(super) struct Line<'a> {
     fields: Vec<(Cow<'a, str>, Option<Cow<'a, str>>)>,
+    /// It was an address by itself in a JSON document.
+    pub(super) bare: bool,
 }
 
 impl<'a> Line<'a> {
@@ -17,7 +19,7 @@ impl<'a> Line<'a> {
     pub(super) fn of_row(names: &'a [String], cells: impl Iterator<Item = &'a str>) -> Self {
         let value = |cell: &'a str| (!cell.is_empty()).then_some(Cow::Borrowed(cell));
         let fields = names.iter().zip(cells).map(|(name, cell)| (Cow::Borrowed(name.as_str()), value(cell)));
-        Self { fields: fields.collect() }
+        Self { fields: fields.collect(), bare: false }
     }
 
     /// A JSON object, or an address by itself.
@@ -29,9 +31,11 @@ impl<'a> Line<'a> {
         match value {
             Value::Object(object) => {
                 let fields = object.into_iter().map(|(name, value)| (plain_name(&name).into(), text(value)));
-                Ok(Line { fields: fields.collect() })
+                Ok(Line { fields: fields.collect(), bare: false })
             }
-            Value::String(address) => Ok(Line { fields: vec![("email".into(), Some(address.into()))] }),
+            Value::String(address) => {
+                Ok(Line { fields: vec![("email".into(), Some(address.into()))], bare: true })
+            }
             _ => Err("no JSON object".to_owned()),
         }
     }

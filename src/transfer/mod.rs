@@ -44,6 +44,17 @@ pub enum ListError {
         /// What was seen.
         what: String,
     },
+    /// It resembles a list of a service, and has what no list of that service has.
+    #[error(
+        "it looks like {title}, and has {others} beside their columns: a list of people, perhaps, who are to get their \
+         mail; --format {format} reads it all the same", title = format.title()
+    )]
+    Beside {
+        /// What it resembles.
+        format: Format,
+        /// The columns or keys that it has beside those.
+        others: String,
+    },
     /// The format that was named has columns that are not there.
     #[error("{format} lists have {needed}, and this one has {found}")]
     Columns {

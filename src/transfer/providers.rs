@@ -9,7 +9,7 @@ use super::ours::wrong;
 use super::time;
 use crate::address::Mailbox;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
-use crate::classify::{Class, Decision};
+use crate::classify::{Class, Classification, Decision};
 use crate::policy::Reason;
 use crate::store::ListEntry;
 
@@ -34,7 +34,11 @@ pub(super) fn entry(
         Format::Ses => match word(line, "reason").as_str() {
             "bounce" => noted(Reason::Hard, "Amazon SES: bounce"),
             "complaint" => noted(Reason::Complaint, "Amazon SES: complaint"),
-            _ => Err(wrong("reason", line.text("reason").unwrap_or_default(), "BOUNCE or COMPLAINT")),
+            // Other lists with these two columns have our words.
+            word => match Reason::from_name(word) {
+                Some(reason) => Ok(Ok(fresh(reason, None))),
+                None => Err(wrong("reason", line.text("reason").unwrap_or_default(), "BOUNCE or COMPLAINT")),
+            },
         },
         Format::Postmark => match word(line, "suppressionreason").as_str() {
             "hardbounce" => noted(Reason::Hard, "Postmark: hard bounce"),
@@ -51,18 +55,25 @@ pub(super) fn entry(
         Format::SendgridSpamReports => noted(Reason::Complaint, "SendGrid: spam report"),
         Format::MailgunComplaints => noted(Reason::Complaint, "Mailgun: complaint"),
         Format::SendgridInvalidEmails => {
-            let evidence = line.text("reason").map(bounded);
-            let entry = fresh(Reason::Hard, Some("SendGrid: invalid address".to_owned()));
-            Ok(Ok(ListEntry { evidence, ..entry }))
+            // It was never mailed, so that nothing here is the sending side's: its words tell the class at the most.
+            let said = line.text("reason").map(bounded).unwrap_or_default();
+            let judged = judged(&said, settings);
+            let mut entry = fresh(Reason::Hard, Some("SendGrid: invalid address".to_owned()));
+            if judged.decision == Decision::Suppress {
+                class_by(&mut entry, judged, settings, at);
+            }
+            entry.evidence = Some(said).filter(|said| !said.is_empty());
+            Ok(Ok(entry))
         }
         Format::SendgridUnsubscribes => {
-            let group = line.first(&["groupname", "groupid"]);
+            // SendGrid gives the addresses of one group as an array, and none of those that left everything.
+            let group = line.first(&["groupname", "groupid"]).or(line.bare.then_some("of the list"));
             unsubscribed("SendGrid", "group", group, settings)
                 .map_or(Ok(Err(Skip::OneGroup)), |note| noted(Reason::Manual, &note))
         }
         Format::MailgunUnsubscribes => {
             // "*" is everything.
-            let tags = line.text("tags").map(|tags| tags.trim_matches(['[', ']', '"', '\'', ' ']));
+            let tags = line.first(&["tags", "tag"]).map(|tags| tags.trim_matches(['[', ']', '"', '\'', ' ']));
             let tags = tags.filter(|tags| !tags.is_empty() && *tags != "*");
             unsubscribed("Mailgun", "tag", tags, settings)
                 .map_or(Ok(Err(Skip::OneGroup)), |note| noted(Reason::Manual, &note))
@@ -119,9 +130,7 @@ fn bounce(
         said.to_owned()
     };
     let whole = bounded(whole.trim());
-    let evidence =
-        Evidence { sources: vec![Source::new(EvidenceField::DiagnosticCode, &whole)], ..Evidence::default() };
-    let judged = settings.classifier.decide(&evidence);
+    let judged = judged(&whole, settings);
     let mut entry = {
         let reason = settings.reason.unwrap_or(Reason::Hard);
         settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at)
@@ -138,15 +147,26 @@ fn bounce(
         }
     }
     if !unclear {
-        entry.class = Some(judged.class.as_str().to_owned());
-        entry.status = judged.effective_status.map(|status| status.to_string());
-        entry.rule = Some(judged.rule);
-        if entry.reason == Reason::Hard {
-            entry.recheckable = judged.class.recheckable();
-        }
+        class_by(&mut entry, judged, settings, at);
+    }
+    Ok(entry)
+}
+
+/// What a text comes to, judged as that of any bounce.
+fn judged(text: &str, settings: &ListSettings) -> Classification {
+    let source = Source::new(EvidenceField::DiagnosticCode, text);
+    settings.classifier.decide(&Evidence { sources: vec![source], ..Evidence::default() })
+}
+
+/// Gives an entry what its text was judged to say, with the end that goes with it.
+fn class_by(entry: &mut ListEntry, judged: Classification, settings: &ListSettings, at: Timestamp) {
+    entry.class = Some(judged.class.as_str().to_owned());
+    entry.status = judged.effective_status.map(|status| status.to_string());
+    entry.rule = Some(judged.rule);
+    if entry.reason == Reason::Hard {
+        entry.recheckable = judged.class.recheckable();
     }
     entry.expires_at = settings.end(entry.reason, entry.recheckable, at);
-    Ok(entry)
 }
 
 fn bounded(text: &str) -> String {

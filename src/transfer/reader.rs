@@ -4,7 +4,7 @@ mod sniff;
 
 use csv_core::ReadRecordResult;
 
-use super::format::plain_name;
+use super::format::{Beside, plain_name};
 use super::judge::{ListSettings, Skipped, judge};
 use super::line::Line;
 use super::records::{Document, Record, Records};
@@ -80,6 +80,12 @@ impl ListReader {
     #[must_use]
     pub const fn format(&self) -> Option<Format> {
         self.format
+    }
+
+    /// Whether the list says that it is one page of several.
+    #[must_use]
+    pub const fn more_pages(&self) -> bool {
+        matches!(&self.syntax, Some(Syntax::Json(document)) if document.more_pages)
     }
 
     /// The line with the names of the columns, where the list has one.
@@ -222,11 +228,14 @@ fn json(bytes: &[u8], format: &mut Option<Format>, settings: &ListSettings) -> R
     };
     let known = match *format {
         Some(format) => format,
+        None if line.bare => {
+            let what = "it is an array of addresses, which does not say why they stand in it".to_owned();
+            return Err(ListError::Unrecognized { what });
+        }
         None => {
             let names = line.names();
-            let found = match Format::of_names(&names) {
+            let found = match Format::of_names(&names).map_err(|beside| ListError::beside(&beside))? {
                 Some(Format::Csv) => Format::Ndjson,
-                // Group unsubscribes of SendGrid come as an array of addresses.
                 Some(Format::Plain) if names == ["address"] => Format::Ndjson,
                 Some(found) => found,
                 None => {
@@ -238,7 +247,18 @@ fn json(bytes: &[u8], format: &mut Option<Format>, settings: &ListSettings) -> R
             found
         }
     };
+    // What told the list goes for each of its objects: another one may be about something else.
+    let foreign = if settings.format.is_none() { known.foreign(&line.names()) } else { Vec::new() };
+    if !foreign.is_empty() {
+        return Ok(Err(format!("it has {}, which no other list of {} has", listed(&foreign), known.title())));
+    }
     Ok(judge(known, &line, settings))
+}
+
+impl ListError {
+    fn beside(Beside { format, others }: &Beside) -> Self {
+        Self::Beside { format: *format, others: listed(others) }
+    }
 }
 
 /// The record where it is whole; else it is noted as bad.

@@ -112,14 +112,16 @@ impl ListWriter {
     }
 }
 
-/// A text, in a form that no spreadsheet takes for a formula where it is for one.
+/// Signs that begin a formula, and their full-width and small forms, which spreadsheets fold.
+const FORMULA: [char; 12] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫'];
+
+/// A text, in a form that no spreadsheet takes for a formula where it is for one. White space and control characters
+/// in front of the sign are passed over by some.
 fn harmless(format: WrittenFormat, text: &str) -> Cow<'_, str> {
-    match text.as_bytes().first() {
-        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r') if format == WrittenFormat::Spreadsheet => {
-            format!("'{text}").into()
-        }
-        _ => text.into(),
-    }
+    let unprintable = |c: char| c.is_whitespace() || c.is_control();
+    let risky =
+        text.starts_with(char::is_control) || text.trim_start_matches(unprintable).starts_with(FORMULA);
+    if format == WrittenFormat::Spreadsheet && risky { format!("'{text}").into() } else { text.into() }
 }
 
 fn rows() -> csv::Writer<Vec<u8>> {

@@ -67,6 +67,11 @@ fn an_export_goes_by_filters_and_for_a_spreadsheet_holds_no_formula() {
     assert_eq!(export(&["--domain", "nowhere.example"]).lines().count(), 1, "the header alone");
     let sheet = export(&["--spreadsheet"]);
     assert!(sheet.contains(",'+full,\"'-x, @y\","), "{sheet}");
+    for formula in ["\n=1+1", "＝1+1", " @x", "\u{a0}＋1", "\t=1"] {
+        home.run(&["suppressions", "add", "sheet@x.example", "--force", "--note", formula]);
+        let sheet = export(&["--spreadsheet", "--domain", "x.example"]);
+        assert!(sheet.contains(&format!("'{formula}")), "{formula:?}: {sheet}");
+    }
     assert!(
         failed(&home.run(&["suppressions", "export", "--spreadsheet", "--format", "ndjson"])).contains("csv")
     );
@@ -192,4 +197,40 @@ fn bounces_go_on_coming_in_while_a_list_does() {
     assert!(done.status.success() && text(&done.stdout).contains("added 30000,"), "{done:?}");
     assert_eq!(home.json(&["suppressions", "list", "--json", "--origin", "bounce"]).len(), taken);
     daemon.stop();
+}
+
+#[test]
+fn a_list_of_customers_adds_no_one() {
+    let home = Home::new();
+    for (name, list) in [
+        (
+            "contacts.csv",
+            "id,email,name,status,created_at\n1,best@x.example,Bob,active,2026-11-01T10:00:00Z\n",
+        ),
+        ("people.csv", "email,created,name\nbest@x.example,2026-11-01,Ann\n"),
+        (
+            "shop.json",
+            "{\"customers\":[{\"id\":1,\"email\":\"best@x.example\",\"created_at\":\"2026-11-01\"}]}",
+        ),
+        ("api.json", "[{\"id\":1,\"email\":\"best@x.example\",\"created_at\":\"2026-11-01\"}]"),
+        ("api.ndjson", "{\"id\":1,\"email\":\"best@x.example\",\"created\":1793523600}\n"),
+        ("addresses.json", "[\"best@x.example\"]"),
+    ] {
+        let list = home.file(name, list.as_bytes());
+        let refused = home.run(&["suppressions", "import", list.to_str().unwrap()]);
+        assert!(failed(&refused).contains("--format "), "{name}: {refused:?}");
+        assert_eq!(status(&home.run(&["suppressions", "check", "best@x.example"])), 0, "{name}");
+    }
+}
+
+#[test]
+fn one_page_of_amazons_list_is_taken_with_a_warning() {
+    let home = Home::new();
+    let page = r#"{"SuppressedDestinationSummaries":[{"EmailAddress":"a@x.example","Reason":"BOUNCE"}],"NextToken":"x"}"#;
+    let page = home.file("ses.json", page.as_bytes());
+    let done = home.run(&["suppressions", "import", page.to_str().unwrap(), "--json"]);
+    assert_eq!((status(&done), done.stdout.is_empty()), (1, false), "{done:?}");
+    assert!(text(&done.stderr).contains("one page of several"), "{done:?}");
+    let told = &crate::common::json_lines(&done.stdout)[0];
+    assert_eq!((&told["added"], &told["more_pages"]), (&1.into(), &true.into()));
 }

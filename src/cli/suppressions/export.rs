@@ -1,8 +1,6 @@
 //! `dsnd suppressions export`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::super::part::{Part, ended};
 use super::super::progress;
 use super::{Filter, open_store, output};
 use crate::config::Config;
@@ -64,6 +63,9 @@ pub(super) async fn run(config: &Config, arguments: &Export) -> anyhow::Result<E
     let snapshot = store.export(filter).await?;
     let file = arguments.file.as_deref().filter(|path| path.as_os_str() != "-");
     let written = match file {
+        None if io::stdout().is_terminal() => {
+            write(config, snapshot, format, &mut Shown(io::stdout().lock()), &bar).await
+        }
         None => write(config, snapshot, format, &mut io::stdout().lock(), &bar).await,
         Some(path) => write_file(config, snapshot, format, path, &bar).await,
     };
@@ -77,6 +79,27 @@ pub(super) async fn run(config: &Config, arguments: &Export) -> anyhow::Result<E
         out.flush()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A list as it is shown: what a stranger wrote cannot steer the terminal. Into files and pipes it goes as it is.
+struct Shown<W>(W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, page: &[u8]) -> io::Result<usize> {
+        // A page is whole entries, so it is UTF-8.
+        for line in String::from_utf8_lossy(page).split_inclusive('\n') {
+            let text = line.strip_suffix('\n');
+            self.0.write_all(output::clean(text.unwrap_or(line)).as_bytes())?;
+            if text.is_some() {
+                self.0.write_all(b"\n")?;
+            }
+        }
+        Ok(page.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Writes every entry; how many.
@@ -112,25 +135,27 @@ async fn write_file(
     path: &Path,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<u64> {
-    let mut name = path.file_name().context("the file needs a name")?.to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let cannot = || format!("cannot write {}", path.display());
-    let mut file = private(&part).with_context(cannot)?;
     let written = async {
-        let written = write(config, snapshot, format, &mut file, bar).await?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)?;
-        anyhow::Ok(written)
-    }
-    .await;
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part); // what is wrong is told already
-    }
-    written.with_context(cannot)
+        let mut part = Part::create(path, &config.store.path)?;
+        let written = tokio::select! {
+            written = write(config, snapshot, format, part.file()?, bar) => written?,
+            signal = ended() => return Err(signal),
+        };
+        part.file()?.sync_all()?;
+        part.place(true)?;
+        Ok(written)
+    };
+    written.await.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A new file for its owner alone, since there are addresses in it; what was there is gone.
-fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_shown_steers_no_terminal() {
+        let mut shown = Shown(Vec::new());
+        shown.write_all("address,note\na@x.example,\x1b]0;owned\x07 \u{202e}x\n".as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(shown.0).unwrap(), "address,note\na@x.example, ]0;owned   x\n");
+    }
 }

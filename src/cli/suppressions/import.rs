@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use clap::Args;
@@ -81,6 +82,7 @@ struct Piece {
     format: Option<Format>,
     header: Option<Vec<u8>>,
     octets: u64,
+    more_pages: bool,
 }
 
 fn format(name: &str) -> Result<Format, String> {
@@ -95,15 +97,17 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
     let mut bad_file = arguments.bad.as_deref().map(|bad| BadFile::new(bad, &arguments.file)).transpose()?;
     let store = store(config, arguments.dry_run).await?.map(Arc::new);
     let dry_run = arguments.dry_run;
-    let mut importer =
-        Importer::new(store.clone(), Some(person::person()), settings.now, named.to_owned(), dry_run);
     let bar = progress::octets(size);
+    let read_so_far = Arc::new(AtomicU64::new(0));
+    let mut importer =
+        Importer::new(store.clone(), Some(person::person()), settings.now, named.to_owned(), dry_run)
+            .telling(advance(bar.clone(), Arc::clone(&read_so_far)));
     let (send, mut parts) = mpsc::channel(2);
     // Reading and storing go side by side.
     let reader = std::thread::spawn(move || read(input, settings, &send));
     let mut shown = 0;
     let result: anyhow::Result<()> = async {
-        while let Some(Piece { part, format, header, octets }) = parts.recv().await {
+        while let Some(Piece { part, format, header, octets, more_pages }) = parts.recv().await {
             for bad in &part.bad {
                 if let Some(file) = &mut bad_file {
                     file.write(header.as_deref(), bad)?;
@@ -114,9 +118,9 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
                     bar.suspend(|| output::error(&told));
                 }
             }
+            importer.summary.more_pages |= more_pages;
+            read_so_far.store(octets, Ordering::Relaxed);
             importer.put(part, format).await?;
-            bar.set_position(octets);
-            progress::told(&bar, importer.summary.records, "records");
         }
         importer.finish().await?;
         Ok(())
@@ -163,7 +167,22 @@ pub(super) async fn run(config: &Config, arguments: Import) -> anyhow::Result<Ex
         tell(&mut out, named, &summary)?;
     }
     out.flush()?;
-    Ok(ExitCode::from(u8::from(summary.bad > 0)))
+    if summary.more_pages {
+        output::error(&format!(
+            "{named} is one page of several: it ends with a NextToken. Import the others, too: \
+             aws sesv2 list-suppressed-destinations --next-token …"
+        ));
+    }
+    Ok(ExitCode::from(u8::from(summary.bad > 0 || summary.more_pages)))
+}
+
+/// Moves the bar: by the share of what was read that is in the store, since reading runs ahead.
+fn advance(bar: indicatif::ProgressBar, octets: Arc<AtomicU64>) -> impl FnMut(&Summary) + Send + 'static {
+    move |summary| {
+        let share = summary.done() as f64 / summary.records.max(1) as f64;
+        bar.set_position((octets.load(Ordering::Relaxed) as f64 * share) as u64);
+        progress::told(&bar, summary.done(), "records");
+    }
 }
 
 fn settings(config: &Config, arguments: &Import) -> anyhow::Result<ListSettings> {
@@ -240,7 +259,8 @@ fn read(
         if ends || part.entries.len() >= BATCH || !part.bad.is_empty() {
             let part = std::mem::take(&mut part);
             let header = reader.header().filter(|_| !part.bad.is_empty()).map(<[u8]>::to_vec);
-            let read = Piece { part, format: reader.format(), header, octets };
+            let (format, more_pages) = (reader.format(), reader.more_pages());
+            let read = Piece { part, format, header, octets, more_pages };
             if to.blocking_send(read).is_err() {
                 return Ok(()); // whoever takes them has an error of its own
             }

@@ -136,6 +136,7 @@ async fn take(
         if ends || part.entries.len() >= BATCH || !part.bad.is_empty() {
             importer.put(std::mem::take(&mut part), reader.format()).await?;
         }
+        importer.summary.more_pages |= reader.more_pages();
         if ends {
             importer.finish().await?;
         }

@@ -42,6 +42,10 @@ pub(super) fn sniff(records: &mut Records, format: Option<Format>) -> Result<Sni
         let line = rest[..end.unwrap_or(rest.len())].trim_ascii();
         return match line.first() {
             None => Ok(Sniffed::Empty),
+            // An address may begin with a brace, and with no bracket.
+            Some(b'[') if format == Some(Format::Plain) => {
+                Ok(Sniffed::Known(Syntax::Json(Document::default()), None))
+            }
             Some(b'{' | b'[') if format != Some(Format::Plain) && format != Some(Format::Csv) => {
                 Ok(Sniffed::Known(json(line, end.is_some() || ended), None))
             }
@@ -95,10 +99,17 @@ fn text(line: &[u8], format: Option<Format>) -> Result<Sniffed, ListError> {
     let mut cells = |delimiter: u8| -> Vec<String> {
         split.split(line, delimiter).map(|cells| cells.map(str::to_owned).collect()).unwrap_or_default()
     };
+    let mut beside = None;
     for delimiter in DELIMITERS {
         let cells = cells(delimiter);
         let names: Vec<String> = cells.iter().map(|cell| plain_name(cell)).collect();
-        let found = Format::of_names(&names);
+        let found = match Format::of_names(&names) {
+            Ok(found) => found,
+            Err(resembles) => {
+                beside = beside.or(Some(ListError::beside(&resembles)));
+                None
+            }
+        };
         if found.is_some() || format.is_some_and(|format| fits(format, &names)) {
             // One column needs no rules of CSV, and what stands behind the address is a mistake.
             return Ok(Sniffed::Known(rows(delimiter, None), found));
@@ -120,6 +131,7 @@ fn text(line: &[u8], format: Option<Format>) -> Result<Sniffed, ListError> {
         None if is_plain => Ok(Sniffed::Known(Syntax::Lines, Some(Format::Plain))),
         // Its columns are told as an error.
         Some(_) => Ok(Sniffed::Known(rows(b',', None), None)),
+        None if let Some(error) = beside => Err(error),
         None => Err(ListError::Unrecognized { what: format!("it begins with {}", listed(&cells(b','))) }),
     }
 }

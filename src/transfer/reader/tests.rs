@@ -145,14 +145,13 @@ fn other_lists_of_sendgrid_have_one_meaning() {
         (
             "reason,email,created\nMail domain mentioned in email address is unknown,a@x.example,1793523600\n",
             Format::SendgridInvalidEmails,
-            "a@x.example hard - 2026-11-01 2027-04-30 SendGrid: invalid address",
+            "a@x.example hard domain_invalid 2026-11-01 2026-12-01 SendGrid: invalid address",
         ),
         (
             "email,created\na@x.example,1793523600\n",
             Format::SendgridUnsubscribes,
             "a@x.example manual - 2026-11-01 for ever SendGrid: unsubscribed",
         ),
-        ("[\"a@x.example\"]", Format::Plain, "a@x.example manual - 2026-11-20 for ever -"),
     ] {
         assert_eq!(entries(list), (format, vec![entry.to_owned()]), "{list}");
     }
@@ -245,7 +244,7 @@ fn our_own_list_needs_the_address_alone() {
         a@x.example,hard,news,2027-01-01T00:00:00Z,true,3,\"two\nlines, \"\"quoted\"\"\",x\n\
         B@X.example,,,,,,,\n\
         c@x.example,soft,0,2026-11-19T00:00:00Z,,,,\n";
-    let (format, part) = read(list, &settings());
+    let (format, part) = read(list, &ListSettings { format: Some(Format::Csv), ..settings() });
     assert_eq!((format, wrong(&part), part.skipped.over), (Format::Csv, vec![], 1));
     let [a, b] = part.entries.as_slice() else { panic!("{part:?}") };
     assert_eq!(
@@ -328,6 +327,70 @@ fn what_is_no_list_is_named() {
     );
     let (result, format, part) = read_in(1, b"\n\n", settings());
     assert_eq!((result, format, part.entries.len()), (Ok(()), None, 0), "nothing is no mistake");
+}
+
+#[test]
+fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
+    for (list, said) in [
+        (
+            "email,created,name\nbest@x.example,2026-11-01,Ann\n",
+            "it looks like unsubscribes of SendGrid, and has \"name\" beside their columns",
+        ),
+        (
+            "[{\"id\":1,\"email\":\"best@x.example\",\"created\":\"2026-11-01T10:00:00Z\"}]",
+            "it looks like unsubscribes of SendGrid, and has \"id\" beside their columns",
+        ),
+        ("email,created_at\nbest@x.example,2026-11-01\n", "it begins with \"email\", \"created_at\""),
+        (
+            "{\"email\":\"best@x.example\",\"created_at\":\"2026-11-01\"}\n",
+            "its objects have \"createdat\", \"email\"",
+        ),
+        ("address,note\nbest@x.example,VIP\n", "it begins with \"address\", \"note\""),
+        ("[\"best@x.example\"]", "it is an array of addresses, which does not say why they stand in it"),
+    ] {
+        let (result, _, part) = read_in(1_000, list.as_bytes(), settings());
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains("--format "), "{error}");
+        assert_eq!(part.entries, [], "{list}");
+    }
+    let forced = |format| ListSettings { format: Some(format), ..settings() };
+    let (_, part) =
+        read("email,created,name\na@x.example,2026-11-01,Ann\n", &forced(Format::SendgridUnsubscribes));
+    assert_eq!(part.entries.len(), 1, "a person said so");
+    for list in ["[\"a@x.example\"]", "a@x.example\n"] {
+        assert_eq!(read(list, &forced(Format::Plain)).1.entries.len(), 1, "{list}");
+    }
+    let group = read("[\"a@x.example\"]", &forced(Format::SendgridUnsubscribes)).1;
+    assert_eq!((group.entries.len(), group.skipped.one_group), (0, 1), "an array is one group's");
+}
+
+#[test]
+fn one_object_of_a_list_does_not_speak_for_others_with_other_keys() {
+    let list = "{\"email\":\"a@x.example\",\"created\":1793523600}\n\
+        {\"email\":\"best@x.example\",\"created\":1793523600,\"orders\":7}\n";
+    let (_, part) = read(list, &settings());
+    assert_eq!(part.entries.len(), 1);
+    assert_eq!(wrong(&part), [(2, "it has \"orders\", which no other list of unsubscribes of SendGrid has")]);
+    let plain = "{\"email\":\"a@x.example\"}\n{\"email\":\"best@x.example\",\"orders\":7}\n";
+    assert_eq!(read(plain, &settings()).1.entries.len(), 1);
+}
+
+#[test]
+fn a_page_of_amazons_list_says_that_there_are_more() {
+    for (end, more) in
+        [("\"NextToken\": \"abc\"", true), ("\"NextToken\": null", false), ("\"x\": \"NextToken\"", false)]
+    {
+        let list = format!(
+            "{{\"SuppressedDestinationSummaries\": [{{\"EmailAddress\": \"a@x.example\", \"Reason\": \"BOUNCE\"}}], {end}}}"
+        );
+        for piece in [1, list.len()] {
+            let mut reader = ListReader::new(settings());
+            let mut part = Part::default();
+            list.as_bytes().chunks(piece).try_for_each(|bytes| reader.feed(bytes, &mut part)).unwrap();
+            reader.finish(&mut part).unwrap();
+            assert_eq!((reader.more_pages(), part.entries.len()), (more, 1), "{end}");
+        }
+    }
 }
 
 proptest::proptest! {

@@ -1,7 +1,7 @@
 //! The values of a list in a JSON document, one at a time: `[…]`, or `{"items": […], …}`, also several in a row.
 
 use super::super::ListError;
-use super::super::format::is_container;
+use super::super::format::{is_container, plain_name};
 use super::{MAX_RECORD, Record, Records, TOO_LONG};
 
 /// Longest key that is looked at.
@@ -28,6 +28,10 @@ pub(crate) struct Document {
     dropping: bool,
     /// There was a list.
     pub(crate) found: bool,
+    /// A string of the outermost object is the value of the key before it.
+    colon: bool,
+    /// The document says that it is one page of several: Amazon's `NextToken` has a text.
+    pub(crate) more_pages: bool,
 }
 
 impl Records {
@@ -85,6 +89,10 @@ impl Document {
                     return error("a list was expected: [...] or {\"items\": [...]}");
                 }
                 self.string = true;
+                let is_value = self.open.len() == 1 && std::mem::take(&mut self.colon);
+                if is_value && plain_name(&String::from_utf8_lossy(&self.key)) == "nexttoken" {
+                    self.more_pages = true;
+                }
                 self.key.clear();
                 self.begin(line);
             }
@@ -110,7 +118,8 @@ impl Document {
                 }
                 return Ok(self.at_level() && self.value.is_some());
             }
-            b' ' | b'\t' | b'\r' | b'\n' | b',' => {}
+            b':' | b',' => self.colon = byte == b':',
+            b' ' | b'\t' | b'\r' | b'\n' => {}
             _ if self.open.is_empty() => return error("a list was expected: [...] or {\"items\": [...]}"),
             _ if self.at_level() && self.value.is_none() => {
                 return error("the values of the list have to be objects");
