@@ -329,7 +329,7 @@ fn the_rule_it_shows_decides() {
     let file = RuleFile { name: "README.md".to_owned(), text: text.clone() };
     let classifier = Classifier::with_rules(&[file]).unwrap();
     let rule = &Table::from_str(text).unwrap()["rule"][0];
-    let line = rule["examples"][0].as_str().unwrap();
+    let line = rule["phrases"].as_table().unwrap().values().next().unwrap().as_str().unwrap();
     let evidence = |host: &str| Evidence {
         sources: vec![Source::new(EvidenceField::DiagnosticCode, line)],
         hosts: vec![host.to_owned()],
@@ -339,7 +339,7 @@ fn the_rule_it_shows_decides() {
     assert_eq!(classifier.decide(&evidence(&format!("mx1.{host}"))).rule, rule["id"].as_str().unwrap());
     assert_ne!(classifier.decide(&evidence("elsewhere.example")).rule, rule["id"].as_str().unwrap());
     // And its table has the keys that rules have: one more is refused by name, with those there are.
-    let wrong = RuleFile { name: "x".to_owned(), text: format!("{text}\nno_key = 1\n") };
+    let wrong = RuleFile { name: "x".to_owned(), text: text.replacen("[[rule]]", "[[rule]]\nno_key = 1", 1) };
     let error = Classifier::with_rules(&[wrong]).unwrap_err().to_string();
     let (_, keys) = error.split_once("expected one of ").unwrap();
     let keys: BTreeSet<_> = keys.split(", ").map(|key| key.trim().trim_matches('`').to_owned()).collect();

@@ -144,7 +144,10 @@ fn own_rules_are_checked_and_decide_first() {
     let output = home.run(&["check-config"]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("own.toml: rule own.px: example \"550 5.1.1 reason px-17\""), "{said}");
+    assert!(
+        said.contains("own.toml:4: rule own.px: pattern 'py-17': example \"550 5.1.1 reason px-17\""),
+        "{said}"
+    );
     let problems = home.run(&["check-config", "--json"]);
     let answer: serde_json::Value = serde_json::from_slice(&problems.stdout).unwrap();
     assert_eq!(answer["problems"].as_array().map(Vec::len), Some(1), "{answer}");

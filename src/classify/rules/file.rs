@@ -1,21 +1,32 @@
-//! A rule file: from TOML to checked rules.
+//! A rule file: from TOML to rules, with the file and the line of whatever is wrong.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IntoDeserializer, MapAccess, Visitor};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
 
 use super::super::class::{Class, Severity};
 use super::super::facts::Phase;
-use super::{Flaw, Rule, lower_char};
-use crate::status::{EnhancedStatusCode, ReplyCode};
+use super::phrase::{MAX_PATTERN, Phrase, Words};
+use super::{Flaw, Rule, StatusPattern};
+use crate::status::ReplyCode;
 
 /// One rule as it stands in a file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawRule {
-    pub(super) id: String,
+struct RawRule {
+    id: String,
     class: Class,
-    pattern: String,
+    /// What it looks for, each pattern beside lines that it must decide.
+    #[serde(default)]
+    phrases: Phrases,
+    /// One pattern of any length and its lines, as rule files before the phrases had them.
+    pattern: Option<Spanned<String>>,
+    #[serde(default)]
+    examples: Vec<String>,
     #[serde(default)]
     status: Vec<String>,
     #[serde(default)]
@@ -34,7 +45,6 @@ pub(super) struct RawRule {
     #[serde(default)]
     phase: Vec<Phase>,
     severity: Option<Severity>,
-    examples: Vec<String>,
     #[serde(default)]
     counter_examples: Vec<String>,
 }
@@ -45,11 +55,53 @@ enum RawAction {
     Delayed,
 }
 
-/// A status condition: `5.4.1`, `x.4.1`, `x.7.x`, or `none` for evidence without any code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StatusPattern {
-    Code { class: Option<u8>, subject: Option<u16>, detail: Option<u16> },
-    None,
+/// `'pattern' = "example"`, in the order in which they stand in the file.
+#[derive(Debug, Default)]
+struct Phrases(Vec<(Spanned<String>, Vec<String>)>);
+
+impl<'de> Deserialize<'de> for Phrases {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Phrases;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("lines of the form 'pattern' = \"example\"")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Phrases, A::Error> {
+                let mut pairs: Vec<(Spanned<String>, Vec<String>)> = Vec::new();
+                while let Some(pattern) = map.next_key()? {
+                    pairs.push((pattern, map.next_value::<Lines>()?.into_vec()));
+                }
+                pairs.sort_by_key(|(pattern, _)| pattern.span().start);
+                Ok(Phrases(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// One line or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a text, or a list of texts")]
+enum Lines {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Lines {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(line) => vec![line],
+            Self::Several(lines) => lines,
+        }
+    }
+}
+
+/// Hosts of the provider that all rules of the file speak of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Provider {
+    hosts: Vec<String>,
 }
 
 impl StatusPattern {
@@ -74,103 +126,200 @@ impl StatusPattern {
         };
         Ok(Self::Code { class, subject: number(subject)?, detail: number(detail)? })
     }
+}
 
-    pub(super) fn matches(self, status: Option<EnhancedStatusCode>) -> bool {
-        match (self, status) {
-            (Self::None, None) => true,
-            (Self::Code { class, subject, detail }, Some(code)) => {
-                class.is_none_or(|class| class == code.class.digit())
-                    && subject.is_none_or(|subject| subject == code.subject)
-                    && detail.is_none_or(|detail| detail == code.detail)
+/// Where the lines of a text begin.
+struct LineNumbers(Vec<usize>);
+
+impl LineNumbers {
+    fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|start| *start <= offset)
+    }
+}
+
+/// What the tables of a file are called.
+const TABLES: [&str; 3] = ["provider", "words", "rule"];
+
+/// Reads one file after the other, and keeps what is wrong in any of them.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) rules: Vec<Rule>,
+    pub(super) flaws: Vec<Flaw>,
+    /// Lists that every file may use.
+    shared: Words,
+}
+
+impl Reader {
+    /// Reads the lists of words that every file after it may use.
+    pub(super) fn read_words(&mut self, name: &str, text: &str) {
+        self.shared = self.read(name, text);
+    }
+
+    /// Reads a file of rules; the lists of words in it are its own.
+    pub(super) fn read_rules(&mut self, name: &str, text: &str) {
+        self.read(name, text);
+    }
+
+    fn read(&mut self, name: &str, text: &str) -> Words {
+        let lines = LineNumbers::of(text);
+        let mut file =
+            FileReader { name, lines, words: self.shared.clone(), hosts: Vec::new(), flaws: Vec::new() };
+        match DeTable::parse(text) {
+            Ok(table) => self.rules.extend(file.read(table.into_inner())),
+            Err(cause) => file.fault(1, "", &cause),
+        }
+        self.flaws.append(&mut file.flaws);
+        file.words
+    }
+}
+
+/// One file on its way to rules.
+struct FileReader<'f> {
+    name: &'f str,
+    lines: LineNumbers,
+    words: Words,
+    hosts: Vec<String>,
+    flaws: Vec<Flaw>,
+}
+
+impl FileReader<'_> {
+    fn read(&mut self, mut table: DeTable<'_>) -> Vec<Rule> {
+        for (key, _) in &table {
+            if !TABLES.contains(&key.get_ref().as_ref()) {
+                let what =
+                    format!("unknown table {:?}; expected one of {}", key.get_ref(), TABLES.join(", "));
+                self.flaw(self.lines.at(key.span().start), "", what);
             }
-            _ => false,
         }
-    }
-}
-
-/// A pattern for texts in lower case: its letters lowered, its escapes (`\S`, `\B`) left alone.
-fn lower_pattern(pattern: &str) -> String {
-    let mut escaped = false;
-    pattern
-        .chars()
-        .map(|c| {
-            let keep = escaped;
-            escaped = c == '\\' && !keep;
-            if keep { c } else { lower_char(c) }
-        })
-        .collect()
-}
-
-/// A rule as read, and where.
-pub(super) struct Draft {
-    pub(super) file: String,
-    pub(super) raw: RawRule,
-}
-
-pub(super) fn flaw(file: &str, id: &str, what: impl Into<String>) -> Flaw {
-    Flaw { file: file.to_owned(), id: id.to_owned(), what: what.into() }
-}
-
-pub(super) fn read_file(name: &str, text: &str, drafts: &mut Vec<Draft>, flaws: &mut Vec<Flaw>) {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        /// Hosts of the provider that all rules of the file speak of.
-        #[serde(default)]
-        provider: Option<Provider>,
-        #[serde(default)]
-        rule: Vec<RawRule>,
-    }
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Provider {
-        hosts: Vec<String>,
-    }
-    match toml::from_str::<File>(text) {
-        Ok(file) => {
-            let hosts = file.provider.map(|provider| provider.hosts).unwrap_or_default();
-            drafts.extend(file.rule.into_iter().map(|mut raw| {
-                if raw.provider {
-                    raw.hosts.extend(hosts.iter().cloned());
+        if let Some(provider) = table.remove("provider") {
+            match Provider::deserialize(provider.into_deserializer()) {
+                Ok(provider) => self.hosts = provider.hosts,
+                Err(cause) => self.fault(1, "", &cause),
+            }
+        }
+        if let Some(words) = table.remove("words") {
+            match BTreeMap::<String, Lines>::deserialize(words.into_deserializer()) {
+                Ok(lists) => {
+                    for (name, words) in lists {
+                        self.words.insert(name, &words.into_vec());
+                    }
                 }
-                Draft { file: name.to_owned(), raw }
-            }));
+                Err(cause) => self.fault(1, "", &cause),
+            }
         }
-        Err(cause) => {
-            let line =
-                cause.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-            flaws.push(flaw(&format!("{name}:{line}"), "", cause.message()));
-        }
+        let Some(rules) = table.remove("rule") else { return Vec::new() };
+        let line = self.lines.at(rules.span().start);
+        let DeValue::Array(rules) = rules.into_inner() else {
+            self.flaw(line, "", "write [[rule]] before every rule");
+            return Vec::new();
+        };
+        rules.into_iter().filter_map(|rule| self.rule(rule)).collect()
     }
-}
 
-pub(super) fn check(raw: RawRule) -> Result<Rule, String> {
-    if raw.provider && raw.hosts.is_empty() {
-        return Err("provider = true, but the file names no [provider] hosts".to_owned());
+    /// Reads one rule; one that cannot be read hides no other.
+    fn rule(&mut self, value: Spanned<DeValue<'_>>) -> Option<Rule> {
+        let line = self.lines.at(value.span().start);
+        let id =
+            value.get_ref().get("id").and_then(|id| id.get_ref().as_str()).unwrap_or_default().to_owned();
+        let raw = match RawRule::deserialize(value.into_deserializer()) {
+            Ok(raw) => raw,
+            Err(cause) => {
+                self.fault(line, &id, &cause);
+                return None;
+            }
+        };
+        let before = self.flaws.len();
+        let phrases = self.phrases(&raw, line);
+        let status = raw.status.iter().map(|text| StatusPattern::parse(text));
+        let status = self.good(line, &id, status);
+        let reply = raw
+            .reply
+            .iter()
+            .map(|code| ReplyCode::new(*code).ok_or_else(|| format!("reply {code} is no SMTP reply code")));
+        let reply = self.good(line, &id, reply);
+        let mut hosts: Vec<String> = raw.hosts.iter().map(|host| host.to_lowercase()).collect();
+        if raw.provider {
+            hosts.extend(self.hosts.iter().map(|host| host.to_lowercase()));
+            if self.hosts.is_empty() {
+                self.flaw(line, &id, "provider = true, but the file names no [provider] hosts");
+            }
+        }
+        (self.flaws.len() == before).then(|| Rule {
+            id,
+            class: raw.class,
+            severity: raw.severity,
+            file: self.name.to_owned(),
+            line,
+            phrases,
+            counter_examples: raw.counter_examples,
+            status,
+            reply,
+            hosts,
+            phase: raw.phase,
+            delayed: raw.action == Some(RawAction::Delayed),
+            guard: raw.guard,
+            by_operator: false,
+        })
     }
-    if raw.examples.is_empty() {
-        return Err("it has no example".to_owned());
+
+    fn phrases(&mut self, raw: &RawRule, line: usize) -> Vec<Phrase> {
+        let mut phrases = Vec::new();
+        if raw.pattern.is_none() && raw.phrases.0.is_empty() {
+            self.flaw(line, &raw.id, "it has no pattern: write 'pattern' = \"example\" below [rule.phrases]");
+        }
+        if raw.pattern.is_none() && !raw.examples.is_empty() {
+            self.flaw(
+                line,
+                &raw.id,
+                "examples belong to a pattern: write each beside its own below [rule.phrases]",
+            );
+        }
+        let whole = raw.pattern.iter().map(|pattern| (pattern, &raw.examples, usize::MAX));
+        let short = raw.phrases.0.iter().map(|(pattern, examples)| (pattern, examples, MAX_PATTERN));
+        for (pattern, examples, longest) in whole.chain(short) {
+            let line = self.lines.at(pattern.span().start);
+            let pattern = pattern.get_ref();
+            let length = pattern.chars().count();
+            if length > longest {
+                let what = format!(
+                    "pattern '{pattern}' has {length} characters; {longest} are allowed: make several of it"
+                );
+                self.flaw(line, &raw.id, what);
+            }
+            if examples.is_empty() {
+                self.flaw(line, &raw.id, format!("pattern '{pattern}' has no example"));
+            }
+            match Phrase::new(pattern, examples.clone(), line, &self.words) {
+                Ok(phrase) => phrases.push(phrase),
+                Err(what) => self.flaw(line, &raw.id, format!("pattern '{pattern}': {what}")),
+            }
+        }
+        phrases
     }
-    let status = raw.status.iter().map(|text| StatusPattern::parse(text)).collect::<Result<_, _>>()?;
-    let reply = raw
-        .reply
-        .iter()
-        .map(|code| ReplyCode::new(*code).ok_or(format!("reply {code} is no SMTP reply code")))
-        .collect::<Result<_, _>>()?;
-    Ok(Rule {
-        id: raw.id,
-        class: raw.class,
-        severity: raw.severity,
-        pattern: lower_pattern(&raw.pattern),
-        status,
-        reply,
-        hosts: raw.hosts.into_iter().map(|host| host.to_lowercase()).collect(),
-        phase: raw.phase,
-        delayed: raw.action == Some(RawAction::Delayed),
-        guard: raw.guard,
-        by_operator: false,
-        examples: raw.examples,
-        counter_examples: raw.counter_examples,
-        regex: OnceLock::new(),
-    })
+
+    /// The good ones; a flaw for every other.
+    fn good<T>(&mut self, line: usize, id: &str, read: impl Iterator<Item = Result<T, String>>) -> Vec<T> {
+        let mut good = Vec::new();
+        for item in read {
+            match item {
+                Ok(item) => good.push(item),
+                Err(what) => self.flaw(line, id, what),
+            }
+        }
+        good
+    }
+
+    /// What the TOML reader has to say, at its line or, where it names none, at that of the rule.
+    fn fault(&mut self, line: usize, id: &str, cause: &Error) {
+        let line = cause.span().map_or(line, |span| self.lines.at(span.start));
+        self.flaw(line, id, cause.message());
+    }
+
+    fn flaw(&mut self, line: usize, id: &str, what: impl Into<String>) {
+        self.flaws.push(Flaw { file: self.name.to_owned(), line, id: id.to_owned(), what: what.into() });
+    }
 }

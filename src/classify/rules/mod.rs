@@ -1,20 +1,24 @@
 //! Rules as data: what texts mean, one file a family in `config/rules/`, embedded in the binary.
 //!
+//! A rule is a list of short patterns. Every pattern stands beside lines that it must decide; those of the operator's
+//! files are checked whenever they are loaded, those of the embedded files by a test.
+//!
 //! Patterns are compiled into automata of a few rules each, so that a text is searched in time linear in its
-//! length, whatever it says. Every rule carries lines that it must match and lines that it must
-//! not; both are checked whenever the file is loaded.
+//! length, whatever it says.
 
+mod check;
 mod file;
+mod phrase;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
 
-use file::{Draft, StatusPattern, check, flaw, read_file};
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use file::Reader;
+use phrase::lower_case;
+pub use phrase::{MAX_PATTERN, Phrase};
+use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::class::{Class, Severity};
-use super::evidence::{EvidenceField, Source};
 use super::facts::Phase;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
@@ -32,6 +36,9 @@ const PATTERN: usize = 64 << 20;
 /// Room for the states of one automaton, in bytes.
 const STATES: usize = 2 << 20;
 
+/// The embedded lists of words, which every rule file may use.
+pub const WORDS: (&str, &str) = ("words.toml", include_str!("../../../config/rules/words.toml"));
+
 /// The embedded rule files, in the order in which their rules are tried.
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("10-exceptions.toml", include_str!("../../../config/rules/10-exceptions.toml")),
@@ -44,7 +51,7 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("60-languages.toml", include_str!("../../../config/rules/60-languages.toml")),
 ];
 
-/// A checked rule.
+/// A rule.
 #[derive(Debug)]
 pub struct Rule {
     /// Unique name: `microsoft.directory-edge`.
@@ -53,7 +60,14 @@ pub struct Rule {
     pub class: Class,
     /// Overrides what the code says about trying again.
     pub severity: Option<Severity>,
-    pattern: String,
+    /// The file it stands in.
+    pub file: String,
+    /// The line of the file it begins at, from 1.
+    pub line: usize,
+    /// What it looks for, in this order.
+    pub phrases: Vec<Phrase>,
+    /// Lines that it must leave alone.
+    pub counter_examples: Vec<String>,
     status: Vec<StatusPattern>,
     reply: Vec<ReplyCode>,
     hosts: Vec<String>,
@@ -61,9 +75,13 @@ pub struct Rule {
     delayed: bool,
     guard: bool,
     by_operator: bool,
-    examples: Vec<String>,
-    counter_examples: Vec<String>,
-    regex: OnceLock<Regex>,
+}
+
+/// A status condition: `5.4.1`, `x.4.1`, `x.7.x`, or `none` for evidence without any code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StatusPattern {
+    Code { class: Option<u8>, subject: Option<u16>, detail: Option<u16> },
+    None,
 }
 
 /// A rule that fired.
@@ -71,6 +89,8 @@ pub struct Rule {
 pub struct RuleMatch<'r> {
     /// Which.
     pub rule: &'r Rule,
+    /// The first of its phrases that is in the text.
+    pub phrase: &'r Phrase,
     /// The byte range of the source's text that matched.
     pub start: usize,
     /// Its end.
@@ -95,9 +115,11 @@ pub struct Context<'c> {
 /// Something wrong in a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
-    /// The file, with the line where the reader knows it.
+    /// The file.
     pub file: String,
-    /// The rule; empty where the file itself is no TOML.
+    /// The line, from 1.
+    pub line: usize,
+    /// The rule; empty where it is about none.
     pub id: String,
     /// What, with the offending text.
     pub what: String,
@@ -105,11 +127,11 @@ pub struct Flaw {
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.id.is_empty() {
-            write!(f, "{}: {}", self.file, self.what)
-        } else {
-            write!(f, "{}: rule {}: {}", self.file, self.id, self.what)
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if !self.id.is_empty() {
+            write!(f, "rule {}: ", self.id)?;
         }
+        f.write_str(&self.what)
     }
 }
 
@@ -136,7 +158,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads, checks and compiles the embedded files.
+    /// Reads the embedded files. A test keeps them without flaw: nothing is checked here.
     ///
     /// # Errors
     /// [`RuleError`], with every flaw at once.
@@ -144,81 +166,64 @@ impl Rules {
         Self::load(&[])
     }
 
-    /// Reads, checks and compiles the operator's files and the embedded ones. The operator's rules are tried
+    /// Reads and checks the operator's files, and reads the embedded ones. The operator's rules are tried
     /// first, and one with the id of an embedded rule takes its place.
     ///
     /// # Errors
-    /// [`RuleError`], with every flaw at once: bad TOML, a bad pattern or condition, an id used twice, or an
-    /// example that does not do what it says.
+    /// [`RuleError`], with every flaw of every file at once: bad TOML, a bad pattern or condition, an id used
+    /// twice, an example that does not do what it says, or a pattern that decides nothing.
     pub fn load(operator: &[RuleFile]) -> Result<Self, RuleError> {
-        let mut flaws = Vec::new();
-        let mut drafts = Vec::new();
+        let mut reader = Reader::default();
+        reader.read_words(WORDS.0, WORDS.1);
         for file in operator {
-            read_file(&file.name, &file.text, &mut drafts, &mut flaws);
+            reader.read_rules(&file.name, &file.text);
         }
-        let own = drafts.len();
+        let own = reader.rules.len();
         for (name, text) in EMBEDDED {
-            read_file(name, text, &mut drafts, &mut flaws);
+            reader.read_rules(name, text);
         }
-        Self::compile(drafts, own, flaws)
+        for rule in &mut reader.rules[..own] {
+            rule.by_operator = true;
+        }
+        let Reader { rules, mut flaws, .. } = reader;
+        let rules = without_twins(rules, &mut flaws);
+        // What is no expression is named, and left out of what the other rules' lines are tried on.
+        let (broken, rules): (Vec<_>, Vec<_>) =
+            rules.into_iter().partition(|rule| rule.by_operator && !rule.check_patterns().is_empty());
+        flaws.extend(broken.iter().flat_map(Rule::check_patterns));
+        let loaded = Self::compile(rules)?;
+        // The operator may decide otherwise about any line of the embedded rules.
+        flaws.extend(loaded.iter().filter(|rule| rule.by_operator).flat_map(|rule| loaded.check(rule)));
+        if flaws.is_empty() { Ok(loaded) } else { Err(RuleError(flaws)) }
     }
 
-    /// Compiles rules of which the first `own` are the operator's.
-    fn compile(drafts: Vec<Draft>, own: usize, mut flaws: Vec<Flaw>) -> Result<Self, RuleError> {
-        let (mut rules, mut files): (Vec<Rule>, Vec<String>) = (Vec::new(), Vec::new());
-        let mut ids: HashMap<String, bool> = HashMap::new();
-        for (at, draft) in drafts.into_iter().enumerate() {
-            let by_operator = at < own;
-            match ids.insert(draft.raw.id.clone(), by_operator) {
-                Some(true) if !by_operator => {
-                    ids.insert(draft.raw.id, true); // the operator's rule stands in its place
-                    continue;
-                }
-                Some(_) => flaws.push(flaw(&draft.file, &draft.raw.id, "the id is used twice")),
-                None => {}
-            }
-            let id = draft.raw.id.clone();
-            match check(draft.raw) {
-                Ok(rule) => {
-                    rules.push(Rule { by_operator, ..rule });
-                    files.push(draft.file);
-                }
-                Err(what) => flaws.push(flaw(&draft.file, &id, what)),
-            }
-        }
+    fn compile(rules: Vec<Rule>) -> Result<Self, RuleError> {
         let automata: Result<Vec<RegexSet>, regex::Error> = rules
             .chunks(TOGETHER)
             .map(|rules| {
-                RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
+                RegexSetBuilder::new(rules.iter().map(Rule::expression))
                     .unicode(false)
                     .size_limit(PATTERN)
                     .dfa_size_limit(STATES)
                     .build()
             })
             .collect();
-        let automata = match automata {
-            Ok(automata) => automata,
+        match automata {
+            Ok(automata) => Ok(Self { rules, automata }),
             Err(cause) => {
-                let before = flaws.len();
-                for (rule, file) in rules.iter().zip(&files) {
-                    flaws.extend(
-                        rule.compile().err().map(|cause| flaw(file, &rule.id, format!("pattern: {cause}"))),
-                    );
+                let mut flaws: Vec<Flaw> = rules.iter().flat_map(Rule::check_patterns).collect();
+                if flaws.is_empty() {
+                    let what = cause.to_string();
+                    flaws.push(Flaw {
+                        file: "all rules together".to_owned(),
+                        line: 1,
+                        id: String::new(),
+                        what,
+                    });
                 }
-                if flaws.len() == before {
-                    flaws.push(flaw("all rules together", "", cause.to_string()));
-                }
-                return Err(RuleError(flaws));
+                Err(RuleError(flaws))
             }
-        };
-        let loaded = Self { rules, automata };
-        // The embedded rules keep their examples by themselves, which a test holds; the operator may decide otherwise
-        // about any line of theirs, and take the rule away that another one leans on.
-        let asked = |rule: &Rule| own == 0 || rule.by_operator;
-        for (rule, file) in loaded.rules.iter().zip(&files).filter(|(rule, _)| asked(rule)) {
-            flaws.extend(loaded.check_examples(rule).into_iter().map(|what| flaw(file, &rule.id, what)));
         }
-        if flaws.is_empty() { Ok(loaded) } else { Err(RuleError(flaws)) }
     }
 
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
@@ -247,13 +252,19 @@ impl Rules {
             }
             automaton.matches(lower.as_bytes()).iter().find_map(|at| {
                 let rule = rules.get(at).filter(|rule| wanted(rule) && rule.applies(context))?;
-                let found = rule.regex()?.find(lower.as_bytes())?;
+                let (phrase, found) =
+                    rule.phrases.iter().find_map(|phrase| Some((phrase, phrase.find(&lower)?)))?;
                 // A "." is a byte: a match may begin or end within a character.
                 let (start, end) =
-                    (text.floor_char_boundary(found.start()), text.ceil_char_boundary(found.end()));
-                Some(RuleMatch { rule, start, end })
+                    (text.floor_char_boundary(found.start), text.ceil_char_boundary(found.end));
+                Some(RuleMatch { rule, phrase, start, end })
             })
         })
+    }
+
+    /// All rules, in the order in which they are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
     }
 
     /// How many rules there are.
@@ -266,52 +277,6 @@ impl Rules {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
-    }
-
-    /// What a rule's own lines say against it.
-    fn check_examples(&self, rule: &Rule) -> Vec<String> {
-        let decides = |line: &String| {
-            let source = Source::new(EvidenceField::DiagnosticCode, line);
-            let context = Context {
-                status: source.status,
-                reply_code: source.reply_code,
-                hosts: &rule.hosts,
-                action: Some(if rule.delayed { Action::Delayed } else { Action::Failed }),
-                phase: rule.phase.first().copied(),
-            };
-            let found = if rule.guard {
-                self.find_guard(&source.text, context)
-            } else {
-                self.find(&source.text, context)
-            };
-            found.map(|found| found.rule)
-        };
-        let mut wrong = Vec::new();
-        let mut decided = false;
-        for line in &rule.examples {
-            match decides(line) {
-                Some(other) if other.id == rule.id => decided = true,
-                // Two rules may say the same of a line, as long as each decides some line of its own.
-                Some(other) if other.class == rule.class && other.severity == rule.severity => {}
-                // The operator's rules come first: this one had its turn.
-                Some(other) if rule.by_operator && !other.by_operator => {
-                    wrong.push(format!("example {line:?} does not match; rule {} takes it", other.id))
-                }
-                Some(other) => {
-                    wrong.push(format!("example {line:?} is taken by rule {}, which comes before", other.id))
-                }
-                None => wrong.push(format!("example {line:?} does not match")),
-            }
-        }
-        if !decided && wrong.is_empty() {
-            wrong.push("earlier rules take every example: it decides nothing".to_owned());
-        }
-        for line in &rule.counter_examples {
-            if decides(line).is_some_and(|decided| decided.id == rule.id) {
-                wrong.push(format!("counter-example {line:?} matches"));
-            }
-        }
-        wrong
     }
 }
 
@@ -330,31 +295,43 @@ impl Rule {
         })
     }
 
-    fn compile(&self) -> Result<Regex, regex::Error> {
-        RegexBuilder::new(&self.pattern).unicode(false).size_limit(PATTERN).build()
+    /// All patterns in one.
+    fn expression(&self) -> String {
+        let expressions: Vec<_> =
+            self.phrases.iter().map(|phrase| format!("(?:{})", phrase.expression())).collect();
+        expressions.join("|")
     }
+}
 
-    fn regex(&self) -> Option<&Regex> {
-        if self.regex.get().is_none() {
-            let _ = self.regex.set(self.compile().ok()?);
+impl StatusPattern {
+    fn matches(self, status: Option<EnhancedStatusCode>) -> bool {
+        match (self, status) {
+            (Self::None, None) => true,
+            (Self::Code { class, subject, detail }, Some(code)) => {
+                class.is_none_or(|class| class == code.class.digit())
+                    && subject.is_none_or(|subject| subject == code.subject)
+                    && detail.is_none_or(|detail| detail == code.detail)
+            }
+            _ => false,
         }
-        self.regex.get()
     }
 }
 
-/// A text in lower case, every character where it was: patterns work on bytes, without regard to Unicode, since
-/// that makes their automaton a tenth as large.
-fn lower_case(text: &str) -> String {
-    text.chars().map(lower_char).collect()
-}
-
-/// A character in lower case, if that takes as many bytes.
-fn lower_char(c: char) -> char {
-    let mut lower = c.to_lowercase();
-    match (lower.next(), lower.next()) {
-        (Some(lower), None) if lower.len_utf8() == c.len_utf8() => lower,
-        _ => c,
+/// The rules without the embedded ones that a rule of the operator stands in the place of.
+fn without_twins(rules: Vec<Rule>, flaws: &mut Vec<Flaw>) -> Vec<Rule> {
+    let mut ids: HashMap<String, bool> = HashMap::new();
+    let mut kept = Vec::with_capacity(rules.len());
+    for rule in rules {
+        match ids.get(&rule.id) {
+            Some(true) if !rule.by_operator => continue,
+            Some(_) => flaws.push(rule.flaw(rule.line, "the id is used twice")),
+            None => {
+                ids.insert(rule.id.clone(), rule.by_operator);
+            }
+        }
+        kept.push(rule);
     }
+    kept
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ use toml::{Table, Value};
 const LINE: &str = "550 5.7.1 user unknown, mailbox full, message blocked using zen.spamhaus.org";
 
 fn has_a_rule(text: &str) -> bool {
-    let whole =
-        |rule: &Value| ["id", "class", "pattern", "examples"].iter().all(|key| rule.get(key).is_some());
+    let whole = |rule: &Value| {
+        let has = |keys: &[&str]| keys.iter().all(|key| rule.get(key).is_some());
+        has(&["id", "class", "phrases"]) || has(&["id", "class", "pattern", "examples"])
+    };
     let file = toml::from_str::<Table>(text).ok();
     file.is_some_and(|file| {
         file.get("rule").and_then(Value::as_array).is_some_and(|rules| rules.iter().any(whole))
