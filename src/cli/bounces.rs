@@ -45,6 +45,15 @@ pub(super) struct List {
 pub(super) struct Show {
     /// The number of the message, as listed and as said in the SMTP reply.
     id: i64,
+    /// Only recipients after this event: a report about very many is shown in parts.
+    #[arg(
+        long,
+        value_name = "EVENT",
+        conflicts_with = "raw",
+        default_value = "0",
+        hide_default_value = true
+    )]
+    after: i64,
     /// The message as it was received, and nothing else.
     #[arg(long, conflicts_with = "json")]
     raw: bool,
@@ -66,7 +75,7 @@ pub(super) fn run(config: Option<&Path>, verb: &Bounces) -> anyhow::Result<ExitC
 
 async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
-    let mut filter = BounceFilter {
+    let filter = BounceFilter {
         recipient_key: arguments.recipient.as_deref().map(comparison_form),
         common: arguments.filter.resolve(&config.streams)?,
         kind: arguments.kind.clone(),
@@ -74,11 +83,10 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
         limit: listing::PAGE,
     };
     let mut out = output::stdout();
-    let fetch = async |last: Option<&Bounce>, limit| {
-        filter.before = last.map(|last| last.id);
-        filter.limit = limit;
-        store.bounces(&filter).await
-    };
+    let after = |last: Option<&Bounce>| BounceFilter { before: last.map(|last| last.id), ..filter.clone() };
+    let fetch =
+        async |last: Option<&Bounce>, limit| store.bounces(&BounceFilter { limit, ..after(last) }).await;
+    let count = async |last: Option<&Bounce>| store.count_bounces(&after(last), listing::COUNTED + 1).await;
     let headings = [
         "id",
         "received",
@@ -91,7 +99,7 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
         "stream",
         "subject",
     ];
-    listing::list(arguments.limit, !arguments.json, fetch, |page, first| {
+    listing::list(arguments.limit, !arguments.json, fetch, count, |page, first| {
         page.iter_mut().for_each(|bounce| streams::name_bounce(&config.streams, bounce));
         if arguments.json {
             return page.iter().try_for_each(|bounce| output::json_line(&mut out, bounce));
@@ -130,7 +138,18 @@ fn lines(streams: &Streams, bounce: &Bounce) -> Vec<Vec<String>> {
             bounce.original_subject.clone().unwrap_or_default(),
         ])
     };
-    bounce.recipients.iter().map(line).collect()
+    let mut lines: Vec<_> = bounce.recipients.iter().map(line).collect();
+    if bounce.next_recipient.is_some() {
+        let more = format!("… {} more recipients", left_out(bounce));
+        let none = String::new;
+        lines.push(start([more, none(), none(), none(), none(), none(), none(), none()]));
+    }
+    lines
+}
+
+/// How many recipients are not shown.
+fn left_out(bounce: &Bounce) -> i64 {
+    bounce.recipient_count - i64::try_from(bounce.recipients.len()).unwrap_or(i64::MAX)
 }
 
 /// What an event did to the list; one that waits says for which hold.
@@ -144,7 +163,7 @@ fn what_it_did(event: &BounceEvent) -> String {
 async fn show(config: &Config, arguments: &Show) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let id = arguments.id;
-    let Some(mut bounce) = store.bounce(id).await? else {
+    let Some(mut bounce) = store.bounce_after(id, arguments.after).await? else {
         anyhow::bail!("there is no bounce {id}; `dsnd bounces list` shows those there are");
     };
     if arguments.raw {
@@ -165,6 +184,12 @@ async fn show(config: &Config, arguments: &Show) -> anyhow::Result<ExitCode> {
         print(&mut out, &config.streams, &bounce)?;
     }
     out.flush()?;
+    if let Some(next) = bounce.next_recipient {
+        let (shown, all) = (bounce.recipients.len(), bounce.recipient_count);
+        output::note(&format!(
+            "{shown} of {all} recipients; the next: dsnd bounces show {id} --after {next}"
+        ));
+    }
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }

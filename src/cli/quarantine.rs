@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::returnpath::network;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
-    EventChange, Idle, Outcome, QuarantineFilter, Quarantined, Settling, Store, Streams, Verdict,
+    EventChange, Idle, Outcome, Page, QuarantineFilter, Quarantined, Settling, Store, Streams, Verdict,
 };
 
 /// Events read at once while listing.
@@ -153,16 +153,21 @@ pub(super) fn run(config: Option<&Path>, verb: &QuarantineVerb) -> anyhow::Resul
 async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
     let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
-    let mut filter = arguments.filter.in_store(&config.streams)?;
+    let filter = arguments.filter.in_store(&config.streams)?;
     let mut out = output::stdout();
-    let fetch = async |last: Option<&Quarantined>, limit| {
-        filter.after = last.map(|last| last.event);
-        filter.limit = limit;
-        store.quarantined(&filter).await
+    let after = |last: Option<&Quarantined>| QuarantineFilter {
+        after: last.map(|last| last.event),
+        ..filter.clone()
     };
+    let fetch = async |last: Option<&Quarantined>, limit: u32| {
+        let filter = QuarantineFilter { limit: limit.saturating_add(1), ..after(last) };
+        Ok(Page::cut(store.quarantined(&filter).await?, limit))
+    };
+    let count =
+        async |last: Option<&Quarantined>| store.count_quarantined(&after(last), listing::COUNTED + 1).await;
     let headings =
         ["event", "bounce", "received", "recipient", "class", "decision", "trust", "stream", "client"];
-    listing::list(arguments.limit, !arguments.json, fetch, |page, first| {
+    listing::list(arguments.limit, !arguments.json, fetch, count, |page, first| {
         page.iter_mut().for_each(|event| streams::name_waiting(&config.streams, event));
         if arguments.json {
             return page.iter().try_for_each(|event| output::json_line(&mut out, event));

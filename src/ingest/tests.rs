@@ -82,7 +82,7 @@ impl World {
     /// (recipient, trust, change) of every event, in the order in which they came.
     async fn events(&self) -> Vec<(String, String, String)> {
         let filter = BounceFilter { limit: 1_000, ..BounceFilter::default() };
-        let mut bounces = self.store.bounces(&filter).await.unwrap();
+        let mut bounces = self.store.bounces(&filter).await.unwrap().items;
         bounces.reverse();
         let events = bounces.into_iter().flat_map(|bounce| bounce.recipients);
         events.map(|event| (event.recipient, event.trust, event.change)).collect()

@@ -305,7 +305,7 @@ async fn what_is_not_understood_is_kept(store: &impl Store) {
     odd.defects = vec!["mime: nothing in it".to_owned()];
     let recorded = store.record(odd).await.unwrap();
     let filter = BounceFilter { kind: Some("unrecognized".to_owned()), limit: 10, ..BounceFilter::default() };
-    let listed = store.bounces(&filter).await.unwrap();
+    let listed = store.bounces(&filter).await.unwrap().items;
     assert_eq!(listed.len(), 1);
     assert_eq!(
         (listed[0].id, &listed[0].defects[..]),
@@ -345,7 +345,7 @@ async fn lists_are_filtered_and_paged(store: &impl Store) {
     let over = SuppressionFilter { active_at: Some(at(400)), ..all.clone() };
     assert!(store.suppressions(&over).await.unwrap().is_empty());
     let ids = |filter: BounceFilter| async move {
-        store.bounces(&filter).await.unwrap().into_iter().map(|bounce| bounce.id).collect::<Vec<_>>()
+        store.bounces(&filter).await.unwrap().items.into_iter().map(|bounce| bounce.id).collect::<Vec<_>>()
     };
     let newest = ids(BounceFilter { limit: 2, ..BounceFilter::default() }).await;
     assert_eq!(newest.len(), 2);

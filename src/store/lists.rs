@@ -109,7 +109,8 @@ pub struct PartImported {
     pub others_write: bool,
 }
 
-/// A list on its way out: the entries of one moment, in the order of their addresses and streams.
+/// A list on its way out, in the order of its addresses and streams. Each page is as the list is when it is asked for: an
+/// entry that stands all the time is in it once, one that comes or goes meanwhile may be.
 pub trait Snapshot: Send {
     /// The next entries, `limit` at most; none at the end.
     fn next(&mut self, limit: u32) -> impl Future<Output = Result<Vec<ListEntry>, StoreError>> + Send;
@@ -127,8 +128,7 @@ pub trait Lists: Send + Sync + 'static {
     /// another part is not.
     fn weigh(&self, part: ListPart) -> impl Future<Output = Result<Imported, StoreError>> + Send;
 
-    /// The entries that match a filter, as they are now, whatever is written meanwhile; where the filter's page begins
-    /// and ends does not matter. Until it is dropped the write-ahead log keeps growing.
+    /// The entries that match a filter; where the filter's page begins and ends does not matter.
     fn export(
         &self,
         filter: SuppressionFilter,

@@ -15,6 +15,7 @@ mod holds;
 mod known;
 mod lists;
 mod outbox;
+mod page;
 mod quarantine;
 mod reclassify;
 mod retention;
@@ -46,6 +47,7 @@ pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
 pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
+pub use page::{LISTED_RECIPIENTS, PAGE_OCTETS, Page, SHOWN_RECIPIENTS};
 pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
 pub use reclassify::{
     NewConclusion, Reclassified, ReclassifiedEntry, ReclassifiedEvent, Reclassify, Reclassifying, StoredEvent,
@@ -167,7 +169,7 @@ pub trait Store: Send + Sync + 'static {
         filter: &SuppressionFilter,
     ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
 
-    /// How many entries [`Self::suppressions`] would list, page after page.
+    /// How many entries [`Self::suppressions`] would list, page after page, from the filter's place on.
     fn count(&self, filter: &SuppressionFilter) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Puts an address on the list by hand, in place of what is there.
@@ -189,11 +191,30 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that at most `limit` entries have run out by `now`; returns how many.
     fn expire(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Messages with their events, the newest first.
-    fn bounces(&self, filter: &BounceFilter) -> impl Future<Output = Result<Vec<Bounce>, StoreError>> + Send;
+    /// A page of messages, the newest first, each with at most [`LISTED_RECIPIENTS`] of its events. It ends before
+    /// `limit` messages where it has [`PAGE_OCTETS`].
+    fn bounces(&self, filter: &BounceFilter)
+    -> impl Future<Output = Result<Page<Bounce>, StoreError>> + Send;
 
-    /// One message with its events.
-    fn bounce(&self, id: i64) -> impl Future<Output = Result<Option<Bounce>, StoreError>> + Send;
+    /// How many messages [`Self::bounces`] would list, page after page; it stops counting at `most`.
+    fn count_bounces(
+        &self,
+        filter: &BounceFilter,
+        most: u32,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// One message with its events after the one with the number `after`: at most [`SHOWN_RECIPIENTS`], and
+    /// [`PAGE_OCTETS`] in all. [`Bounce::next_recipient`] says where the next ones begin.
+    fn bounce_after(
+        &self,
+        id: i64,
+        after: i64,
+    ) -> impl Future<Output = Result<Option<Bounce>, StoreError>> + Send;
+
+    /// One message with the first of its events: [`Self::bounce_after`].
+    fn bounce(&self, id: i64) -> impl Future<Output = Result<Option<Bounce>, StoreError>> + Send {
+        self.bounce_after(id, 0)
+    }
 
     /// The raw bytes of a message: `None` when there is no such message or its bytes were pruned.
     fn raw(&self, id: i64) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
@@ -203,6 +224,13 @@ pub trait Store: Send + Sync + 'static {
         &self,
         filter: &QuarantineFilter,
     ) -> impl Future<Output = Result<Vec<Quarantined>, StoreError>> + Send;
+
+    /// How many events [`Self::quarantined`] would list, page after page; it stops counting at `most`.
+    fn count_quarantined(
+        &self,
+        filter: &QuarantineFilter,
+        most: u32,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Approves or discards events that wait, in their order and in one transaction; what became of each. An
     /// approved event does what it would have done when it was received: nothing that stands is shortened, and a

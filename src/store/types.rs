@@ -370,8 +370,13 @@ pub struct Bounce {
     pub size: i64,
     /// Whether the raw message is still kept.
     pub raw_kept: bool,
-    /// One a recipient.
+    /// How many recipients the report has.
+    pub recipient_count: i64,
+    /// One a recipient. In a list these are the first 100 at most, and of one message the first 1,000.
     pub recipients: Vec<BounceEvent>,
+    /// Where there are more recipients: the number of the last event that is shown. `after` with this number shows the
+    /// next ones.
+    pub next_recipient: Option<i64>,
 }
 
 /// A recorded event.

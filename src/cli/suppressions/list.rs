@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Filter, listing, open_store, output, streams};
 use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{Store, Streams, Suppression, SuppressionFilter};
+use crate::store::{Page, Store, Streams, Suppression, SuppressionFilter};
 
 /// `list`.
 #[derive(Debug, Args)]
@@ -28,19 +28,23 @@ pub(in crate::cli) struct List {
 }
 
 pub(super) async fn run(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
-    let mut filter = SuppressionFilter {
+    let filter = SuppressionFilter {
         active_at: (!arguments.all).then(Timestamp::now),
         ..arguments.filter.resolve(&config.streams)?
     };
     let store = open_store(config, Access::Read).await?;
     let mut out = output::stdout();
-    let fetch = async |last: Option<&Suppression>, limit| {
-        filter.after = last.map(|last| (last.address_key.clone(), last.stream));
-        filter.limit = limit;
-        store.suppressions(&filter).await
+    let after = |last: Option<&Suppression>| SuppressionFilter {
+        after: last.map(|last| (last.address_key.clone(), last.stream)),
+        ..filter.clone()
     };
+    let fetch = async |last: Option<&Suppression>, limit: u32| {
+        let filter = SuppressionFilter { limit: limit.saturating_add(1), ..after(last) };
+        Ok(Page::cut(store.suppressions(&filter).await?, limit))
+    };
+    let count = async |last: Option<&Suppression>| store.count(&after(last)).await;
     let limit = arguments.limit.unwrap_or(u32::MAX);
-    listing::list(limit, !arguments.json, fetch, |page, first| {
+    listing::list(limit, !arguments.json, fetch, count, |page, first| {
         page.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
         if arguments.json {
             return page.iter().try_for_each(|entry| output::json_line(&mut out, entry));

@@ -15,7 +15,7 @@ use crate::http::params::{self, Octets};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::returnpath::Trust;
-use crate::store::{Bounce, BounceFilter, Filter, Store};
+use crate::store::{Bounce, BounceFilter, Filter, Page, Store};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -81,6 +81,9 @@ struct BouncePage {
 }
 
 /// What came in, the newest first.
+///
+/// A page has as many messages as were asked for, or fewer where these are large: `next` alone says whether there are
+/// more. Each has its first 100 recipients.
 #[utoipa::path(
     get, path = "/v1/bounces", tag = "bounces", params(Asked),
     responses((status = 200, description = "A page of messages", body = BouncePage))
@@ -92,12 +95,9 @@ async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json
         common: Filter { class: asked.class, trust: asked.trust, ..Filter::default() },
         kind: asked.kind.map(|kind| kind.as_str().to_owned()),
         before: asked.cursor.as_deref().map(params::decode_number).transpose()?,
-        // One more than is shown says whether there are more.
-        limit: limit + 1,
+        limit,
     };
-    let mut bounces = api.store.bounces(&filter).await?;
-    let more = bounces.len() > limit as usize;
-    bounces.truncate(limit as usize);
+    let Page { items: mut bounces, more } = api.store.bounces(&filter).await?;
     let current = api.current();
     bounces.iter_mut().for_each(|bounce| current.settings.streams.name_bounce(bounce));
     let next = bounces.last().filter(|_| more).map(|last| params::encode_number(last.id));
@@ -108,17 +108,34 @@ fn not_there(id: i64) -> Problem {
     Problem::not_found(format!("there is no message {id}"))
 }
 
+/// Which recipients of a message.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct After {
+    /// `next_recipient` of the answer before.
+    #[param(minimum = 1)]
+    after: Option<i64>,
+}
+
 /// One message: what it said, what was concluded, and what that changed.
+///
+/// A report about very many recipients is shown in parts: `next_recipient` says where the next one begins.
 #[utoipa::path(
     get, path = "/v1/bounces/{id}", tag = "bounces",
-    params(("id" = i64, Path, minimum = 1, description = "The number of the message")),
+    params(("id" = i64, Path, minimum = 1, description = "The number of the message"), After),
     responses(
         (status = 200, description = "The message", body = Bounce),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn show(State(api): State<Api>, Path(id): Path<i64>) -> Result<Json<Bounce>, Problem> {
-    let mut bounce = api.store.bounce(id).await?.ok_or_else(|| not_there(id))?;
+async fn show(
+    State(api): State<Api>,
+    Path(id): Path<i64>,
+    Query(asked): Query<After>,
+) -> Result<Json<Bounce>, Problem> {
+    let bounce = api.store.bounce_after(id, asked.after.unwrap_or(0)).await?;
+    let mut bounce = bounce.ok_or_else(|| not_there(id))?;
     api.current().settings.streams.name_bounce(&mut bounce);
     Ok(Json(bounce))
 }

@@ -263,9 +263,10 @@ struct Wanted {
     all: bool,
 }
 
-/// Write a list of the entries that stand, in the order of their addresses, as they are at one moment.
+/// Write a list of the entries that stand, in the order of their addresses.
 ///
-/// `POST /v1/suppressions/import` makes the same entries of it again. An answer that breaks off before its end is not
+/// An entry that stands all the time is in it once; one that comes or goes meanwhile may be. `POST
+/// /v1/suppressions/import` makes the same entries of it again. An answer that breaks off before its end is not
 /// the whole list: the connection is then closed without the last chunk.
 #[utoipa::path(
     get, path = "/v1/suppressions/export", tag = "suppressions",

@@ -53,7 +53,8 @@ pub(super) async fn bounces_are_found_by_every_filter(store: &impl Store) {
         (Filter { class: Some(Class::MailboxFull), domain: text("one.example"), ..every() }, vec![blocked]),
     ] {
         let filter = BounceFilter { common: common.clone(), limit: 9, ..BounceFilter::default() };
-        let ids: Vec<_> = store.bounces(&filter).await.unwrap().iter().map(|bounce| bounce.id).collect();
+        let ids: Vec<_> =
+            store.bounces(&filter).await.unwrap().items.iter().map(|bounce| bounce.id).collect();
         assert_eq!(ids, found, "{common:?}");
     }
     let about = |class| BounceFilter {
@@ -62,8 +63,8 @@ pub(super) async fn bounces_are_found_by_every_filter(store: &impl Store) {
         limit: 9,
         ..BounceFilter::default()
     };
-    assert_eq!(store.bounces(&about(Class::MailboxFull)).await.unwrap().len(), 1);
-    assert!(store.bounces(&about(Class::SenderBlocked)).await.unwrap().is_empty());
+    assert_eq!(store.bounces(&about(Class::MailboxFull)).await.unwrap().items.len(), 1);
+    assert!(store.bounces(&about(Class::SenderBlocked)).await.unwrap().items.is_empty());
 }
 
 pub(super) async fn entries_are_found_by_every_origin_that_the_history_knows(store: &impl Store) {

@@ -47,7 +47,7 @@ async fn old_events_go_and_the_entry_still_explains_itself(store: &(impl Store +
     assert_eq!(prune(store, 0, None, 3).await, (0, 0, 1), "nothing is that old");
     assert_eq!(prune(store, 7, None, 3).await, (7, 7, 3));
     let filter = BounceFilter { limit: 100, ..BounceFilter::default() };
-    assert_eq!(store.bounces(&filter).await.unwrap().len(), 3);
+    assert_eq!(store.bounces(&filter).await.unwrap().items.len(), 3);
     let entry = store.suppression("user0@example.org", None, at(8)).await.unwrap().unwrap();
     assert_eq!((entry.bounce, entry.trust), (None, None));
     assert_eq!(
@@ -99,7 +99,7 @@ async fn a_report_that_came_again_is_known_for_as_long_as_its_copy(store: &(impl
     assert_eq!(prune(store, 50, None, 10).await.0, 2, "the copies");
     assert_eq!(prune(store, 50, None, 10).await.0, 1, "nothing points to it any more");
     let filter = BounceFilter { limit: 9, ..BounceFilter::default() };
-    assert!(store.bounces(&filter).await.unwrap().is_empty());
+    assert!(store.bounces(&filter).await.unwrap().items.is_empty());
 }
 
 async fn what_a_person_brought_in_is_kept_from_then_on(store: &(impl Store + Retention)) {

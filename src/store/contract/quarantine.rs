@@ -70,7 +70,7 @@ pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
         limit: 9,
         ..BounceFilter::default()
     };
-    assert_eq!(store.bounces(&by_trust).await.unwrap().len(), 1);
+    assert_eq!(store.bounces(&by_trust).await.unwrap().items.len(), 1);
 }
 
 pub(super) async fn what_is_approved_does_what_it_would_have_done(store: &impl Store) {

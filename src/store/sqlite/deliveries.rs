@@ -16,13 +16,13 @@ use super::{SqliteStore, written};
 impl Deliveries for SqliteStore {
     async fn webhook(&self, name: &str) -> Result<WebhookState, StoreError> {
         let known = "SELECT * FROM webhooks WHERE name = ?1";
-        let row = sqlx::query(known).bind(name).fetch_optional(&self.readers).await.map_err(failed)?;
+        let row = sqlx::query(known).bind(name).fetch_optional(&self.readers.tasks).await.map_err(failed)?;
         if let Some(row) = row {
             return to_state(&row);
         }
         let new = name.to_owned();
         self.writer()?.send(1, Box::new(move |connection, _| Box::pin(enrol(connection, new)))).await?;
-        let row = sqlx::query(known).bind(name).fetch_one(&self.readers).await.map_err(failed)?;
+        let row = sqlx::query(known).bind(name).fetch_one(&self.readers.tasks).await.map_err(failed)?;
         to_state(&row)
     }
 
@@ -33,7 +33,7 @@ impl Deliveries for SqliteStore {
                     (SELECT count(*) FROM webhook_deliveries WHERE webhook = name AND state = 'dead') AS dead
              FROM webhooks ORDER BY name",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let standing = |row: &SqliteRow| {
@@ -53,7 +53,7 @@ impl Deliveries for SqliteStore {
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let head = |row: &SqliteRow| {
@@ -77,7 +77,7 @@ impl Deliveries for SqliteStore {
         .bind(name)
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let waiting = |row: &SqliteRow| {
@@ -121,7 +121,7 @@ impl Deliveries for SqliteStore {
         .bind(webhook)
         .bind(event)
         .bind(limit)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let letter = |row: &SqliteRow| {

@@ -19,7 +19,7 @@ impl Entries for SqliteStore {
         stream: Option<i64>,
         now: Timestamp,
     ) -> Result<Vec<Suppression>, StoreError> {
-        of_address(&self.readers, &self.addresses().keys(address_key), stream, now).await
+        of_address(&self.readers.lookups, &self.addresses().keys(address_key), stream, now).await
     }
 
     async fn standing_of(
@@ -31,7 +31,7 @@ impl Entries for SqliteStore {
         let addresses = self.addresses();
         let stored: Vec<[String; 2]> = address_keys.iter().map(|key| addresses.keys(key)).collect();
         let keys = serde_json::Value::from_iter(stored.iter().flatten().map(String::as_str)).to_string();
-        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        let mut connection = self.readers.lookups.acquire().await.map_err(failed)?;
         // Both questions about the same moment.
         let mut at_once = connection.begin().await.map_err(failed)?;
         let found = standing_of(&mut at_once, &keys, stream, now).await?;

@@ -61,17 +61,22 @@ pub(super) async fn list(
 ) -> Result<Vec<Suppression>, StoreError> {
     let mut sql = Sql::new(concat!(entries!(), "TRUE"));
     of_entries(&mut sql, filter);
-    after(&mut sql, filter);
+    page(&mut sql, filter);
     let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
     rows.iter().map(to_suppression).collect()
 }
 
-/// The page of a filter: in the order of addresses, then of streams.
-pub(super) fn after(sql: &mut Sql, filter: &SuppressionFilter) {
+/// The place of a filter's page.
+fn after(sql: &mut Sql, filter: &SuppressionFilter) {
     if let Some((address, stream)) = &filter.after {
         sql.push(" AND (suppressions.address_key, suppressions.stream) > (");
         sql.push_bind(address.clone()).push(", ").push_bind(*stream).push(")");
     }
+}
+
+/// The page of a filter: in the order of addresses, then of streams.
+pub(super) fn page(sql: &mut Sql, filter: &SuppressionFilter) {
+    after(sql, filter);
     sql.push(" ORDER BY suppressions.address_key, suppressions.stream LIMIT ").push_bind(filter.limit);
 }
 
@@ -79,6 +84,7 @@ pub(super) fn after(sql: &mut Sql, filter: &SuppressionFilter) {
 pub(super) async fn count(pool: &SqlitePool, filter: &SuppressionFilter) -> Result<u64, StoreError> {
     let mut sql = Sql::new("SELECT count(*) FROM suppressions WHERE TRUE");
     of_entries(&mut sql, filter);
+    after(&mut sql, filter);
     let count: i64 = sql.build_query_scalar().fetch_one(pool).await.map_err(failed)?;
     Ok(count.unsigned_abs())
 }

@@ -3,7 +3,7 @@
 use sqlx::sqlite::Sqlite;
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::super::{Addresses, AuditOrigin, BounceFilter, Filter, SuppressionFilter, host_name};
+use super::super::{AuditOrigin, Filter, SuppressionFilter, host_name};
 use super::written;
 use crate::policy::Reason;
 
@@ -81,10 +81,18 @@ pub(super) fn of_events(sql: &mut Sql, filter: &Filter) {
     and(sql, "events.rule =", rule.clone());
     and(sql, "events.stream =", *stream);
     and(sql, "events.trust =", trust.map(|trust| trust.as_str()));
-    and(sql, "events.facts ->> 'listed_ip' =", listed_ip.map(|ip| ip.to_string()));
+    // The index has only events with facts.
+    and(
+        sql,
+        "events.facts IS NOT NULL AND events.facts ->> 'listed_ip' =",
+        listed_ip.map(|ip| ip.to_string()),
+    );
     // As `host_name` reads it.
     let host = "lower(rtrim(substr(events.remote_mta, 1, instr(events.remote_mta || ' ', ' ') - 1), '.')) =";
     and(sql, host, remote_mta.as_deref().map(named));
+    if remote_mta.is_some() {
+        sql.push(" AND events.remote_mta IS NOT NULL"); // as its index
+    }
     match origin {
         None | Some(AuditOrigin::Bounce | AuditOrigin::Replay) => {}
         Some(AuditOrigin::Quarantine) => {
@@ -109,7 +117,7 @@ pub(super) fn of_events(sql: &mut Sql, filter: &Filter) {
 }
 
 /// Whether a filter says anything about the events of a message.
-fn asks_events(filter: &Filter) -> bool {
+pub(super) fn asks_events(filter: &Filter) -> bool {
     let of_message = Filter { since: filter.since, until: filter.until, ..Filter::default() };
     match filter.origin {
         Some(AuditOrigin::Bounce | AuditOrigin::Replay) => {
@@ -117,39 +125,6 @@ fn asks_events(filter: &Filter) -> bool {
         }
         _ => *filter != of_message,
     }
-}
-
-/// The conditions on `messages` and their events, each with an AND before it.
-pub(super) fn of_bounces(sql: &mut Sql, addresses: &Addresses, filter: &BounceFilter) {
-    let BounceFilter { recipient_key, common, kind, before, limit: _ } = filter;
-    and(sql, "messages.kind =", kind.clone());
-    and(sql, "messages.id <", *before);
-    of_messages(sql, common);
-    if let Some(since) = common.since {
-        // Messages are recorded in the order of their numbers, and none before it was received.
-        sql.push(
-            " AND messages.id >= (SELECT min(id) FROM messages INDEXED BY messages_recorded_at WHERE recorded_at >= ",
-        );
-        sql.push_bind(written(since)).push(")");
-    }
-    if let [Some(plain), hashed] = addresses.both(recipient_key.as_deref()) {
-        sql.push(" AND messages.id IN (SELECT events.message FROM events WHERE events.recipient_key IN (");
-        sql.push_bind(plain).push(", ").push_bind(hashed).push(")");
-    } else if asks_events(common) {
-        let index = if common.class.is_some() {
-            "events_class"
-        } else if common.trust.is_some() {
-            "events_trust"
-        } else {
-            "events_message"
-        };
-        sql.push(" AND EXISTS (SELECT 1 FROM events INDEXED BY ").push(index);
-        sql.push(" WHERE events.message = messages.id");
-    } else {
-        return;
-    }
-    of_events(sql, common);
-    sql.push(")");
 }
 
 fn named(host: &str) -> String {

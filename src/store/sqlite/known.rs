@@ -16,7 +16,7 @@ impl Known for SqliteStore {
             "SELECT digest, id FROM messages WHERE digest IN (SELECT unhex(value) FROM json_each(?1))",
         )
         .bind(serde_json::Value::from(digests).to_string())
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let mut known = HashMap::with_capacity(rows.len());

@@ -1,8 +1,8 @@
 //! Whole lists in and out: set-based, a few statements for a thousand rows.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{ConnectOptions, QueryBuilder, Row, Sqlite};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::super::Addresses;
 use super::super::{
@@ -11,7 +11,7 @@ use super::super::{
 };
 use super::audit::{entry_json, expired};
 use super::breaker::Judge;
-use super::entries::after;
+use super::entries::page;
 use super::filter::{Sql, of_entries};
 use super::join::{Joining, Row as Write};
 use super::read::{failed, maybe_time, time};
@@ -37,28 +37,22 @@ impl Lists for SqliteStore {
                 entry.address_key = hashed;
             }
         }
-        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        let mut connection = self.readers.tasks.acquire().await.map_err(failed)?;
         let joining = weigh(&mut connection, part.entries, part.at, i64::MAX).await;
         Ok(joining.map_err(failed)?.imported)
     }
 
     async fn export(&self, filter: SuppressionFilter) -> Result<SqliteSnapshot, StoreError> {
-        // A connection of its own: a slow reader of a long list must not take one from those who ask.
-        let mut connection = self.readers.connect_options().connect().await.map_err(failed)?;
-        // What it reads first is the moment that it goes on reading.
-        sqlx::raw_sql("BEGIN; SELECT 1 FROM suppressions LIMIT 1")
-            .execute(&mut connection)
-            .await
-            .map_err(failed)?;
         let filter = SuppressionFilter { after: None, ..filter };
-        Ok(SqliteSnapshot { connection, filter })
+        Ok(SqliteSnapshot { pool: self.readers.tasks.clone(), filter })
     }
 }
 
-/// A list on its way out, on a connection of its own that stays at one moment.
+/// A list on its way out. It holds no connection between two pages: an export that nobody reads keeps neither a
+/// snapshot nor the log.
 #[derive(Debug)]
 pub struct SqliteSnapshot {
-    connection: SqliteConnection,
+    pool: SqlitePool,
     filter: SuppressionFilter,
 }
 
@@ -67,8 +61,8 @@ impl Snapshot for SqliteSnapshot {
         self.filter.limit = limit;
         let mut sql = Sql::new("SELECT * FROM suppressions WHERE TRUE");
         of_entries(&mut sql, &self.filter);
-        after(&mut sql, &self.filter);
-        let rows = sql.build().fetch_all(&mut self.connection).await.map_err(failed)?;
+        page(&mut sql, &self.filter);
+        let rows = sql.build().fetch_all(&self.pool).await.map_err(failed)?;
         let entries = rows.iter().map(to_entry).collect::<Result<Vec<_>, _>>()?;
         if let Some(last) = entries.last() {
             self.filter.after = Some((last.address_key.clone(), last.stream));

@@ -14,13 +14,16 @@ mod holds;
 mod join;
 mod known;
 mod lists;
+mod log;
 mod mask;
+mod messages;
 mod open;
 mod outbox;
 mod people;
 mod place;
 mod quarantine;
 mod read;
+mod readers;
 mod reclassify;
 mod record;
 mod retention;
@@ -35,22 +38,22 @@ mod writer;
 use std::path::Path;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqlitePool;
 
 use super::{
     Addresses, Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage,
-    Outcome, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
+    Outcome, Page, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
     StoreError, Story, Suppression, SuppressionFilter,
 };
 pub use erase::occurrences;
 pub use open::{Access, SCHEMA};
+use readers::Readers;
 use stored::Arriving;
 use writer::Writer;
 
 /// A suppression store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    readers: SqlitePool,
+    readers: Readers,
     writer: Option<Writer>,
     addresses: Addresses,
 }
@@ -70,7 +73,7 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let addresses = settings.addresses.clone();
         let options = open::prepare(path, access, busy_timeout, &addresses).await?;
-        let readers = open::readers(&options);
+        let readers = Readers::new(&options);
         let writer = (access != Access::Read).then(|| Writer::start(&options, settings, busy_timeout));
         Ok(Self { readers, writer, addresses })
     }
@@ -104,7 +107,7 @@ impl SqliteStore {
         if self.has_hash_key() {
             return Ok(false);
         }
-        let mut connection = self.readers.acquire().await.map_err(read::failed)?;
+        let mut connection = self.readers.lookups.acquire().await.map_err(read::failed)?;
         stored::any_hashed(&mut connection).await.map_err(read::failed)
     }
 
@@ -136,19 +139,19 @@ impl Store for SqliteStore {
         stream: Option<i64>,
         now: Timestamp,
     ) -> Result<Vec<Suppression>, StoreError> {
-        entries::standing(&self.readers, &self.addresses().keys(address_key), stream, now).await
+        entries::standing(&self.readers.lookups, &self.addresses().keys(address_key), stream, now).await
     }
 
     async fn story(&self, address_key: &str) -> Result<Story, StoreError> {
-        entries::story(&self.readers, &self.addresses().keys(address_key)).await
+        entries::story(&self.readers.listings, &self.addresses().keys(address_key)).await
     }
 
     async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
-        entries::list(&self.readers, filter).await
+        entries::list(&self.readers.listings, filter).await
     }
 
     async fn count(&self, filter: &SuppressionFilter) -> Result<u64, StoreError> {
-        entries::count(&self.readers, filter).await
+        entries::count(&self.readers.listings, filter).await
     }
 
     async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
@@ -172,20 +175,28 @@ impl Store for SqliteStore {
         self.writer()?.expire(now, limit).await
     }
 
-    async fn bounces(&self, filter: &BounceFilter) -> Result<Vec<Bounce>, StoreError> {
-        read::bounces(&self.readers, &self.addresses, filter).await
+    async fn bounces(&self, filter: &BounceFilter) -> Result<Page<Bounce>, StoreError> {
+        messages::bounces(&self.readers.listings, &self.addresses, filter).await
     }
 
-    async fn bounce(&self, id: i64) -> Result<Option<Bounce>, StoreError> {
-        read::bounce(&self.readers, id).await
+    async fn count_bounces(&self, filter: &BounceFilter, most: u32) -> Result<u64, StoreError> {
+        messages::count(&self.readers.listings, &self.addresses, filter, most).await
+    }
+
+    async fn bounce_after(&self, id: i64, after: i64) -> Result<Option<Bounce>, StoreError> {
+        messages::bounce(&self.readers.listings, id, after).await
     }
 
     async fn raw(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        read::raw(&self.readers, id).await
+        read::raw(&self.readers.listings, id).await
     }
 
     async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<Quarantined>, StoreError> {
-        quarantine::quarantined(&self.readers, &self.addresses, filter).await
+        quarantine::quarantined(&self.readers.listings, &self.addresses, filter).await
+    }
+
+    async fn count_quarantined(&self, filter: &QuarantineFilter, most: u32) -> Result<u64, StoreError> {
+        quarantine::count(&self.readers.listings, &self.addresses, filter, most).await
     }
 
     async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
@@ -197,19 +208,19 @@ impl Store for SqliteStore {
     }
 
     async fn holds(&self, all: bool) -> Result<Vec<Hold>, StoreError> {
-        holds::list(&self.readers, all, None).await
+        holds::list(&self.readers.listings, all, None).await
     }
 
     async fn hold_of(&self, address_key: &str) -> Result<Option<i64>, StoreError> {
-        holds::of(&self.readers, &self.addresses().keys(address_key)).await
+        holds::of(&self.readers.lookups, &self.addresses().keys(address_key)).await
     }
 
     async fn hold(&self, id: i64) -> Result<Option<Hold>, StoreError> {
-        Ok(holds::list(&self.readers, true, Some(id)).await?.pop())
+        Ok(holds::list(&self.readers.listings, true, Some(id)).await?.pop())
     }
 
     async fn held(&self, id: i64, after: i64, limit: u32) -> Result<Vec<HeldEvent>, StoreError> {
-        holds::held(&self.readers, id, after, limit).await
+        holds::held(&self.readers.listings, id, after, limit).await
     }
 
     async fn settle_hold(&self, settling: HoldSettling) -> Result<Option<HoldSettled>, StoreError> {

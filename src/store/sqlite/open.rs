@@ -5,16 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 9;
+pub const SCHEMA: i64 = 10;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -29,14 +26,8 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "api_tokens", include_str!("../migrations/0006_api_tokens.sql")),
     (7, "outbox", include_str!("../migrations/0007_outbox.sql")),
     (9, "reclassify", include_str!("../migrations/0009_reclassify.sql")),
+    (10, "bounds", include_str!("../migrations/0010_bounds.sql")),
 ];
-
-/// How many readers may be at work at once.
-const READERS: u32 = 4;
-
-/// How long one of them stays open with nothing to do. Short: a disk that has to be unmounted to be mended is let go
-/// by itself, since a writer that fails closes its connection as well.
-const IDLE: Duration = Duration::from_secs(3);
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,16 +87,6 @@ pub(super) async fn prepare(
     checked.map(|()| options)
 }
 
-/// The connections of readers: they cannot write, and need no lock to start.
-pub(super) fn readers(options: &SqliteConnectOptions) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .min_connections(0)
-        .idle_timeout(IDLE)
-        .acquire_timeout(Duration::from_secs(30))
-        .connect_lazy_with(options.clone().pragma("query_only", "on"))
-}
-
 /// The connection of the writer.
 pub(super) fn writer_options(options: &SqliteConnectOptions) -> SqliteConnectOptions {
     options
@@ -113,6 +94,8 @@ pub(super) fn writer_options(options: &SqliteConnectOptions) -> SqliteConnectOpt
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "1000")
+        // The log shrinks to this when it begins anew.
+        .pragma("journal_size_limit", super::log::KEPT.to_string())
         // What is deleted is overwritten: nobody who is forgotten goes on standing in free pages.
         .pragma("secure_delete", "on")
 }

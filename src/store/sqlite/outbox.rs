@@ -19,7 +19,7 @@ impl Outbox for SqliteStore {
             "SELECT through, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) AS newest
              FROM outbox_pruned",
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&self.readers.tasks)
         .await
         .map_err(failed)?;
         Ok(OutboxBounds { pruned_through: row.try_get("through")?, newest: row.try_get("newest")? })
@@ -42,7 +42,7 @@ impl Outbox for SqliteStore {
             .bind(filter.since.map(written))
             .bind(words(&filter.types))
             .bind(filter.limit)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.readers.tasks)
             .await
             .map_err(failed)?;
         if filter.latest {
@@ -54,7 +54,7 @@ impl Outbox for SqliteStore {
     async fn outbox_event(&self, id: i64) -> Result<Option<OutboxEvent>, StoreError> {
         let row = sqlx::query("SELECT * FROM outbox_events WHERE id = ?1")
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.readers.tasks)
             .await
             .map_err(failed)?;
         row.as_ref().map(to_event).transpose()

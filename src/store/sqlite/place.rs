@@ -48,6 +48,11 @@ impl Place {
         }
     }
 
+    /// How long the log is.
+    pub(super) fn log_octets(&self) -> u64 {
+        length(&self.log)
+    }
+
     /// Whether nothing is left of the file.
     pub(super) fn is_empty(&self) -> bool {
         length(&self.path) == 0

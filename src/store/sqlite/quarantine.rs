@@ -23,27 +23,55 @@ const CHUNK: u32 = 1_000;
 /// A page of what waits, by number or address by address. Each has its index: without them every event there ever was
 /// would be looked at.
 pub(super) fn page(addresses: &Addresses, filter: &QuarantineFilter) -> Sql {
+    let mut sql = Sql::new(
+        "SELECT events.id, events.message, events.received_at, events.recipient, events.recipient_key, events.stream,
+                events.class, events.effective_status, events.decision, events.rule, events.evidence, events.trust,
+                events.remote_mta, messages.peer FROM ",
+    );
+    waiting(&mut sql, addresses, filter, CHUNK);
+    sql
+}
+
+/// How many events wait that a filter takes; it stops at `most`.
+pub(super) async fn count(
+    pool: &SqlitePool,
+    addresses: &Addresses,
+    filter: &QuarantineFilter,
+    most: u32,
+) -> Result<u64, StoreError> {
+    if filter.peer.is_some() {
+        // Networks are compared here.
+        let filter = QuarantineFilter { limit: most, ..filter.clone() };
+        return Ok(quarantined(pool, addresses, &filter).await?.len() as u64);
+    }
+    let mut sql = Sql::new("SELECT count(*) FROM (SELECT events.id FROM ");
+    waiting(&mut sql, addresses, filter, most);
+    let count: i64 = sql.push(")").build_query_scalar().fetch_one(pool).await.map_err(failed)?;
+    Ok(count.unsigned_abs())
+}
+
+/// The events that wait and that a filter takes, in its order and from its place on.
+fn waiting(sql: &mut Sql, addresses: &Addresses, filter: &QuarantineFilter, limit: u32) {
     let QuarantineFilter { bounce, recipient_key, common, after, by_address, after_address, .. } = filter;
     let index = if *by_address { "events_waiting_address" } else { "events_waiting" };
-    let mut sql = Sql::new("SELECT events.*, messages.peer FROM events INDEXED BY ");
-    sql.push(index)
+    sql.push("events INDEXED BY ")
+        .push(index)
         .push(" CROSS JOIN messages ON messages.id = events.message WHERE events.change = 'quarantined'");
     if !by_address {
-        and(&mut sql, "events.id >", *after);
+        and(sql, "events.id >", *after);
     } else if let Some((address, at, event)) = after_address {
         sql.push(" AND (events.recipient_key, events.received_at, events.id) > (");
         sql.push_bind(address.clone()).push(", ").push_bind(written(*at)).push(", ");
         sql.push_bind(*event).push(")");
     }
-    and(&mut sql, "events.message =", *bounce);
+    and(sql, "events.message =", *bounce);
     if let [Some(plain), hashed] = addresses.both(recipient_key.as_deref()) {
         sql.push(" AND events.recipient_key IN (").push_bind(plain).push(", ").push_bind(hashed).push(")");
     }
-    of_messages(&mut sql, common);
-    of_events(&mut sql, common);
+    of_messages(sql, common);
+    of_events(sql, common);
     let order = if *by_address { "events.recipient_key, events.received_at, events.id" } else { "events.id" };
-    sql.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(CHUNK);
-    sql
+    sql.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(limit);
 }
 
 /// Events that wait, in the order of their numbers or address by address.

@@ -39,7 +39,7 @@ impl Reclassify for SqliteStore {
         .bind(after)
         .bind(since.map(written))
         .bind(limit)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         rows.iter().map(to_stored).collect()
@@ -49,7 +49,7 @@ impl Reclassify for SqliteStore {
         let count: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events WHERE ?1 IS NULL OR received_at >= ?1")
                 .bind(since.map(written))
-                .fetch_one(&self.readers)
+                .fetch_one(&self.readers.tasks)
                 .await
                 .map_err(failed)?;
         Ok(u64::try_from(count).unwrap_or(0))

@@ -47,7 +47,7 @@ impl Statistics for SqliteStore {
         .bind(&filter.domain)
         .bind(filter.stream)
         .bind(filter.limit)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.listings)
         .await
         .map_err(failed)?;
         rows.iter().map(to_row).collect()

@@ -10,7 +10,7 @@ use super::{SqliteStore, written};
 
 impl Tokens for SqliteStore {
     async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
-        list(&self.readers).await
+        list(&self.readers.lookups).await
     }
 
     async fn add_token(&self, token: NewToken) -> Result<bool, StoreError> {

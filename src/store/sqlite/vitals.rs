@@ -18,7 +18,7 @@ impl Vitals for SqliteStore {
                     (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) AS bytes,
                     (SELECT file FROM pragma_database_list WHERE name = 'main') AS file",
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let number = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(failed);
@@ -39,7 +39,7 @@ impl Vitals for SqliteStore {
              WHERE expires_at IS NULL OR expires_at > ?1 GROUP BY reason",
         )
         .bind(written(now))
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let entry = |row: &sqlx::sqlite::SqliteRow| {
@@ -51,7 +51,7 @@ impl Vitals for SqliteStore {
 
     async fn last_change(&self) -> Result<i64, StoreError> {
         let last = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM audit");
-        last.fetch_one(&self.readers).await.map_err(failed)
+        last.fetch_one(&self.readers.tasks).await.map_err(failed)
     }
 
     async fn changes_after(
@@ -66,7 +66,7 @@ impl Vitals for SqliteStore {
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
         let mut last = after;

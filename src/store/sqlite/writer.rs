@@ -17,6 +17,7 @@ use super::super::{
 };
 use super::breaker::{self, Judge};
 use super::gauge::Gauge;
+use super::log::Log;
 use super::place::Place;
 use super::stored::Arriving;
 use super::turn::Turns;
@@ -272,6 +273,7 @@ async fn run(
     // would go, and with that what a restored file lacks.
     let mut doubtful: Option<SqliteConnection> = None;
     let mut group = Vec::with_capacity(GROUP);
+    let mut log = Log::default();
     loop {
         let first = match jobs.try_recv() {
             Ok(first) => first,
@@ -310,6 +312,7 @@ async fn run(
                 }
                 judge.follow(&settings.load());
                 if commit_group(&mut open, &mut place, &judge, &turns, &mut group).await {
+                    log.keep_short(&mut open, &place).await;
                     connection = Some((open, place));
                 } else if !place.is_whole() {
                     doubtful = Some(open);

@@ -35,7 +35,7 @@ pub(super) async fn everything(
                 (SELECT coalesce(max(id), 0) FROM outbox),
                 (SELECT count(*) FROM suppressions) + (SELECT count(*) FROM counters WHERE scope = 'address')",
     )
-    .fetch_one(&store.readers)
+    .fetch_one(&store.readers.tasks)
     .await
     .map_err(failed)?;
     let total = u64::try_from(last.0 + last.1 + last.2 + last.3).unwrap_or(0);
@@ -50,7 +50,7 @@ pub(super) async fn everything(
             let keys: Vec<String> = sqlx::query_scalar(statement)
                 .bind(&after)
                 .bind(AT_ONCE)
-                .fetch_all(&store.readers)
+                .fetch_all(&store.readers.tasks)
                 .await
                 .map_err(failed)?;
             let Some(last) = keys.last() else { break };

@@ -62,7 +62,7 @@ impl Erase for SqliteStore {
         let mut erased = self.step(&plan, Step::Entries).await?;
         let mut since = find::Since::default();
         loop {
-            let found = find::find(&self.readers, &plan, &mut since, progress).await?;
+            let found = find::find(&self.readers.tasks, &plan, &mut since, progress).await?;
             if found.is_empty() {
                 break;
             }
@@ -85,7 +85,7 @@ impl Erase for SqliteStore {
     }
 
     async fn addresses_stand(&self) -> Result<AddressesStand, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        let mut connection = self.readers.tasks.acquire().await.map_err(failed)?;
         let clear = stored::any_clear(&mut connection).await.map_err(failed)?;
         Ok(AddressesStand { clear, hashed: stored::any_hashed(&mut connection).await.map_err(failed)? })
     }
@@ -115,7 +115,7 @@ impl Erase for SqliteStore {
 impl SqliteStore {
     /// A connection beside the writer's, for what no transaction may hold.
     pub(super) async fn apart(&self) -> Result<SqliteConnection, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(failed)?.detach();
+        let mut connection = self.readers.tasks.acquire().await.map_err(failed)?.detach();
         connection.execute("PRAGMA query_only = off").await.map_err(failed)?;
         Ok(connection)
     }

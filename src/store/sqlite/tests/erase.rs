@@ -140,7 +140,7 @@ async fn a_keyed_hash_goes_on_suppressing_and_what_comes_in_finds_it() {
     let events = store.story(JOHN).await.unwrap().events;
     assert_eq!(events.last().unwrap().event.recipient, JOHN, "others stay in clear");
     let filter = BounceFilter { recipient_key: Some(JANE.to_owned()), limit: 9, ..Default::default() };
-    assert_eq!(store.bounces(&filter).await.unwrap().len(), 1, "it is found by her address");
+    assert_eq!(store.bounces(&filter).await.unwrap().items.len(), 1, "it is found by her address");
     store.close().await;
     names_nobody(&path).await;
 

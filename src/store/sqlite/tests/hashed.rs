@@ -104,7 +104,7 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
     };
     assert_eq!(store.suppressions(&filter).await.unwrap(), [found]);
     let filter = BounceFilter { recipient_key: Some(JANE.to_owned()), limit: 9, ..Default::default() };
-    let bounces = store.bounces(&filter).await.unwrap();
+    let bounces = store.bounces(&filter).await.unwrap().items;
     assert_eq!(bounces.len(), 4);
     assert!(bounces.iter().all(|bounce| !bounce.raw_kept));
     assert_eq!(bounces[0].return_paths, ["b-aeaa2mnqcaaaaaaabbbbbbbbccccccc2=***@ours.example"]);
