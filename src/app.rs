@@ -95,6 +95,19 @@ pub enum AppError {
     Impatient,
 }
 
+impl AppError {
+    /// Whether the configuration has to change before a start can succeed. An address that this machine does not have may
+    /// come with its network.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Bind { cause, .. } => cause.kind() != std::io::ErrorKind::AddrNotAvailable,
+            Self::OpenDoor(_) | Self::Tls { .. } | Self::Rules(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Runs until SIGTERM or SIGINT, then ends: no new connections, messages on their way finish, the store closes. On
 /// SIGHUP it reads its configuration again.
 ///

@@ -243,7 +243,7 @@ fn sockets_that_systemd_passes_are_served_by_name() {
     fs::remove_file(&socket).unwrap();
     let output = serve("[[listener]]\naddress = \"systemd:stmp\"\n").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(said.contains("systemd passed no socket of this name; it passed local, smtp"), "{said}");
 }
 

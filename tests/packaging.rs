@@ -57,6 +57,8 @@ fn the_unit_does_what_it_promises() {
         "AmbientCapabilities=CAP_NET_BIND_SERVICE",
         "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
         "StateDirectory=dsnd",
+        // What `dsnd serve` ends with where starting it again does not help.
+        "RestartPreventExitStatus=78",
         "SystemCallFilter=@system-service",
     ] {
         assert!(unit.lines().any(|there| there == line), "{line}");

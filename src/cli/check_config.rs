@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::output;
 use crate::classify::Classifier;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::smtp::tls::TlsAcceptor;
 use crate::store::StoreError;
 use crate::store::sqlite::Access;
@@ -27,24 +27,17 @@ pub(super) struct CheckConfig {
 struct Answer<'a> {
     file: Option<String>,
     problems: &'a [String],
+    warnings: &'a [String],
 }
 
 /// Names everything that is wrong; 1 when something is.
 pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Result<ExitCode> {
-    let mut wrong = Vec::new();
-    let loaded = match Config::load(config) {
-        Ok(config) => Some(config),
-        Err(ConfigError::Wrong(problems)) => {
-            wrong.extend(problems.iter().map(ToString::to_string));
-            None
-        }
-        Err(error @ ConfigError::Read { .. }) => return Err(error.into()),
-    };
-    let own_rules = loaded.as_ref().map(|config| config.rules.as_slice()).unwrap_or_default();
-    if let Err(error) = Classifier::with_rules(own_rules) {
+    let (config, problems) = Config::examine(config)?;
+    let mut wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    if let Err(error) = Classifier::with_rules(&config.rules) {
         wrong.extend(error.to_string().lines().map(str::to_owned));
     }
-    if let Some(folder) = loaded.as_ref().and_then(|config| config.store.path.parent())
+    if let Some(folder) = config.store.path.parent()
         && !folder.as_os_str().is_empty()
         && !folder.is_dir()
     {
@@ -53,22 +46,22 @@ pub(super) fn run(config: Option<&Path>, arguments: &CheckConfig) -> anyhow::Res
             folder.display()
         ));
     }
-    if let Some(settings) = loaded.as_ref().and_then(|config| config.tls.as_ref())
+    if let Some(settings) = &config.tls
         && let Err(error) = TlsAcceptor::check(settings)
     {
         wrong.push(format!("{}: {error}", error.key(settings)));
     }
-    if let Some(config) = &loaded
-        && let Some(problem) = open_door(config)
-    {
-        wrong.push(problem);
-    }
-    let file = loaded.and_then(|config| config.file).or_else(|| config.map(Path::to_owned));
+    wrong.extend(open_door(&config));
+    let unknown: Vec<String> = config.unknown_variables.iter().map(ToString::to_string).collect();
+    let file = config.file;
     let file = file.map(|path| path.display().to_string());
     let fine = wrong.is_empty();
     let mut out = output::stdout();
+    if !arguments.json {
+        unknown.iter().for_each(|warning| output::note(warning));
+    }
     if arguments.json {
-        output::json_line(&mut out, &Answer { file, problems: &wrong })?;
+        output::json_line(&mut out, &Answer { file, problems: &wrong, warnings: &unknown })?;
     } else if fine {
         writeln!(out, "{}: fine", file.as_deref().unwrap_or("built-in defaults"))?;
     } else {

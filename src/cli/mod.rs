@@ -71,6 +71,9 @@ enum Verb {
     ///
     /// Runs in the foreground until SIGTERM or SIGINT (Ctrl-C); then it takes no new connections, lets messages
     /// on their way finish, and ends with status 0. Logs go to standard error.
+    ///
+    /// Exit status 78 where the configuration is wrong or an address cannot be listened on: to start it again does not
+    /// help. 2 where it ended for another reason.
     Serve,
     /// Check the configuration and name everything that is wrong, with file, line and key.
     ///
@@ -189,6 +192,8 @@ fn run() -> ExitCode {
     let variable = || std::env::var_os("DSND_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let config = arguments.config.or_else(variable);
     let config = config.as_deref();
+    let failed =
+        if matches!(arguments.verb, Verb::Serve) { serve::status } else { |_: &anyhow::Error| FAILED };
     let result = match arguments.verb {
         Verb::Serve => serve::run(config),
         Verb::CheckConfig(verb) => check_config::run(config, &verb),
@@ -216,7 +221,7 @@ fn run() -> ExitCode {
         Err(error) => {
             // Most errors are one line; a wrong configuration has one for each problem.
             in_one_line(&error).lines().for_each(output::error);
-            ExitCode::from(FAILED)
+            ExitCode::from(failed(&error))
         }
     }
 }
@@ -263,8 +268,12 @@ fn classifier(config: Option<&Path>) -> anyhow::Result<Classifier> {
     Ok(Classifier::with_rules(&config.rules)?)
 }
 
-/// Opens the store that a configuration names.
+/// Opens the store that a configuration names. A variable that is much like one of ours may have been meant to name
+/// another.
 async fn open_store(config: &Config, access: Access) -> anyhow::Result<SqliteStore> {
+    for variable in config.unknown_variables.iter().filter(|variable| variable.nearest.is_some()) {
+        output::note(&variable.to_string());
+    }
     let store =
         SqliteStore::open(&config.store.path, access, config.store_settings(), config.store.busy_timeout)
             .await?;

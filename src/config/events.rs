@@ -19,13 +19,17 @@ pub(super) fn webhooks(reader: &mut Reader, streams: &Streams) -> Vec<Endpoint> 
         Some((at.clone(), table))
     });
     let mut webhooks: Vec<Endpoint> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for (at, table) in tables {
-        let Some(webhook) = table.check(reader, &at) else { continue };
+        let name = table.name.as_ref().map(|(_, name)| name.clone()).filter(|name| !name.is_empty());
+        let webhook = table.check(reader, &at);
+        let Some(name) = name else { continue };
         // They are told apart in the environment, too.
-        if webhooks.iter().any(|other| variable(&other.name) == variable(&webhook.name)) {
-            reader.wrong(&at, format!("the name {:?} stands twice", webhook.name));
+        if names.contains(&variable(&name)) {
+            reader.wrong(&at, format!("the name {name:?} stands twice"));
         } else {
-            webhooks.push(webhook);
+            names.push(variable(&name));
+            webhooks.extend(webhook);
         }
     }
     webhooks
@@ -91,10 +95,9 @@ impl Table {
                 .map_err(|error| reader.wrong(&at, error.to_string()))
                 .ok(),
         };
-        let name = name?;
-        let secret = secret(reader, at, &name, self.secret, self.secret_file);
+        let secret = secret(reader, at, name.as_deref(), self.secret, self.secret_file);
         Some(Endpoint {
-            name,
+            name: name?,
             url: url?,
             secret: secret?,
             types,
@@ -144,11 +147,11 @@ fn stream_numbers(reader: &mut Reader, streams: &Streams) -> Vec<i64> {
 fn secret(
     reader: &mut Reader,
     at: &Place,
-    name: &str,
+    name: Option<&str>,
     text: Option<(Place, String)>,
     file: Option<(Place, String)>,
 ) -> Option<Secret> {
-    let (place, parsed) = if let Some(text) = reader.variable(&variable(name)) {
+    let (place, parsed) = if let Some(text) = name.and_then(|name| reader.variable(&variable(name))) {
         (at.clone(), Secret::parse(&text))
     } else {
         match (text, file) {
@@ -172,7 +175,8 @@ fn secret(
                 }
             },
             (None, None) => {
-                let variable = variable(name).to_uppercase();
+                let variable = name
+                    .map_or_else(|| "WEBHOOK_NAME_SECRET".to_owned(), |name| variable(name).to_uppercase());
                 let what = format!("a webhook needs a secret, in secret, secret_file or DSND_{variable}");
                 reader.wrong(at, what);
                 return None;
@@ -263,6 +267,22 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.starts_with(wanted)), "{table}: {problems:#?}");
             assert!(!problems.iter().any(|problem| problem.contains("hush")), "{problems:#?}");
         }
+        let (_, problems) = read(
+            "[[webhook]]\nname = \"a b\"\nurl = \"ftp://x\"\nevents = [\"x\"]\nsecret = \"hush\"\n[[webhook]]\nname = \"a b\"\n",
+            &[],
+        );
+        let wanted = [
+            "f:2: webhook.name",
+            "f:3: webhook.url",
+            "f:4: webhook.events",
+            "f:5: webhook.secret",
+            "f:6: webhook: the name \"a b\" stands twice",
+            "f:6: webhook: a webhook needs a url",
+            "f:6: webhook: a webhook needs a secret",
+            "f:7: webhook.name",
+        ];
+        let told = |wanted: &&str| problems.iter().any(|problem| problem.starts_with(wanted));
+        assert!(wanted.iter().all(told) && problems.len() == wanted.len(), "all at once: {problems:#?}");
         let one =
             format!("[[webhook]]\nname = \"a-b\"\nurl = \"https://a.example\"\nsecret = \"{SECRET}\"\n");
         let (_, problems) = read(&format!("{one}{}", one.replace("a-b", "A_B")), &[]);

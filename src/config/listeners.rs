@@ -143,6 +143,39 @@ pub(super) fn same_place(one: &ListenAddress, other: &ListenAddress) -> bool {
     }
 }
 
+/// Notes addresses that two sections want, each with the key that names it.
+pub(super) fn refuse_doubled(reader: &mut Reader, file: &str, all: &[(&'static str, &ListenAddress)]) {
+    let in_smtp = |key: &str| matches!(key, "smtp.listen" | "listener.address");
+    for (index, (key, address)) in all.iter().enumerate() {
+        // The same in one section was said there.
+        let said = |other: &&'static str, place: &ListenAddress| {
+            (other == key || in_smtp(other) && in_smtp(key)) && same_place(place, address)
+        };
+        let before = all[..index].iter().find(|(_, other)| collide(other, address));
+        if let Some((other_key, other)) = before.filter(|(other_key, other)| !said(other_key, other)) {
+            let (at, what) = if reader.has(key) {
+                (*key, format!("{address} is taken by {other_key} = {other}"))
+            } else {
+                (*other_key, format!("{other} is taken by {key} = {address}"))
+            };
+            reader.impossible(file, at, what);
+        }
+    }
+}
+
+/// Whether the second of two sockets could not be bound beside the first.
+fn collide(one: &ListenAddress, other: &ListenAddress) -> bool {
+    match (one, other) {
+        (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => {
+            let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+            one.port() == other.port()
+                && one.port() != 0
+                && (one.ip() == other.ip() || everywhere && one.is_ipv4() == other.is_ipv4())
+        }
+        _ => same_place(one, other),
+    }
+}
+
 fn listener(reader: &mut Reader, at: &Place) -> Option<Listener> {
     let named = reader.text("listener.address");
     let settings = ListenerSettings {

@@ -4,6 +4,7 @@ mod breaker;
 mod events;
 mod http;
 mod limits;
+mod lines;
 mod listeners;
 mod lookup;
 mod reader;
@@ -11,6 +12,7 @@ mod return_path;
 mod store;
 mod streams;
 mod tls;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,8 +21,8 @@ pub use http::HttpConfig;
 use listeners::listeners;
 pub use listeners::{ListenAddress, Listener, UnixAddress};
 pub use lookup::LookupConfig;
-pub use reader::Problem;
 use reader::Reader;
+pub use reader::{Problem, UnknownVariable};
 pub use return_path::{KeyFileError, read_key_file};
 use return_path::{return_paths, unsigned_trust};
 pub use store::{HashKeyFileError, StoreConfig, read_hash_key_file};
@@ -32,6 +34,7 @@ use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
 use crate::smtp::tls::TlsSettings;
 use crate::store::Streams;
+use crate::store::whose::whose;
 
 /// Where a configuration is looked for when none is named.
 const PLACES: &[&str] = &["config/dsnd.toml", "/etc/dsnd/dsnd.toml"];
@@ -75,6 +78,8 @@ pub struct Config {
     pub rules: Vec<RuleFile>,
     /// Logging.
     pub log: LogConfig,
+    /// Variables of the environment that begin as ours do, and name no key.
+    pub unknown_variables: Vec<UnknownVariable>,
 }
 
 /// `[log]`.
@@ -112,12 +117,14 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {cause}")]
+    #[error("cannot read the configuration {path}: {cause}{whose}")]
     Read {
         /// Which.
         path: PathBuf,
         /// What the system says.
         cause: std::io::Error,
+        /// Who may, where it is a matter of that.
+        whose: String,
     },
     /// Something in it is wrong; all of it is listed.
     #[error("{}", list(.0))]
@@ -135,7 +142,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with every problem at once.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::load_with(named, Self::parse)
+        let (config, problems) = Self::examine(named)?;
+        config.if_none(problems)
     }
 
     /// The same for a program that has nothing to do with return paths: the keys that sign them are not read, so that
@@ -144,30 +152,44 @@ impl Config {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_without_keys(named: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::load_with(named, |name, text, environment| {
-            Self::read(Reader::new(name, text, environment).leaving_keys(), name)
-        })
+        let (config, problems) = Self::read_named(named, Reader::leaving_keys)?;
+        config.if_none(problems)
     }
 
-    fn load_with(
+    /// The same with every problem beside it: what is wrong or missing has its default there.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`].
+    pub fn examine(named: Option<&Path>) -> Result<(Self, Vec<Problem>), ConfigError> {
+        Self::read_named(named, |reader| reader)
+    }
+
+    fn read_named(
         named: Option<&Path>,
-        parse: impl FnOnce(&str, &str, std::vec::IntoIter<(String, String)>) -> Result<Self, ConfigError>,
-    ) -> Result<Self, ConfigError> {
-        let file = match named {
-            Some(path) => Some(path.to_owned()),
-            None => PLACES.iter().map(PathBuf::from).find(|path| path.exists()),
+        prepare: impl FnOnce(Reader) -> Reader,
+    ) -> Result<(Self, Vec<Problem>), ConfigError> {
+        let unreadable = |path: &Path, cause: std::io::Error| {
+            let denied = cause.kind() == std::io::ErrorKind::PermissionDenied;
+            let whose = if denied { whose(path) } else { String::new() };
+            ConfigError::Read { path: path.to_owned(), cause, whose }
         };
+        let mut file = named.map(Path::to_owned);
+        for place in PLACES.iter().map(Path::new).filter(|_| named.is_none()) {
+            // One that is there and cannot be read counts: without it, another database would be made.
+            if place.try_exists().map_err(|cause| unreadable(place, cause))? {
+                file = Some(place.to_owned());
+                break;
+            }
+        }
         let text = match &file {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|cause| ConfigError::Read { path: path.clone(), cause })?,
+            Some(path) => std::fs::read_to_string(path).map_err(|cause| unreadable(path, cause))?,
             None => String::new(),
         };
         let name = file.as_ref().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
         let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect::<Vec<_>>();
-        let config = parse(&name, &text, environment.into_iter())?;
-        Ok(Self { file, ..config })
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let (config, problems) = Self::read(prepare(Reader::new(&name, &text, environment)), &name);
+        Ok((Self { file, ..config }, problems))
     }
 
     /// Checks a text.
@@ -179,10 +201,15 @@ impl Config {
         text: &str,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        Self::read(Reader::new(name, text, environment), name)
+        let (config, problems) = Self::read(Reader::new(name, text, environment), name);
+        config.if_none(problems)
     }
 
-    fn read(mut reader: Reader, name: &str) -> Result<Self, ConfigError> {
+    fn if_none(self, problems: Vec<Problem>) -> Result<Self, ConfigError> {
+        if problems.is_empty() { Ok(self) } else { Err(ConfigError::Wrong(problems)) }
+    }
+
+    fn read(mut reader: Reader, name: &str) -> (Self, Vec<Problem>) {
         let tls = tls::tls(&mut reader);
         let listeners = listeners(&mut reader, tls.is_some());
         let mut smtp = smtp(&mut reader);
@@ -200,11 +227,14 @@ impl Config {
         let webhooks = events::webhooks(&mut reader, &streams);
         let rules = rules(&mut reader);
         let log = log(&mut reader);
+        let smtp_places = listeners.iter().map(|listener| (listener.key, &listener.address));
+        let http_places = http.listen.iter().map(|address| ("http.listen", address));
+        let lookup_places = lookup.listen.iter().map(|address| ("lookup.listen", address));
+        let places: Vec<_> = smtp_places.chain(http_places).chain(lookup_places).collect();
+        listeners::refuse_doubled(&mut reader, name, &places);
+        let unknown_variables = reader.unknown_variables();
         let problems = reader.finish();
-        if !problems.is_empty() {
-            return Err(ConfigError::Wrong(problems));
-        }
-        Ok(Self {
+        let config = Self {
             file: None,
             listeners,
             smtp,
@@ -223,7 +253,9 @@ impl Config {
             webhooks,
             rules,
             log,
-        })
+            unknown_variables,
+        };
+        (config, problems)
     }
 
     /// What it says about what bounces do to the list.

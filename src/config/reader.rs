@@ -10,6 +10,9 @@ use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
+use super::lines::Lines;
+use super::words::{nearest, unknown_section};
+
 /// Prefix of environment variables that override keys: `DSND_STORE_PATH` is `store.path`.
 const PREFIX: &str = "DSND_";
 
@@ -34,6 +37,23 @@ impl fmt::Display for Problem {
         } else {
             write!(f, "{}: {}: {}", self.place, self.key, self.what)
         }
+    }
+}
+
+/// A variable that names no key. It may be another program's, as container platforms set `DSND_PORT` for a service of
+/// the name dsnd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownVariable {
+    /// Its name.
+    pub name: String,
+    /// The variable that it is much like, which may be the one that was meant.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: no key has this name, so it changes nothing", self.name)?;
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
     }
 }
 
@@ -74,7 +94,11 @@ pub(super) struct Reader {
     found: Keys,
     /// `[[section]]`: the keys of each table, named `section.key`, with the place of its heading.
     tables: BTreeMap<String, Vec<(String, Keys)>>,
+    /// The places of `[section]`.
+    headings: BTreeMap<String, String>,
     known: Vec<&'static str>,
+    /// Sections that were asked for as a whole; true for `[[section]]`.
+    sections: BTreeMap<&'static str, bool>,
     places: BTreeMap<&'static str, String>,
     problems: Vec<Problem>,
     leaves_keys: bool,
@@ -85,53 +109,14 @@ impl Reader {
     pub(super) fn new(file: &str, text: &str, environment: impl Iterator<Item = (String, String)>) -> Self {
         let mut reader = Self::default();
         let (table, errors) = DeTable::parse_recoverable(text);
-        let lines = Lines::new(text);
+        let source = Source { file, lines: Lines::new(text) };
         for error in errors {
-            let line = error.span().map_or(1, |span| lines.of(span.start));
-            reader.problem(
-                format!("{file}:{line}"),
-                "",
-                error.message().lines().collect::<Vec<_>>().join(" "),
-            );
+            let place = source.place(error.span().map_or(0, |span| span.start));
+            reader.problem(place, "", error.message().lines().collect::<Vec<_>>().join(" "));
         }
         for (section, content) in table.get_ref() {
-            let line = lines.of(section.span().start);
-            let place = |at: usize| format!("{file}:{}", lines.of(at));
-            let keys_of = |keys: &DeTable<'_>| -> Vec<(String, Found)> {
-                let found = |value: &DeValue<'_>, at| Found {
-                    place: place(at),
-                    value: to_value(value),
-                    from_environment: false,
-                };
-                keys.iter()
-                    .map(|(key, value)| {
-                        let name = format!("{}.{}", section.get_ref(), key.get_ref());
-                        (name, found(value.get_ref(), key.span().start))
-                    })
-                    .collect()
-            };
-            match content.get_ref() {
-                DeValue::Table(keys) => reader.found.extend(keys_of(keys)),
-                DeValue::Array(items)
-                    if items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_))) =>
-                {
-                    let tables = items.iter().filter_map(|item| match item.get_ref() {
-                        DeValue::Table(keys) => {
-                            Some((place(item.span().start), keys_of(keys).into_iter().collect()))
-                        }
-                        _ => None,
-                    });
-                    reader.tables.insert(section.get_ref().to_string(), tables.collect());
-                }
-                _ => {
-                    let name = section.get_ref().to_string();
-                    reader.problem(
-                        format!("{file}:{line}"),
-                        &name,
-                        "keys stand in sections, such as [smtp]".to_owned(),
-                    );
-                }
-            }
+            let place = source.place(section.span().start);
+            reader.section(&source, section.get_ref(), place, content.get_ref());
         }
         for (name, value) in environment {
             if let Some(key) = name.strip_prefix(PREFIX)
@@ -142,6 +127,24 @@ impl Reader {
             }
         }
         reader
+    }
+
+    /// Takes what stands under one name at the top of the file.
+    fn section(&mut self, source: &Source<'_>, name: &str, place: String, content: &DeValue<'_>) {
+        match content {
+            DeValue::Table(keys) => {
+                self.found.extend(source.keys(name, keys));
+                self.headings.insert(name.to_owned(), place);
+            }
+            DeValue::Array(items) if items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_))) => {
+                let tables = items.iter().filter_map(|item| match item.get_ref() {
+                    DeValue::Table(keys) => Some((source.place(item.span().start), source.keys(name, keys))),
+                    _ => None,
+                });
+                self.tables.insert(name.to_owned(), tables.collect());
+            }
+            _ => self.problem(place, name, "keys stand in sections, such as [smtp]".to_owned()),
+        }
     }
 
     /// The same for a program that does not need the keys of return paths.
@@ -174,16 +177,35 @@ impl Reader {
         self.problems.push(Problem { place, key: key.to_owned(), what });
     }
 
+    /// The variables that nobody asked for.
+    pub(super) fn unknown_variables(&mut self) -> Vec<UnknownVariable> {
+        let left_over = self.found.extract_if(.., |_, found| found.from_environment);
+        let names: Vec<String> = left_over.map(|(_, found)| found.place).collect();
+        let known: Vec<String> = self.known.iter().map(|key| key.replace('.', "_").to_uppercase()).collect();
+        let with_nearest = |name: String| {
+            let nearest = nearest(&name[PREFIX.len()..], known.iter().map(String::as_str));
+            UnknownVariable { nearest: nearest.map(|key| format!("{PREFIX}{key}")), name }
+        };
+        names.into_iter().map(with_nearest).collect()
+    }
+
     /// Every problem, with the keys that nobody asked for, in the order of their places.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         let left_over = std::mem::take(&mut self.found);
-        self.unknown(left_over);
+        let sections = self.known_sections();
+        let headings = std::mem::take(&mut self.headings);
+        let is_known = |section: &str| sections.contains_key(section);
+        let in_known = |key: &String| key.split_once('.').is_none_or(|(section, _)| is_known(section));
+        self.unknown(left_over.into_iter().filter(|(key, _)| in_known(key)).collect());
+        for (section, place) in headings.into_iter().filter(|(section, _)| !is_known(section)) {
+            self.problem(place, &section, unknown_section(&section, &sections));
+        }
         for (section, tables) in std::mem::take(&mut self.tables) {
             for (place, _) in tables {
-                let what = if self.known.iter().any(|known| in_section(known, &section)) {
+                let what = if is_known(&section) {
                     format!("there is one section of this name; write [{section}] instead of [[{section}]]")
                 } else {
-                    "unknown section; config/dsnd.toml shows them all".to_owned()
+                    unknown_section(&section, &sections)
                 };
                 self.problem(place, &section, what);
             }
@@ -195,17 +217,18 @@ impl Reader {
         self.problems
     }
 
-    /// Notes keys that nobody asked for.
+    /// The sections that something was asked for in, and whether they are tables of their own, as they are written.
+    fn known_sections(&self) -> BTreeMap<&'static str, bool> {
+        let of_keys = self.known.iter().filter_map(|key| Some((key.split_once('.')?.0, false)));
+        of_keys.chain(self.sections.iter().map(|(section, tables)| (*section, *tables))).collect()
+    }
+
+    /// Notes keys of the file that nobody asked for.
     fn unknown(&mut self, left_over: Keys) {
-        for (key, found) in left_over {
-            let (key, what) = if found.from_environment {
-                (
-                    String::new(),
-                    "no key of that name; variables are DSND_SECTION_KEY, such as DSND_STORE_PATH".to_owned(),
-                )
-            } else {
-                let what = self.suggest(&key);
-                (key, what)
+        for (key, found) in left_over.into_iter().filter(|(_, found)| !found.from_environment) {
+            let what = match nearest(&key, self.known.iter().copied()) {
+                Some(known) => format!("unknown key; did you mean {known}?"),
+                None => "unknown key; config/dsnd.toml shows them all".to_owned(),
             };
             self.problem(found.place, &key, what);
         }
@@ -215,19 +238,6 @@ impl Reader {
     #[cfg(test)]
     pub(super) fn known(&self) -> &[&'static str] {
         &self.known
-    }
-
-    fn suggest(&self, key: &str) -> String {
-        let nearest = self
-            .known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(known, key), known))
-            .filter(|(likeness, _)| *likeness > 0.85)
-            .max_by(|left, right| left.0.total_cmp(&right.0));
-        match nearest {
-            Some((_, known)) => format!("unknown key; did you mean {known}?"),
-            None => "unknown key; config/dsnd.toml shows them all".to_owned(),
-        }
     }
 
     fn take(&mut self, key: &'static str) -> Option<(Place, Value)> {
@@ -247,6 +257,7 @@ impl Reader {
         mut read: impl FnMut(&mut Self, &Place) -> Option<T>,
     ) -> Vec<T> {
         let mut all = Vec::new();
+        self.sections.insert(section, true);
         let single: Keys = self.found.extract_if(.., |key, _| in_section(key, section)).collect();
         if let Some(first) = single.into_values().next() {
             let what =
@@ -265,6 +276,7 @@ impl Reader {
     /// A section whose keys are names of the operator's own: each with its place and its number.
     pub(super) fn numbers(&mut self, section: &'static str) -> Vec<(Place, String, i128)> {
         let prefix = format!("{section}.");
+        self.sections.insert(section, false);
         let names: Vec<String> = self.found.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
         let mut all = Vec::new();
         for name in names {
@@ -394,8 +406,10 @@ impl Reader {
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => *value,
             None => {
+                let meant = nearest(&text, words.iter().map(|(word, _)| *word));
+                let meant = meant.map(|word| format!("; did you mean {word:?}?")).unwrap_or_default();
                 let words: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-                self.wrong(&at, format!("{text:?} is not one of {}", words.join(", ")));
+                self.wrong(&at, format!("{text:?} is not one of {}{meant}", words.join(", ")));
                 default
             }
         }
@@ -436,16 +450,30 @@ fn to_value(value: &DeValue<'_>) -> Value {
     }
 }
 
-/// Where the lines of a text begin, so that many places in it are found quickly.
-struct Lines(Vec<usize>);
+/// The file, for saying where something stands in it.
+struct Source<'a> {
+    file: &'a str,
+    lines: Lines,
+}
 
-impl Lines {
-    fn new(text: &str) -> Self {
-        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+impl Source<'_> {
+    /// The place of a byte.
+    fn place(&self, at: usize) -> String {
+        format!("{}:{}", self.file, self.lines.of(at))
     }
 
-    /// The number of the line that a byte stands in, from 1.
-    fn of(&self, at: usize) -> usize {
-        self.0.partition_point(|start| *start <= at).max(1)
+    /// The keys of a table, named `section.key`.
+    fn keys(&self, section: &str, table: &DeTable<'_>) -> Keys {
+        let found = |value: &DeValue<'_>, at| Found {
+            place: self.place(at),
+            value: to_value(value),
+            from_environment: false,
+        };
+        table
+            .iter()
+            .map(|(key, value)| {
+                (format!("{section}.{}", key.get_ref()), found(value.get_ref(), key.span().start))
+            })
+            .collect()
     }
 }

@@ -60,9 +60,66 @@ fn everything_wrong_is_named_at_once_with_its_line() {
             "t.toml:5: smtp.idle_timeout: 0 is out of range; 1 to 3600 is possible",
             "t.toml:8: store.path: name a file, such as \"/var/lib/dsnd/dsnd.db\"",
             "t.toml:10: log.level: \"loud\" is not one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
-            "t.toml:12: nonsense.x: unknown key; config/dsnd.toml shows them all",
+            "t.toml:11: nonsense: unknown section; config/dsnd.toml shows them all",
         ]
     );
+}
+
+#[test]
+fn a_wrong_word_gets_the_nearest_right_one() {
+    for (text, told) in [
+        ("[smpt]\n", "t.toml:1: smpt: unknown section; did you mean [smtp]?"),
+        ("[polcy]\nhard_days = 1\n", "t.toml:1: polcy: unknown section; did you mean [policy]?"),
+        (
+            "[[listeners]]\naddress = \"127.0.0.1:1\"\n",
+            "t.toml:1: listeners: unknown section; did you mean [[listener]]?",
+        ),
+        ("[webhooks]\n", "t.toml:1: webhooks: unknown section; did you mean [[webhook]]?"),
+        (
+            "[listener]\naddress = \"127.0.0.1:1\"\n",
+            "t.toml:2: listener: each listener is a table of its own; write [[listener]] instead of [listener]",
+        ),
+        (
+            "[smtp]\nbare_newline = \"rejct\"\n",
+            "t.toml:2: smtp.bare_newline: \"rejct\" is not one of \"accept\", \"reject\"; did you mean \"reject\"?",
+        ),
+    ] {
+        assert_eq!(problems(text), [told]);
+    }
+}
+
+#[test]
+fn an_address_that_two_sections_want_is_named_before_the_start() {
+    for (text, told) in [
+        (
+            "[smtp]\nlisten = [\"127.0.0.1:8025\"]\n",
+            "t.toml:2: smtp.listen: 127.0.0.1:8025 is taken by http.listen = 127.0.0.1:8025",
+        ),
+        (
+            "[lookup]\nlisten = [\"0.0.0.0:2525\"]\n",
+            "t.toml:2: lookup.listen: 0.0.0.0:2525 is taken by smtp.listen = 127.0.0.1:2525",
+        ),
+        (
+            "[[listener]]\naddress = \"unix:/run/d.sock\"\n[lookup]\nlisten = [\"unix:/run/d.sock\"]\n",
+            "t.toml:4: lookup.listen: unix:/run/d.sock is taken by listener.address = unix:/run/d.sock",
+        ),
+        (
+            "[[listener]]\naddress = \"0.0.0.0:2525\"\n",
+            "t.toml:2: listener.address: 0.0.0.0:2525 is taken by smtp.listen = 127.0.0.1:2525",
+        ),
+    ] {
+        assert_eq!(problems(text), [told]);
+    }
+    assert_eq!(
+        problems("[smtp]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n").len(),
+        1,
+        "once is enough"
+    );
+    assert!(
+        parse("[smtp]\nlisten = [\"0.0.0.0:25\", \"[::]:25\"]\n[http]\nlisten = [\"127.0.0.2:8025\"]\n")
+            .is_ok()
+    );
+    assert!(parse("[smtp]\nlisten = [\"127.0.0.1:0\"]\n[http]\nlisten = [\"127.0.0.1:0\"]\n").is_ok());
 }
 
 #[test]
@@ -259,11 +316,14 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.smtp.max_recipients, 7);
     assert!(config.unsigned_trust.generally);
     assert_eq!(config.unsigned_trust.networks.len(), 2);
-    for (name, value) in [("DSND_STORE_PAHT", "x"), ("DSND_SMTP_MAX_RECIPIENTS", "few")] {
-        let variable = std::iter::once((name.to_owned(), value.to_owned()));
-        let error = Config::parse("t.toml", "", variable).unwrap_err().to_string();
-        assert!(error.starts_with(name), "{error}");
-    }
+    let with = |name: &str, value: &str| {
+        Config::parse("t.toml", "", std::iter::once((name.to_owned(), value.to_owned())))
+    };
+    let error = with("DSND_SMTP_MAX_RECIPIENTS", "few").unwrap_err().to_string();
+    assert!(error.starts_with("DSND_SMTP_MAX_RECIPIENTS: "), "{error}");
+    let unknown = |name: &str| with(name, "x").unwrap().unknown_variables.remove(0);
+    assert_eq!(unknown("DSND_STORE_PAHT").nearest.as_deref(), Some("DSND_STORE_PATH"));
+    assert_eq!(unknown("DSND_PORT").nearest, None);
 }
 
 proptest::proptest! {

@@ -25,6 +25,7 @@ mod streams;
 mod tokens;
 mod types;
 mod vitals;
+pub mod whose;
 
 #[cfg(test)]
 pub(crate) mod contract;

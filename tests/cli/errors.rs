@@ -1,7 +1,7 @@
 //! What is said when it cannot be done: the thing, and the fix.
 
 use super::{failed, status, text};
-use crate::common::{DSND, Database, Home, PATIENCE};
+use crate::common::{DSND, Database, Home, PATIENCE, say};
 
 #[test]
 fn a_database_that_is_missing_foreign_or_newer_is_named() {
@@ -70,7 +70,7 @@ fn check_config_names_every_problem_with_file_line_and_key() {
         b"[smtp]\nlistne = [\"127.0.0.1:0\"]\nidle_timeout = \"long\"\n\n[store]\nbusy_timeout = 9999\n\n[policy]\nsoft_days = 300\n",
     );
     let name = wrong.to_str().unwrap();
-    for (arguments, code) in [(["check-config", "--config", name], 1), (["serve", "--config", name], 2)] {
+    for (arguments, code) in [(["check-config", "--config", name], 1), (["serve", "--config", name], 78)] {
         let output = home.run(&arguments);
         assert_eq!((status(&output), text(&output.stdout)), (code, ""));
         let said = text(&output.stderr);
@@ -101,9 +101,117 @@ fn check_config_names_every_problem_with_file_line_and_key() {
 
     let missing = home.run(&["check-config", "--config", "nowhere.toml"]);
     assert!(failed(&missing).contains("cannot read the configuration nowhere.toml"));
-    let variable = Home::new().with("SMTP_LISTNE", "127.0.0.1:0").run(&["check-config"]);
-    assert_eq!(status(&variable), 1);
-    assert!(text(&variable.stderr).contains("DSND_SMTP_LISTNE: no key of that name"), "{variable:?}");
+}
+
+/// A container platform sets variables for the service `dsnd` that begin as ours do.
+#[test]
+fn a_variable_that_names_no_key_is_a_warning_and_a_wrong_value_is_an_error() {
+    let home = Home::new()
+        .with("PORT", "tcp://192.0.2.1:25")
+        .with("SERVICE_HOST", "192.0.2.1")
+        .with("STORE_PAHT", "/elsewhere/dsnd.db");
+    let checked = home.run(&["check-config"]);
+    assert_eq!((status(&checked), text(&checked.stdout)), (0, "built-in defaults: fine\n"), "{checked:?}");
+    let said = text(&checked.stderr);
+    assert!(
+        said.contains("DSND_PORT: no key has this name") && said.contains("DSND_SERVICE_HOST: "),
+        "{said}"
+    );
+    let meant = "DSND_STORE_PAHT: no key has this name, so it changes nothing; did you mean DSND_STORE_PATH?";
+    assert!(said.contains(meant), "{said}");
+    let answer = home.json(&["check-config", "--json"]).remove(0);
+    assert_eq!(answer["warnings"].as_array().map(Vec::len), Some(3), "{answer}");
+    let daemon = home.start();
+    let log = daemon.stop();
+    assert!(log.contains(meant) && log.contains("DSND_PORT: "), "{log}");
+    let asked = home.run(&["suppressions", "check", "one@example.net"]);
+    assert_eq!((status(&asked), text(&asked.stderr).trim_end()), (0, meant), "what may be a mistake is told");
+
+    let wrong = home.with("SMTP_MAX_RECIPIENTS", "few").run(&["serve"]);
+    assert_eq!(status(&wrong), 78, "{wrong:?}");
+    assert!(
+        text(&wrong.stderr).contains("DSND_SMTP_MAX_RECIPIENTS: smtp.max_recipients: this must be"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn check_config_names_what_is_wrong_in_every_place_at_once() {
+    let home = Home::new().without("SMTP_LISTEN").without("STORE_PATH").without("HTTP_LISTEN");
+    let folder = home.path().join("rules");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(
+        folder.join("own.toml"),
+        "[[rule]]\nid = \"own.x\"\nclass = \"nonsense\"\ntext = [\"x\"]\n",
+    )
+    .unwrap();
+    let file = home.file(
+        "wrong.toml",
+        format!(
+            "[smpt]\nhostname = \"mx.example\"\n[smtp]\nlisten = [\"0.0.0.0:2525\"]\n[http]\nlisten = [\"127.0.0.1:2525\"]\n\
+             [store]\npath = \"/no/such/folder/dsnd.db\"\n[rules]\ndir = {folder:?}\n[log]\nlevel = \"wran\"\n\
+             [tls]\ncertificate = \"/no/such/cert.pem\"\nkey = \"/no/such/key.pem\"\n"
+        )
+        .as_bytes(),
+    );
+    let output = home.run(&["check-config", "--config", file.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    for told in [
+        "wrong.toml:1: smpt: unknown section; did you mean [smtp]?",
+        "wrong.toml:6: http.listen: 127.0.0.1:2525 is taken by smtp.listen = 0.0.0.0:2525",
+        "wrong.toml:12: log.level: \"wran\" is not one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"; did you mean \"warn\"?",
+        "store.path: there is no folder /no/such/folder",
+        "own.toml",
+        "tls.certificate: ",
+    ] {
+        assert!(said.contains(told), "{told:?} in {said}");
+    }
+    assert_eq!(status(&output), 1);
+}
+
+/// Runs dsnd as a user who owns nothing here, where that is possible.
+fn as_nobody(home: &Home, arguments: &[&str]) -> Option<std::process::Output> {
+    use std::os::unix::fs::MetadataExt;
+    if !std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+        || std::process::Command::new("setpriv").arg("--version").output().is_err()
+    {
+        say("SKIPPED: what another user may not read, since this is not root or there is no setpriv");
+        return None;
+    }
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", DSND];
+    Some(home.wrapped(&user, arguments).current_dir(home.path()).output().unwrap())
+}
+
+fn close(path: &std::path::Path, mode: u32) {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_configuration_or_a_database_that_may_not_be_read_is_named_with_who_may() {
+    let home = Home::new();
+    home.start().stop();
+    close(home.path(), 0o755);
+    close(&home.database(), 0o600);
+    let Some(output) = as_nobody(&home, &["suppressions", "list"]) else { return };
+    let line = failed(&output);
+    assert!(
+        line.contains("unable to open database file") && line.contains("dsnd.db belongs to root:"),
+        "{line}"
+    );
+    assert!(line.contains(" with mode 0600, its folder to root:"), "{line}");
+    assert!(line.contains("and this is user ") && line.contains("run it as `sudo -u root dsnd"), "{line}");
+
+    // One in a usual place counts, also where it cannot be seen: without it there would be another database.
+    std::fs::create_dir(home.path().join("config")).unwrap();
+    home.file("config/dsnd.toml", b"[store]\npath = \"elsewhere.db\"\n");
+    close(&home.path().join("config"), 0o700);
+    for arguments in [&["suppressions", "list"][..], &["serve"]] {
+        let output = as_nobody(&home, arguments).unwrap();
+        let said = text(&output.stderr);
+        assert!(said.contains("cannot read the configuration config/dsnd.toml: Permission denied"), "{said}");
+        assert!(said.contains("config belongs to root:") && said.contains(" with mode 0700"), "{said}");
+        assert_ne!(status(&output), 0);
+    }
 }
 
 #[test]

@@ -130,12 +130,12 @@ fn keys_are_read_by_those_commands_alone_that_need_them() {
         (&["holds", "list"], 0),
         (&["status", "5.1.1"], 0),
         (&["check-config"], 1),
-        (&["serve"], 2),
+        (&["serve"], 78),
         (&["return-path", "mint", "a@example.net"], 2),
     ] {
         let output = home.run(arguments);
         assert_eq!(status(&output), code, "{arguments:?}: {output:?}");
-        assert_eq!(text(&output.stderr).contains("chmod 600"), code != 0 && arguments.len() < 3 || code == 2);
+        assert_eq!(text(&output.stderr).contains("chmod 600"), code != 0 && arguments.len() < 3 || code >= 2);
     }
 }
 

@@ -115,7 +115,7 @@ fn check_config_names_what_is_wrong_with_the_certificate() {
     // The daemon does not start with it.
     let output = home.run(&["serve"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(said.lines().last().unwrap().ends_with("/key.pem (tls.key)"), "{said}");
     std::fs::remove_file(home.path().join("key.pem")).unwrap();
     assert!(problem("no file").contains("tls.key: cannot read "));

@@ -8,6 +8,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
+use super::super::whose::whose;
 use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
@@ -47,7 +48,7 @@ pub(super) async fn prepare(
     busy_timeout: Duration,
     addresses: &Addresses,
 ) -> Result<SqliteConnectOptions, StoreError> {
-    let open_error = |cause: String| StoreError::Open { path: path.to_owned(), cause };
+    let open_error = |cause: String| cannot_open(path, cause);
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => return Err(open_error("it is a directory".to_owned())),
         Ok(_) => {}
@@ -100,23 +101,26 @@ pub(super) fn writer_options(options: &SqliteConnectOptions) -> SqliteConnectOpt
         .pragma("secure_delete", "on")
 }
 
+/// The error of a database that cannot be opened; where it may be a matter of rights, it says whose it is.
+fn cannot_open(path: &Path, cause: String) -> StoreError {
+    const RIGHTS: &[&str] = &["unable to open database file", "readonly database", "Permission denied"];
+    let rights = RIGHTS.iter().any(|words| cause.contains(words));
+    let whose = if rights { whose(path) } else { String::new() };
+    StoreError::Open { path: path.to_owned(), cause: cause + &whose }
+}
+
 async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    options
-        .connect()
-        .await
-        .map_err(|error| StoreError::Open { path: path.to_owned(), cause: error.to_string() })
+    options.connect().await.map_err(|error| cannot_open(path, error.to_string()))
 }
 
 /// Whose file is it, and which schema has it? True when it has to be migrated.
 async fn check(path: &Path, access: Access, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
     let not_ours = |cause: String| StoreError::NotOurs { path: path.to_owned(), cause };
-    let open_error = |cause: String| StoreError::Open { path: path.to_owned(), cause };
+    let open_error = |cause: String| cannot_open(path, cause);
     let number = |result: Result<i64, sqlx::Error>| {
         result.map_err(|error| match super::writer::unavailable(&error) {
             Some(cause) if cause.contains("locked") => open_error(cause),
-            Some(cause) => {
-                open_error(format!("{cause}; dsnd must be able to write to the file and its directory"))
-            }
+            Some(cause) => open_error(cause),
             None => not_ours(error.to_string()),
         })
     };
@@ -153,8 +157,7 @@ async fn check_hash_key(
     connection: &mut SqliteConnection,
     key: &HashKey,
 ) -> Result<(), StoreError> {
-    let open_error =
-        |error: sqlx::Error| StoreError::Open { path: path.to_owned(), cause: error.to_string() };
+    let open_error = |error: sqlx::Error| cannot_open(path, error.to_string());
     let known: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM hash_key")
         .fetch_optional(&mut *connection)
         .await
@@ -186,8 +189,5 @@ async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), Stor
     let mut connection = connect(path, &writer_options(options)).await?;
     let result = Migrator::with_migrations(migrations).run(&mut connection).await;
     let _ = connection.close().await;
-    result.map_err(|error| StoreError::Open {
-        path: path.to_owned(),
-        cause: format!("bringing the schema up to date: {error}"),
-    })
+    result.map_err(|error| cannot_open(path, format!("bringing the schema up to date: {error}")))
 }
