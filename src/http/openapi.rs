@@ -57,7 +57,7 @@ const WITH_BODY: &[(&str, &str)] = &[
         (name = "holds", description = "Suppressions that wait for a person, since far more than usual came at once"),
         (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
         (name = "events", description = "What happened, in its order"),
-        (name = "webhooks", description = "What is sent to the endpoints of [[webhook]]"),
+        (name = "webhooks", description = "Where events are brought, how that goes, and what is brought again"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")
     )

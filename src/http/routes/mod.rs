@@ -11,6 +11,7 @@ mod service;
 mod stats;
 mod status_codes;
 mod suppressions;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -27,6 +28,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         quarantine::routes,
         explain::routes,
         events::routes,
+        webhooks::routes,
         return_paths::routes,
         status_codes::routes,
         stats::routes,
