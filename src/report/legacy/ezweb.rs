@@ -47,7 +47,7 @@ impl Family for EzWeb {
                 if let Some(address) = address_in(line) {
                     found.add(address, "");
                 }
-            } else if let Some(reply) = line.strip_prefix("<<<") {
+            } else if let Some(reply) = line.strip_prefix("<<<").or_else(|| line.strip_prefix("Reason:")) {
                 found.say_of_last(reply);
             } else if !line.starts_with(">>>") && !replies {
                 found.say(line);

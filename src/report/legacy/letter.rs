@@ -6,7 +6,7 @@ use super::super::header::Header;
 use super::super::{ReportHeader, ReturnedMessage, kind, mime, returned};
 use super::copy::before_original;
 use super::listed::FAILURE;
-use crate::address::Mailbox;
+use crate::address::{Mailbox, words_with_at};
 
 /// Compiles a family's pattern, which matches in either case; they are literals, each run by a test.
 pub(in crate::report) fn pattern(text: &str) -> Regex {
@@ -60,7 +60,6 @@ impl<'a> Letter<'a> {
     }
 
     /// A header field as text, encoded words decoded; empty when there is none.
-    #[allow(dead_code, reason = "families of service providers are told by it")]
     pub(super) fn field(&self, name: &str) -> String {
         self.header.first(name).map(mime::unstructured).unwrap_or_default()
     }
@@ -177,19 +176,10 @@ pub(super) fn lone_address(line: &str) -> Option<String> {
 
 /// All addresses in a text, in order, as they are written.
 pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| {
-        c.is_whitespace()
-            || matches!(
-                c,
-                '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|' | '“' | '”' | '‘' | '’'
-            )
-            || matches!(c, '«' | '»' | '、' | '。' | '：' | '（' | '）' | '「' | '」')
-    })
-    .filter(|word| word.contains('@'))
-    .filter_map(|word| {
+    words_with_at(text).filter_map(|word| {
         // "mailto:", "rfc822:", "SMTP:", "dda:SMTP=": nothing before the last of these marks is in an address
         let word = match word.rsplit_once(':') {
-            Some((_, rest)) if rest.contains('@') => rest,
+            Some((_, rest)) if rest.contains('@') && !word.starts_with('"') => rest,
             _ => word,
         };
         let word = match word.get(..5) {
@@ -215,6 +205,8 @@ mod tests {
             ("Recipient: [SMTP:c@x.example]", Some("c@x.example")),
             ("c=US;a= ;dda:SMTP=c@x.example; on Friday", Some("c@x.example")),
             ("to 'd@x.example' failed", Some("d@x.example")),
+            ("<\"odd name\"@x.example>:", Some("\"odd name\"@x.example")),
+            ("SMTP:\"a:b\"@x.example", Some("\"a:b\"@x.example")),
             ("no address here, user@ nor @host", None),
             ("at 10:00 @ home", None),
         ] {
@@ -228,6 +220,7 @@ mod tests {
             ("  * a@x.example", Some("a@x.example")),
             ("a@x.example<mailto:a@x.example>", Some("a@x.example")),
             ("<a@x.example>:", Some("a@x.example")),
+            ("  <\"odd name\"@x.example>", Some("\"odd name\"@x.example")),
             ("write to a@x.example", None),
         ] {
             assert_eq!(lone_address(line).as_deref(), found, "{line}");

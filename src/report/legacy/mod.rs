@@ -74,6 +74,7 @@ use regex::Regex;
 use super::feedback::Feedback;
 use super::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage};
 use crate::address::TypedAddress;
+use crate::status::{EnhancedStatusCode, ReplyCode};
 
 /// Longest text kept about one recipient, in bytes.
 const MAX_SAID: usize = 8 * 1024;
@@ -220,6 +221,7 @@ static REGISTRY: &[&dyn Family] = &[
     &opensmtpd::OpenSmtpd,
     &courier::Courier,
     &exchange::Exchange,
+    &exchange::AnyLanguage,
     &domino::Domino,
     &groupwise::GroupWise,
     &imail::Imail,
@@ -267,7 +269,7 @@ fn is_talk(letter: &Letter<'_>) -> bool {
 
 /// A recipient that failed, with what is said about it; `text` may be empty.
 pub(super) fn failed(address: &str, text: &str) -> RecipientFields {
-    let text = text.trim();
+    let text = from_reason(text.trim());
     RecipientFields {
         final_recipient: Some(TypedAddress { kind: None, value: address.to_owned() }),
         action: Some(Action::Failed),
@@ -291,6 +293,19 @@ fn remote_host(text: &str) -> Option<TypedAddress> {
     Some(TypedAddress { kind: None, value: host.as_str().to_owned() })
 }
 
+/// A text from its `Reason:` line on, which says more than the prose before it; all of it where a code stands before.
+fn from_reason(text: &str) -> &str {
+    const LABEL: &str = "reason:";
+    let starts = |line: &str| line.get(..LABEL.len()).is_some_and(|start| start.eq_ignore_ascii_case(LABEL));
+    let labelled = |(_, line): &(usize, &str)| starts(line.trim()) && line.trim().len() > LABEL.len();
+    let Some((at, _)) = letter::lines(text).find(labelled) else { return text };
+    let before = &text[..at];
+    if ReplyCode::find_failure(before).is_some() || EnhancedStatusCode::find(before).is_some() {
+        return text;
+    }
+    text[at..].trim_start()[LABEL.len()..].trim_start()
+}
+
 /// Whether two addresses are the same but for the case of their letters.
 fn same_address(a: &str, b: &str) -> bool {
     a.trim_matches(['<', '>']).eq_ignore_ascii_case(b.trim_matches(['<', '>']))
@@ -311,6 +326,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(remote_host(text).map(|mta| mta.value).as_deref(), host, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_beats_the_prose_before_it() {
+        for (text, said) in [
+            ("It was rejected by policy.\nReason: User unknown\nSorry.", "User unknown\nSorry."),
+            ("reason:  gone", "gone"),
+            ("550 5.1.1 User unknown\nReason: see our site", "550 5.1.1 User unknown\nReason: see our site"),
+            ("No reason: none\nReason:\n", "No reason: none\nReason:\n"),
+            ("", ""),
+        ] {
+            assert_eq!(from_reason(text), said, "{text}");
         }
     }
 
