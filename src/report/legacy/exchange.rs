@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::entries::Entries;
-use super::letter::{Letter, address_in, indent, lone_address, pattern};
+use super::letter::Letter;
+use super::text::{address_in, indent, lone_address, pattern};
 use super::{Family, Reading};
 use crate::address::TypedAddress;
 
@@ -41,7 +42,9 @@ static ON_DATE: LazyLock<Regex> =
 
 /// The line with the reply, below the address, whatever the language around it.
 static RETURNED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?:(?:remote server|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?: \([^)]*\))? returned '[45]\d\d |#? ?[45]\d\d (?:[45]\.\d+\.\d+ )?resolver\.)")
+    pattern(
+        r"^(?:(?:remote server|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?: \([^)]*\))? returned '[45]\d\d |#? ?[45]\d\d (?:[45]\.\d+\.\d+ )?resolver\.)",
+    )
 });
 
 /// A name before the host that gave up, in any language: `Generating server: mx.x.example`.

@@ -1,8 +1,9 @@
 //! au's ezweb.ne.jp: a sentence that says what is wrong, then `<address>`; or `Recipient: <address>` with the
 //! command and the reply below.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Listing, contains, opens_with};
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct EzWeb;

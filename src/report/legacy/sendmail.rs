@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::entries::Entries;
-use super::letter::{Letter, address_in, addresses_in, lone_address, pattern};
+use super::letter::Letter;
+use super::text::{address_in, addresses_in, lone_address, pattern};
 use super::{Family, Reading};
 
 pub(super) struct Sendmail;
@@ -94,7 +95,8 @@ fn section(text: &str, letter: &Letter<'_>, entries: &mut Entries) {
                     .split_once(':')
                     .map_or("", |(_, said)| said),
             );
-        } else if let Some(address) = lone_address(trimmed).filter(|address| is_no_program(trimmed, address)) {
+        } else if let Some(address) = lone_address(trimmed).filter(|address| is_no_program(trimmed, address))
+        {
             entries.begin(&address, "");
         } else if let Some(address) = first_word_address(trimmed) {
             // "a@x.example  (unrecoverable error)", "a@x.example [User unknown]"
