@@ -236,6 +236,56 @@ impl fmt::Display for TypedAddress {
     }
 }
 
+/// The words of a text that have an `@` in them, with what stands around addresses taken off: white space, brackets,
+/// quotes, commas. A quoted local part (RFC 5321 §4.1.2) is one word with its domain: `"john doe"@example.com`.
+pub fn words_with_at(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start_matches(|c: char| c != '"' && stands_around(c));
+            if rest.is_empty() {
+                return None;
+            }
+            let local_part = quoted_local_part(rest).unwrap_or(0);
+            if local_part == 0 && rest.starts_with('"') {
+                rest = &rest[1..];
+                continue;
+            }
+            let end = rest[local_part..].find(stands_around).map_or(rest.len(), |end| local_part + end);
+            let word;
+            (word, rest) = rest.split_at(end);
+            if word.contains('@') {
+                return Some(word);
+            }
+        }
+    })
+}
+
+/// The length of the quoted local part that a text begins with, if an `@` follows it.
+#[must_use]
+pub fn quoted_local_part(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    // Each of its characters may have a backslash before it.
+    for (at, c) in text.strip_prefix('"')?.char_indices().take_while(|(at, _)| *at <= 2 * MAX_LOCAL_PART) {
+        match c {
+            _ if std::mem::take(&mut escaped) => {}
+            '\\' => escaped = true,
+            '"' => return (at > 0 && text[at + 2..].starts_with('@')).then_some(at + 2),
+            c if c.is_control() => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What no address has but in quotes, and texts put around addresses.
+fn stands_around(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '\'' | '|')
+        || matches!(c, '“' | '”' | '‘' | '’' | '«' | '»' | '、' | '。' | '：' | '（' | '）' | '「' | '」')
+}
+
 /// Splits at the `@` that ends the local part, taking quotes off it.
 fn split_at_sign(text: &str) -> Result<(Cow<'_, str>, &str), AddressError> {
     if let Some(rest) = text.strip_prefix('"') {
@@ -387,6 +437,23 @@ mod tests {
         }
         let long = format!("{}@example.com", "x".repeat(65));
         assert_eq!(Mailbox::parse(&long), Err(AddressError::TooLong));
+    }
+
+    #[test]
+    fn addresses_are_words_of_a_text_also_with_a_quoted_local_part() {
+        for (text, words) in [
+            ("<a@x.example>, b@x.example; (c@x.example)", vec!["a@x.example", "b@x.example", "c@x.example"]),
+            ("to <\"odd name\"@x.example>: no", vec!["\"odd name\"@x.example"]),
+            (r#"SMTP:"a \"b\" c"@x.example."#, vec![r#""a \"b\" c"@x.example."#]),
+            ("\"Dora, who\" <dora@x.example>", vec!["dora@x.example"]),
+            ("\"a@x.example\": gone", vec!["a@x.example"]),
+            ("\"open a@x.example", vec!["a@x.example"]),
+            ("\"\"@x.example", vec!["@x.example"]),
+            ("no address", vec![]),
+            ("\"", vec![]),
+        ] {
+            assert_eq!(words_with_at(text).collect::<Vec<_>>(), words, "{text}");
+        }
     }
 
     #[test]

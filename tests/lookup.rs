@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use common::{Daemon, Home, PATIENCE, hard_bounce, wait_for};
+use common::{Daemon, Home, PATIENCE, dsn, hard_bounce, wait_for};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -64,7 +64,7 @@ fn a_bounce_is_an_answer_from_its_250_on() {
     let reply = daemon.connect().send(&hard_bounce("one", "dead@example.net")).unwrap();
     assert!(reply.starts_with("250 2.6.0"), "{reply:?}");
     let said = asked(address, "suppressed Dead@Example.NET");
-    assert!(said.starts_with("OK 550 5.7.1 suppressed: recipient_unknown 5.1.1, since 20"), "{said}");
+    assert!(said.starts_with("OK 550 5.7.1 suppressed by dsnd: recipient_unknown 5.1.1, since 20"), "{said}");
     assert!(said.contains(" until 20"), "{said}");
     for other in ["alive@example.net", "dead+tag@example.net", "example.net", "dead@", "", "<>"] {
         assert_eq!(asked(address, &format!("suppressed {other}")), "NOTFOUND ", "{other}");
@@ -83,6 +83,48 @@ fn a_bounce_is_an_answer_from_its_250_on() {
     daemon.stop();
 }
 
+/// A relay that was refused sends a bounce; it quotes what the list says, and tells nothing about the recipient.
+#[test]
+fn a_bounce_that_quotes_our_own_answer_changes_nothing() {
+    let home = Home::new().with("LOOKUP_LISTEN", "127.0.0.1:0");
+    let daemon = home.start();
+    let address = place(&daemon);
+    daemon.connect().send(&hard_bounce("one", "dead@example.net")).unwrap();
+    assert!(home.run(&["suppressions", "add", "shut@example.net"]).status.success());
+    let listed = || home.json(&["suppressions", "list", "--json"]);
+    let before = listed();
+    assert_eq!(before.len(), 2, "{before:?}");
+    let mut sent = 0;
+    for who in ["dead@example.net", "shut@example.net"] {
+        let said = asked(address, &format!("suppressed {who}"));
+        let answer = said.strip_prefix("OK 550 5.7.1 ").unwrap();
+        let plain = format!("550 5.7.1 <{who}>: Recipient address rejected: {answer}");
+        let folded = plain.replace(' ', "\r\n    ");
+        let lines = plain.replace(": ", ":\r\n    550-5.7.1 ");
+        for diagnostic in [&plain, &folded, &lines, &answer.to_uppercase()] {
+            sent += 1;
+            let bounce = dsn(&format!("quoting-{sent}"), &[(who, "5.7.1", diagnostic)]);
+            daemon.connect().send(&bounce).unwrap();
+        }
+        sent += 1;
+        let text = format!(
+            "From: MAILER-DAEMON@relay.example\r\nSubject: failure notice\r\nMessage-ID: <{sent}@relay.example>\r\n\r\n\
+             Hi. This is the qmail-send program at relay.example.\r\n\r\n<{who}>:\r\n192.0.2.7 does not like \
+             recipient.\r\nRemote host said: {folded}\r\nGiving up on 192.0.2.7.\r\n"
+        );
+        daemon.connect().send(text.as_bytes()).unwrap();
+    }
+    let bounces = home.json(&["bounces", "list", "--json"]);
+    let quoting: Vec<_> =
+        bounces.iter().flat_map(|bounce| bounce["recipients"].as_array().unwrap()).collect();
+    assert_eq!(quoting.len(), sent + 1);
+    let ignored =
+        |event: &&&Value| event["decision"] == "ignore" && event["rule"] == "own.suppressed-by-dsnd";
+    assert_eq!(quoting.iter().filter(ignored).count(), sent, "{quoting:?}");
+    assert_eq!(listed(), before);
+    daemon.stop();
+}
+
 #[test]
 fn addresses_in_utf_8_and_with_quotes_are_found_in_any_spelling() {
     let home = Home::new().with("LOOKUP_LISTEN", "127.0.0.1:0");
@@ -97,7 +139,7 @@ fn addresses_in_utf_8_and_with_quotes_are_found_in_any_spelling() {
         "john doe@example.com",
     ] {
         let said = asked(address, &format!("suppressed {spelling}"));
-        assert!(said.starts_with("OK 550 5.7.1 suppressed: manual, since 20"), "{spelling}: {said}");
+        assert!(said.starts_with("OK 550 5.7.1 suppressed by dsnd: manual, since 20"), "{spelling}: {said}");
         assert!(said.is_ascii(), "{said}");
     }
     daemon.stop();
@@ -114,7 +156,7 @@ fn a_list_of_hashes_is_asked_by_addresses_all_the_same() {
     let reply = daemon.connect().send(&hard_bounce("one", "dead@example.net")).unwrap();
     assert!(reply.starts_with("250 2.6.0"), "{reply:?}");
     let said = asked(address, "suppressed Dead@example.net");
-    assert!(said.starts_with("OK 550 5.7.1 suppressed: recipient_unknown 5.1.1, since 20"), "{said}");
+    assert!(said.starts_with("OK 550 5.7.1 suppressed by dsnd: recipient_unknown 5.1.1, since 20"), "{said}");
     assert_eq!(asked(address, "suppressed alive@example.net"), "NOTFOUND ");
     daemon.stop();
 }

@@ -211,8 +211,12 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
     }
     let mut about = String::new();
     let mut ours = false;
+    let mut before = "";
     for line in report.text.lines().take(2_000) {
         let lower = line.to_lowercase();
+        // In a transcript for several, a reply behind a whole one that names nobody may be anybody's.
+        let another = reply_of(line).is_some() && reply_of(before).is_some_and(|rest| rest.starts_with(' '));
+        before = line;
         if lower.contains('@') {
             if addresses.iter().any(|address| lower.contains(address.as_str())) {
                 ours = true;
@@ -222,7 +226,7 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
             {
                 ours = false;
             }
-        } else if line.trim().is_empty() {
+        } else if line.trim().is_empty() || another {
             ours = false;
         }
         if ours && about.len() < MAX_EVIDENCE {
@@ -231,6 +235,13 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
         }
     }
     (!about.is_empty()).then_some(about)
+}
+
+/// What stands behind the reply code that a line begins with, also after the `<<<` of a transcript: a space, or a hyphen
+/// where the reply goes on (RFC 5321 §4.2.1).
+fn reply_of(line: &str) -> Option<&str> {
+    let (code, rest) = line.trim_start_matches(['<', ' ', '\t']).split_at_checked(3)?;
+    (code.bytes().all(|byte| byte.is_ascii_digit()) && rest.starts_with([' ', '-'])).then_some(rest)
 }
 
 /// A line that begins with an address begins another recipient's paragraph.

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::ingest::{Ingest, IngestSettings, Prepared, preview, recorded_digest};
 use crate::report::{Report, ReportKind, returned};
 use crate::returnpath::ReturnPaths;
+use crate::smtp::command::reverse_path;
 use crate::smtp::{Envelope, EnvelopeRecipient, Peer, PeerAddress, Protocol};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{EventChange, Known, Recorded, Replayed, Store, StoreError};
@@ -320,8 +321,8 @@ fn when(report: &Report) -> Timestamp {
     report.header.date.map_or(now, |date| date.min(now))
 }
 
-/// The envelope as far as the message shows it: the null reverse-path, and those addresses it was delivered to
-/// that are ours.
+/// The envelope as far as the message shows it: the reverse-path that its Return-Path names, else the null one, and
+/// those addresses it was delivered to that are ours.
 fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
     let header = returned::read(message).unwrap_or_default();
     let now = Timestamp::now();
@@ -337,7 +338,8 @@ fn envelope(message: &[u8], ours: &ReturnPaths) -> Envelope {
         peer: Peer { connection: 0, address: PeerAddress::File },
         tls: None,
         helo: "replay".to_owned(),
-        reverse_path: ReversePath::Null,
+        reverse_path: returned::return_path(message)
+            .map_or(ReversePath::Null, |path| reverse_path(&path).unwrap_or(ReversePath::Other(path))),
         envelope_id: None,
         recipients,
         bare_newlines: false,

@@ -39,6 +39,7 @@ fn recipient(report: &Report, fields: &RecipientFields) -> Option<String> {
         return Some(last.clone());
     }
     let named = original.clone().or_else(|| last.clone());
+    let named = named.map(|named| with_quotes(&named).unwrap_or(named));
     original
         .into_iter()
         .chain(last)
@@ -61,6 +62,15 @@ fn only_candidate(report: &Report) -> Option<String> {
         let original = report.original.as_ref().filter(|_| report.kind != ReportKind::Feedback)?;
         one_of(&original.to)
     })
+}
+
+/// An address whose local part an MTA wrote without the quotes that it needs, with them; `None` for any other.
+pub(super) fn with_quotes(text: &str) -> Option<String> {
+    if Mailbox::parse(text).is_ok() {
+        return None;
+    }
+    let (local_part, domain) = text.rsplit_once('@')?;
+    Mailbox::new(local_part, domain).ok().map(|mailbox| mailbox.to_string())
 }
 
 /// Decodes xtext (RFC 3461 §4); `None` where nothing in it is encoded.
@@ -110,6 +120,13 @@ mod tests {
                 "a@x.example",
             ),
             ("Final-Recipient: rfc822; b@y.example\n", "", "b@y.example"),
+            ("Final-Recipient: rfc822; \"odd name\"@y.example\n", "", "\"odd name\"@y.example"),
+            ("Final-Recipient: rfc822; odd name@y.example\n", "To: x@y.example\n", "returned@example.org"),
+            (
+                "Original-Recipient: rfc822;\"odd+20name\"@y.example\nFinal-Recipient: rfc822;<\"odd name\"@y.example>\n",
+                "",
+                "\"odd name\"@y.example",
+            ),
             (
                 "Original-Recipient: rfc822; a+2Bb@x.example\nFinal-Recipient: rfc822; a+b@x.example\n",
                 "",

@@ -1,5 +1,7 @@
 //! A message, explained: what `dsnd explain --json` and the API answer.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,8 +39,19 @@ pub struct ReportPart {
     pub reporting_mta: Option<String>,
     /// Original-Envelope-Id.
     pub original_envelope_id: Option<String>,
-    /// Arrival-Date.
+    /// DSN-Gateway: who made the report out of another system's.
+    pub dsn_gateway: Option<String>,
+    /// Received-From-MTA: who handed the message to the reporting MTA.
+    pub received_from_mta: Option<String>,
+    /// Arrival-Date, also of a complaint.
     pub arrival_date: Option<Timestamp>,
+    /// Source-IP of a complaint: who sent the message.
+    #[schema(value_type = Option<String>)]
+    pub source_ip: Option<IpAddr>,
+    /// User-Agent of a complaint: the program that wrote it.
+    pub user_agent: Option<String>,
+    /// Reported-Domain of a complaint.
+    pub reported_domains: Vec<String>,
     /// Message-ID.
     pub message_id: Option<String>,
     /// Subject.
@@ -87,6 +100,8 @@ pub struct RecipientPart {
     pub remote_mta: Option<String>,
     /// Last-Attempt-Date.
     pub last_attempt_date: Option<Timestamp>,
+    /// Final-Log-ID: how the reporting MTA's log names this recipient's delivery.
+    pub final_log_id: Option<String>,
     /// Hard, soft or none.
     pub bounce_type: BounceType,
     /// What the code is about.
@@ -134,14 +149,20 @@ pub fn explain<'a>(
             part.trust = attribution.trust.as_str();
         }
     }
+    let feedback = report.feedback.unwrap_or_default();
     Explained {
         source,
         kind: report.kind.as_str(),
         recipients,
         report: ReportPart {
             reporting_mta: report.message.reporting_mta.map(|mta| mta.value),
+            dsn_gateway: report.message.dsn_gateway.map(|mta| mta.value),
+            received_from_mta: report.message.received_from_mta.map(|mta| mta.value),
+            source_ip: feedback.source_ip,
+            user_agent: feedback.user_agent,
+            reported_domains: feedback.reported_domains,
             original_envelope_id: report.message.original_envelope_id,
-            arrival_date: report.message.arrival_date,
+            arrival_date: report.message.arrival_date.or(feedback.arrival_date),
             message_id: report.header.message_id.map(|id| format!("<{id}>")),
             subject: report.header.subject,
         },
@@ -180,6 +201,7 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
         diagnostic_code: fields.diagnostic_code.as_ref().map(|code| code.text.clone()),
         remote_mta: fields.remote_mta.as_ref().map(|mta| mta.value.clone()),
         last_attempt_date: fields.last_attempt_date,
+        final_log_id: fields.final_log_id.clone(),
         bounce_type: result.bounce_type,
         category: result.category,
         class: result.class,

@@ -37,7 +37,7 @@ use crate::metrics;
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
-use crate::smtp::{Delivery, Envelope, Handle, RecipientVerdict, Sink};
+use crate::smtp::{Delivery, Envelope, Handle, PeerAddress, RecipientVerdict, Sink};
 use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
@@ -307,11 +307,11 @@ fn prepare(
     };
     // A reader that fails must not cost the message: it is kept raw, as not recognised (contract 3).
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        // RFC 5321 §4.4: who makes the final delivery puts the reverse-path on top. Readers look for the null one.
-        let delivered =
-            [b"Return-Path: <", envelope.reverse_path.to_string().as_bytes(), b">\r\n", message].concat();
-        let mut report = Report::parse(&delivered);
-        drop(delivered);
+        let mut report = match envelope.peer.address {
+            // Who delivered it put the reverse-path on top, or did not.
+            PeerAddress::File => Report::parse(message),
+            _ => Report::received(message, &envelope.reverse_path.to_string()),
+        };
         add_nameless(&mut report, &arrival.paths);
         let (events, left_out) = events(classifier, settings, &arrival, &report, &content);
         (report, events, left_out)

@@ -7,6 +7,7 @@ use crate::classify::evidence::{Evidence, EvidenceField, Source};
 use crate::classify::{Class, Classification, Classifier, Decision, Severity};
 use crate::report::{Action, Report};
 use crate::returnpath::{ReturnPath, ReturnPaths};
+use crate::smtp::PeerAddress;
 use crate::smtp::command::forward_path;
 use crate::store::{NewEvent, StoredEvent};
 
@@ -27,8 +28,9 @@ impl Reread {
             .collect();
         let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             // As it was read when it came in.
-            let delivered = [b"Return-Path: <", event.reverse_path.as_bytes(), b">\r\n", raw].concat();
-            let mut report = Report::parse(&delivered);
+            let from_file = event.peer == PeerAddress::File.to_string();
+            let mut report =
+                if from_file { Report::parse(raw) } else { Report::received(raw, &event.reverse_path) };
             add_nameless(&mut report, &paths);
             let groups = report.recipients.iter().enumerate();
             let judged = groups.map(|(index, fields)| {

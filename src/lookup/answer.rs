@@ -94,10 +94,11 @@ fn address_key(key: &str) -> Option<String> {
     Mailbox::parse(key).ok().or_else(unquoted).map(|mailbox| mailbox.comparison_form())
 }
 
-/// What an access(5) table has for a suppressed recipient: it is refused for good, and this is why.
+/// What an access(5) table has for a suppressed recipient: it is refused for good, and this is why. A bounce that quotes
+/// it says nothing new: the rule `own.suppressed-by-dsnd` knows it by the words "suppressed by dsnd".
 fn refusal(entry: &Suppression) -> String {
-    let mut text =
-        format!("550 5.7.1 suppressed: {}", entry.class.as_deref().unwrap_or(entry.reason.as_str()));
+    let why = entry.class.as_deref().unwrap_or(entry.reason.as_str());
+    let mut text = format!("550 5.7.1 suppressed by dsnd: {why}");
     if let Some(status) = &entry.status {
         let _ = write!(text, " {status}");
     }

@@ -277,20 +277,19 @@ pub fn mta(value: &str) -> Option<TypedAddress> {
     (!name.is_empty()).then(|| TypedAddress { kind, value: name.to_owned() })
 }
 
-/// What stands between the first `<` outside quotes and the next `>`, else everything.
+/// What stands between the first `<` and the next `>`, both outside quotes, else everything.
 fn in_angle_brackets(text: &str) -> &str {
-    let mut quoted = false;
-    let open = text.char_indices().find(|&(_, c)| {
-        quoted ^= c == '"';
-        c == '<' && !quoted
-    });
-    match open {
-        Some((at, _)) => {
-            let inner = &text[at + 1..];
-            let inner = inner.rfind('>').map_or(inner, |end| &inner[..end]);
-            // "<<a@b>>" and "<a@b> <c@d>"
-            let inner = inner.trim_start_matches('<');
-            inner.find('>').map_or(inner, |end| &inner[..end])
+    let find = |text: &str, wanted: char| {
+        let mut quoted = false;
+        text.char_indices().find_map(|(at, c)| {
+            quoted ^= c == '"';
+            (c == wanted && !quoted).then_some(at)
+        })
+    };
+    match find(text, '<') {
+        Some(at) => {
+            let inner = text[at + 1..].trim_start_matches('<'); // "<<a@b>>" and "<a@b> <c@d>"
+            find(inner, '>').map_or(inner, |end| &inner[..end])
         }
         None => text.trim_end().trim_end_matches('>'),
     }
@@ -382,6 +381,7 @@ mod tests {
             ("rfc822; Dora <a@b.example>", "a@b.example"),
             ("rfc822; <<a@b.example>>", "a@b.example"),
             ("rfc822; \"a<(b\"@c.example", "\"a<(b\"@c.example"),
+            ("rfc822; <\"a> (b\"@c.example> (c)", "\"a> (b\"@c.example"),
             ("rfc822; a(one(two)\\))@b.example", "a@b.example"),
             ("rfc822; a@b.example (open", "a@b.example"),
             ("utf-8; j\\x{FC}rgen@\\x{00fc}.example", "jürgen@ü.example"),

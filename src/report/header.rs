@@ -78,6 +78,11 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// Puts a field on top of the others.
+    pub(super) fn put_first(&mut self, name: &'a str, raw: &'a [u8]) {
+        self.fields.insert(0, (name, raw));
+    }
+
     /// The raw value of the first field of that name, any case.
     pub(super) fn first(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()

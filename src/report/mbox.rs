@@ -11,41 +11,30 @@ use super::header::{field_name, line_end, start_of_message, trim_eol};
 /// Longest header in which Content-Length is looked for, in octets.
 const MAX_HEADER: usize = 1024 * 1024;
 
+/// Octets that are looked at together.
+const PIECE: usize = 64 * 1024;
+
 /// The messages of a file, one at a time: of an mbox each message without its `From ` line and with `>From `
 /// lines put back; of anything else the file as it is.
 ///
 /// A `From ` line begins a message only at the start of the file or where the line before is empty, and where a
 /// header field follows: running text that begins with the word sets nothing apart.
-#[derive(Debug)]
-pub struct Messages<'a> {
-    bytes: &'a [u8],
-    /// Where the next message's `From ` line stands; `None` at the end.
-    at: Option<usize>,
-}
-
-/// Splits a file.
-#[must_use]
-pub fn messages(bytes: &[u8]) -> Messages<'_> {
-    Messages { bytes, at: Some(0) }
-}
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = Cow<'a, [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let start = self.at?;
-        if is_separator(self.bytes, start, true) != Some(true) {
-            // Not an mbox: only its first line tells.
-            self.at = None;
-            return Some(Cow::Borrowed(&self.bytes[start..]));
+pub fn messages(file: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let mut pieces = file.chunks(PIECE);
+    let mut splitter = Splitter::new(usize::MAX);
+    std::iter::from_fn(move || {
+        loop {
+            match splitter.next_message() {
+                Some(Piece::Message(message)) => return Some(message),
+                Some(Piece::TooLarge) => {}
+                None if splitter.ended => return None,
+                None => match pieces.next() {
+                    Some(piece) => splitter.feed(piece),
+                    None => splitter.end(),
+                },
+            }
         }
-        let body = line_end(self.bytes, start);
-        self.at = match Scan::from(body).next_separator(self.bytes, true) {
-            Found::Separator(next) => Some(next),
-            Found::End | Found::More => None,
-        };
-        Some(unescaped(&self.bytes[body..self.at.unwrap_or(self.bytes.len())]))
-    }
+    })
 }
 
 /// Whether it begins as messages do (RFC 5322 §2.2), with a header field; empty lines and `From ` lines before are
@@ -59,13 +48,13 @@ pub fn begins_with_field(message: &[u8]) -> bool {
 /// A message of a file, or what there is instead.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// A whole one, as [`Messages`] gives it.
+    /// A whole one, as [`messages`] gives it.
     Message(Vec<u8>),
     /// One that is larger than is taken; it is passed over.
     TooLarge,
 }
 
-/// Splits a file that comes in pieces, and keeps no more of it than one message. It finds what [`messages`] does.
+/// Splits a file that comes in pieces, and keeps no more of it than one message.
 #[derive(Debug)]
 pub struct Splitter {
     /// Octets of a message that are taken.
@@ -338,7 +327,7 @@ mod tests {
     use super::*;
 
     fn split(file: &str) -> Vec<String> {
-        messages(file.as_bytes()).map(|message| String::from_utf8(message.into_owned()).unwrap()).collect()
+        messages(file.as_bytes()).map(|message| String::from_utf8(message).unwrap()).collect()
     }
 
     #[test]

@@ -16,6 +16,8 @@ use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Address, DateTime, HeaderValue};
 
+use crate::address::quoted_local_part;
+
 /// Longest text for people that a report keeps, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 64 * 1024;
 
@@ -240,6 +242,7 @@ pub(super) fn unfolded(raw: &[u8]) -> String {
 /// The addresses in a raw `From`, `To` or the like, without names, groups flattened (RFC 5322 §3.4).
 pub(super) fn addresses(raw: &[u8]) -> Vec<String> {
     let readable = lenient_text(&raw[..raw.len().min(MAX_FIELD)]);
+    let (readable, quoted) = without_quoted_local_parts(&readable);
     let mut field = terminated(readable.as_bytes(), MAX_FIELD);
     // Names are not wanted here, and the crate's search for encoded words can cost the field's length squared.
     neutralise_encoded_words(&mut field);
@@ -250,11 +253,57 @@ pub(super) fn addresses(raw: &[u8]) -> Vec<String> {
         Address::List(list) => Box::new(list.iter()),
         Address::Group(groups) => Box::new(groups.iter().flat_map(|group| group.addresses.iter())),
     };
+    let as_written = |address: &str| {
+        let place = address.trim().strip_prefix(STAND_IN).and_then(|rest| rest.split_once('@'));
+        let written = place.and_then(|(place, domain)| {
+            Some(format!("{}@{domain}", quoted.get(place.parse::<usize>().ok()?)?))
+        });
+        written.unwrap_or_else(|| address.trim().to_owned())
+    };
     list.filter_map(|entry| entry.address.as_deref().or(entry.name.as_deref()))
-        .map(|address| address.trim().to_owned())
+        .map(as_written)
         .filter(|address| !address.is_empty())
         .take(MAX_ADDRESSES)
         .collect()
+}
+
+/// What stands for a quoted local part while the crate, which loses those, looks at a field.
+const STAND_IN: &str = "quoted-local-part-";
+
+/// A field with a plain word in place of each quoted local part (RFC 5322 §3.4.1), and those.
+fn without_quoted_local_parts(field: &str) -> (Cow<'_, str>, Vec<&str>) {
+    if !field.contains("\"@") {
+        return (Cow::Borrowed(field), Vec::new());
+    }
+    let (mut out, mut quoted, mut rest) = (String::with_capacity(field.len()), Vec::new(), field);
+    while let Some(at) = rest.find('"') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end = match quoted_local_part(rest) {
+            Some(end) => {
+                out.push_str(STAND_IN);
+                out.push_str(&quoted.len().to_string());
+                quoted.push(&rest[..end]);
+                end
+            }
+            // A name in quotes: an address in it is none.
+            None => {
+                let mut escaped = false;
+                let mut inside = rest.char_indices().skip(1);
+                let closing = inside.find(|(_, c)| {
+                    let special = !std::mem::take(&mut escaped);
+                    escaped = special && *c == '\\';
+                    special && *c == '"'
+                });
+                let end = closing.map_or(rest.len(), |(at, _)| at + 1);
+                out.push_str(&rest[..end]);
+                end
+            }
+        };
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    (Cow::Owned(out), quoted)
 }
 
 /// A raw `Message-ID` without angle brackets (RFC 5322 §3.6.4).
@@ -358,6 +407,11 @@ mod tests {
             ("friends: dora@a.example, emil@a.example;", vec!["dora@a.example", "emil@a.example"]),
             ("=?utf-8?q?D=C3=B6ra?=\r\n <dora@a.example> (home)", vec!["dora@a.example"]),
             ("J\u{fc}rgen <j\u{fc}rgen@b\u{fc}cher.example>", vec!["j\u{fc}rgen@b\u{fc}cher.example"]),
+            ("\"odd name\"@a.example", vec!["\"odd name\"@a.example"]),
+            (
+                "\"E, mil\" <\"e, mil\"@a.example>, <\"x\\\"y\"@a.example>, dora@a.example",
+                vec!["\"e, mil\"@a.example", "\"x\\\"y\"@a.example", "dora@a.example"],
+            ),
             ("undisclosed-recipients:;", vec![]),
             ("", vec![]),
         ] {

@@ -8,12 +8,16 @@ use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
 use super::{
     Report, ReportHeader, ReportKind, automatic, dsn, feedback, fields, kind, legacy, mdn, mime, returned,
 };
+use crate::address::{MAX_DOMAIN, MAX_LOCAL_PART};
 
 /// Attached messages inside attached messages that are opened in search of a report.
 const MAX_MESSAGES_DEEP: usize = 3;
 
 /// Attached messages opened in all.
 const MAX_MESSAGES: usize = 20;
+
+/// Longest address (RFC 5321 §4.5.3.1) that is looked for once more.
+const MAX_ADDRESS: usize = MAX_LOCAL_PART + 1 + MAX_DOMAIN;
 
 const RETURNED: [&str; 7] = [
     "message/rfc822",         // RFC 2046 §5.2.1
@@ -34,9 +38,23 @@ impl Report {
     /// [`ReportKind::Unrecognized`].
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
+        Self::read(bytes, None)
+    }
+
+    /// The same for a message as it came by SMTP: its Return-Path is the reverse-path of the envelope, without angle
+    /// brackets, and empty for the null one; what its header says of that is not believed (RFC 5321 §4.4).
+    #[must_use]
+    pub fn received(bytes: &[u8], reverse_path: &str) -> Self {
+        Self::read(bytes, Some(format!("<{reverse_path}>").as_bytes()))
+    }
+
+    fn read(bytes: &[u8], return_path: Option<&[u8]>) -> Self {
         let mut defects = Defects::default();
         let bytes = without_cut_address(bytes, &mut defects);
-        let parts = walk(bytes, &mut defects);
+        let mut parts = walk(bytes, &mut defects);
+        if let Some(return_path) = return_path {
+            parts.header.put_first("Return-Path", return_path);
+        }
         let mut report = read(&parts, &mut defects);
         if matches!(report.kind, ReportKind::Unrecognized | ReportKind::TextBounce)
             && let Some(inner) = attached_report(&parts, &report, MAX_MESSAGES_DEEP, &mut defects)
@@ -55,10 +73,21 @@ impl Report {
     }
 }
 
-/// Leaves out a last line that has an address in it and no end: half an address is somebody else's.
+/// Leaves out a last line that ends in an address and has no line end, where the same address stands nowhere before it:
+/// half an address is somebody else's.
 fn without_cut_address<'m>(bytes: &'m [u8], defects: &mut Defects) -> &'m [u8] {
+    let is_outside = |byte: u8| byte.is_ascii_whitespace() || b"<>()[],;:\"'".contains(&byte);
     let start = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    if !bytes[start..].contains(&b'@') {
+    let word = bytes.iter().rposition(|&byte| is_outside(byte)).map_or(0, |end| end + 1);
+    let last = &bytes[word..];
+    let stands_before = || {
+        let at_end = |from: usize| bytes.get(from + last.len()).is_some_and(|&byte| is_outside(byte));
+        bytes
+            .windows(last.len())
+            .enumerate()
+            .any(|(from, text)| text.eq_ignore_ascii_case(last) && at_end(from))
+    };
+    if !last.contains(&b'@') || (last.len() <= MAX_ADDRESS && stands_before()) {
         return bytes;
     }
     defects.add(
@@ -249,8 +278,9 @@ fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
         auto_submitted: auto_submitted.filter(|word| !word.is_empty()),
         failed_recipients: header
             .all("X-Failed-Recipients")
-            .flat_map(|raw| {
-                mime::unstructured(raw).split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>()
+            .flat_map(|raw| match mime::unstructured(raw) {
+                value if value.contains('"') => mime::addresses(raw),
+                value => value.split(',').map(|one| one.trim().to_owned()).collect(),
             })
             .filter(|one| !one.is_empty())
             .take(dsn::MAX_RECIPIENTS)

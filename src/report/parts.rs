@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::defects::Defects;
-use super::header::{Header, line_end, trim_eol};
+use super::header::{Header, field_name, line_end, trim_eol};
 use super::mime::{self, ContentType, Encoding};
 
 /// Multiparts inside multiparts that are opened; deeper ones stay closed.
@@ -144,8 +144,10 @@ fn entity(bytes: Cow<'_, [u8]>, depth: usize, in_report: bool, in_digest: bool) 
     // RFC 2046 §5.1: a part's header has Content- fields only. Anything else in it means that the blank line
     // is missing.
     let strays = depth > 0 && is_message(&content_type.essence) && header.has_any(&STRAY_FIELDS);
-    let guessed =
-        depth == 0 && content_type.essence.is_empty() && guess_boundary(&bytes[body_at..]).is_some();
+    let body = &bytes[body_at..];
+    let guessed = depth == 0
+        && content_type.essence.is_empty()
+        && guess_boundary(body).is_some_and(|(boundary, at)| !is_of_quoted_message(body, boundary, at));
     let whole = strays.then(|| bytes.clone());
     let length = bytes.len();
     let body = slice(&bytes, body_at..length);
@@ -274,4 +276,49 @@ fn guess_boundary(body: &[u8]) -> Option<(&[u8], usize)> {
         at = end;
     }
     None
+}
+
+/// Whether a delimiter belongs to a message that the text returns or quotes: a header inside of the text announces it
+/// (RFC 2046 §5.1.1). A body that begins with a field is the rest of the message's own header.
+fn is_of_quoted_message(body: &[u8], boundary: &[u8], at: usize) -> bool {
+    const PARAMETER: &[u8] = b"boundary=";
+    let boundary = &boundary[..boundary.len().min(70)]; // RFC 2046 §5.1.1: no longer than that
+    let before = &body[..at];
+    let first = before.trim_ascii_start();
+    let own_header = field_name(trim_eol(&first[..line_end(first, 0)])).is_some();
+    let announces = |from: usize| {
+        let rest = &before[from + PARAMETER.len()..];
+        rest.strip_prefix(b"\"").unwrap_or(rest).starts_with(boundary)
+    };
+    !own_header
+        && before
+            .windows(PARAMETER.len())
+            .enumerate()
+            .any(|(from, text)| text.eq_ignore_ascii_case(PARAMETER) && announces(from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(message: &str) -> Vec<String> {
+        let parts = walk(message.as_bytes(), &mut Defects::default());
+        parts.leaves.into_iter().map(|leaf| leaf.content_type.essence).collect()
+    }
+
+    const PARTS: &str =
+        "--b\nContent-Type: text/plain\n\nx\n--b\nContent-Type: message/delivery-status\n\ny\n--b--\n";
+
+    #[test]
+    fn a_message_that_does_not_say_that_it_is_a_multipart_is_one_unless_its_text_returns_one() {
+        let of_parts = ["text/plain", "message/delivery-status"];
+        assert_eq!(types(&format!("Subject: s\n\n{PARTS}")), of_parts);
+        let rest_of_header = "MIME-Version: 1.0\nContent-Type: multipart/report; boundary=b\n\n";
+        let rest_first = ["text/plain", "text/plain", "message/delivery-status"];
+        assert_eq!(types(&format!("Subject: s\n\n{rest_of_header}{PARTS}")), rest_first);
+        for announced in ["boundary=b", "\n\tboundary=\"b\"", "Boundary=\"b\"; charset=x"] {
+            let copy = format!("From: a@x.example\nContent-Type: multipart/report; {announced}\n\n{PARTS}");
+            assert_eq!(types(&format!("Subject: s\n\nIt failed.\n\n{copy}")), [""], "{announced}");
+        }
+    }
 }

@@ -33,3 +33,10 @@ pub fn read(bytes: &[u8]) -> Option<ReturnedMessage> {
     };
     (message != ReturnedMessage::default()).then_some(message)
 }
+
+/// What a message says of its reverse-path (RFC 5321 §4.4), angle brackets included; none where it says nothing.
+#[must_use]
+pub fn return_path(bytes: &[u8]) -> Option<String> {
+    let (header, _) = Header::read(&bytes[..bytes.len().min(MAX_HEADER)], true);
+    header.first("Return-Path").map(mime::unstructured).filter(|path| !path.is_empty())
+}

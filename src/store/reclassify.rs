@@ -28,6 +28,8 @@ pub struct StoredEvent {
     pub kind: String,
     /// MAIL FROM of the message, empty for `<>`.
     pub reverse_path: String,
+    /// Who brought the message.
+    pub peer: String,
     /// RCPT TO of the message.
     pub return_paths: Vec<String>,
     /// Reporting-MTA.

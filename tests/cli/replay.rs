@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::common::{Home, dsn, json_lines};
 
 fn bounce(id: &str, address: &str) -> Vec<u8> {
@@ -57,6 +59,76 @@ fn files_an_mbox_and_a_maildir_come_in_once() {
         assert_eq!(listed.len(), 1, "{address}");
     }
     assert!(home.json(&["bounces", "list", "--json", "--recipient", "half@example.net"]).is_empty());
+}
+
+/// The golden messages: each is concluded the same, whichever command reads it.
+#[test]
+fn a_message_means_the_same_to_explain_and_to_replay() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/reports");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().display().to_string());
+    // An empty file is no message to `replay`.
+    let is_message = |path: &String| path.ends_with(".eml") && !path.ends_with("/kind-empty.eml");
+    let mut files: Vec<String> = files.filter(is_message).collect();
+    files.sort();
+    assert!(files.len() > 200, "{}", files.len());
+    let with = |command: &[&'static str]| -> Vec<String> {
+        command.iter().map(|word| (*word).to_owned()).chain(files.clone()).collect()
+    };
+    let home = Home::new();
+    let json = |command: &[&'static str]| {
+        let words = with(command);
+        home.json(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let explained = json(&["explain", "--json"]);
+    let mut replayed = json(&["replay", "--json", "--trust-unsigned"]);
+    replayed.pop(); // the totals
+    assert_eq!(explained.len(), replayed.len());
+    let listed = home.json(&["bounces", "list", "--json", "--limit", "100000"]);
+    let concluded = |recipients: &Value| -> Vec<(String, String, String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let one = |part: &Value| {
+            (text(&part["recipient"]), text(&part["class"]), text(&part["decision"]), text(&part["rule"]))
+        };
+        recipients.as_array().unwrap().iter().map(one).collect()
+    };
+    for (explained, replayed) in explained.iter().zip(&replayed) {
+        let source = &explained["source"];
+        assert_eq!(&replayed["source"], source);
+        let stored = listed.iter().find(|bounce| bounce["id"] == replayed["bounce"]).unwrap();
+        assert_eq!(stored["kind"], explained["kind"], "{source}");
+        // What is known already is not read again.
+        let known = replayed["duplicate"] == true && replayed["kind"].is_null();
+        assert!(known || replayed["kind"] == explained["kind"], "{source}: {replayed}");
+        assert_eq!(concluded(&stored["recipients"]), concluded(&explained["recipients"]), "{source}");
+    }
+    assert!(home.json(&["reclassify", "--json", "--dry-run"]).is_empty(), "and to reclassify");
+}
+
+/// Whoever delivered it put the reverse-path on top, and it is no bounce's.
+#[test]
+fn a_file_says_itself_which_reverse_path_it_came_with() {
+    let home = Home::new();
+    let answer = |name: &str, return_path: &str| {
+        format!(
+            "{return_path}From: Anna <anna@customer.example>\nTo: bounces@bounces.example.com\n\
+             Message-ID: <{name}@customer.example>\nSubject: Re: Undelivered Mail Returned to Sender\nDate: Fri, 20 Nov 2026 10:00:00 +0000\n\n\
+             Was that you?\n\n<bert@customer.example>: host mx.customer.example said: 550 5.1.1 User unknown\n"
+        )
+    };
+    for (name, return_path, kind) in [
+        ("own", "Return-Path: <anna@customer.example>\n", "unrecognized"),
+        ("none", "", "unrecognized"),
+        ("null", "Return-Path: <>\n", "text_bounce"),
+    ] {
+        let file = home.file(name, answer(name, return_path).as_bytes());
+        let file = file.to_str().unwrap();
+        assert_eq!(home.json(&["explain", "--json", file])[0]["kind"], kind, "{name}");
+        let told = home.json(&["replay", "--json", "--trust-unsigned", file]);
+        let stored = home.json(&["bounces", "show", "--json", &told[0]["bounce"].to_string()]);
+        assert_eq!(stored[0]["kind"], kind, "{name}");
+        let path = return_path.trim_start_matches("Return-Path: <").trim_end_matches(">\n");
+        assert_eq!(stored[0]["reverse_path"], path, "{name}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Asking {
             said.extend_from_slice(&buffer[..length]);
             while let Some((answer, length)) = dsnd::lookup::decode(&said[taken..], 1_000).unwrap() {
                 answers += 1;
-                found += usize::from(answer.starts_with(b"OK 550 5.7.1 suppressed: manual"));
+                found += usize::from(answer.starts_with(b"OK 550 5.7.1 suppressed by dsnd: manual"));
                 taken += length;
             }
         }

@@ -59,7 +59,7 @@ fn exim_refuses_who_is_suppressed() {
     let recipients = [DEAD, "dead@EXAMPLE.net", QUOTED, "dead+tag@example.net", "fine@example.net"];
     let replies = exim.replies(&acl, &recipients);
     for reply in &replies[..3] {
-        assert!(reply.starts_with("550 5.7.1 suppressed: manual, since 20"), "{replies:?}");
+        assert!(reply.starts_with("550 5.7.1 suppressed by dsnd: manual, since 20"), "{replies:?}");
     }
     for reply in &replies[3..] {
         assert!(reply.starts_with("250 "), "{replies:?}");
@@ -93,7 +93,7 @@ fn exim_with_sqlite_reads_the_list_itself() {
     }
     let replies = exim.replies(&acl, &[DEAD, QUOTED, "fine@example.net"]);
     for reply in &replies[..2] {
-        assert_eq!(reply, "550 5.7.1 suppressed: manual");
+        assert_eq!(reply, "550 5.7.1 suppressed by dsnd: manual");
     }
     assert!(replies[2].starts_with("250 "), "{replies:?}");
     daemon.stop();

@@ -39,7 +39,7 @@ fn who_bounced_is_refused_at_the_next_submission() {
     for address in [dead, "NoBody@EXAMPLE.net"] {
         let reply = rcpt(&mut client, address);
         assert!(reply.code == 550 && reply.text.contains("5.7.1 "), "{reply:?}");
-        let told = "Recipient address rejected: suppressed: recipient_unknown 5.1.1, since 20";
+        let told = "Recipient address rejected: suppressed by dsnd: recipient_unknown 5.1.1, since 20";
         assert!(reply.text.contains(told), "{reply:?}");
     }
     for address in ["fine@example.net", "nobody+tag@example.net", "\"no body\"@example.net"] {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::assess::from_xtext;
-use crate::address::{ForwardPath, Mailbox, comparison_form};
+use super::assess::{from_xtext, with_quotes};
+use crate::address::{ForwardPath, Mailbox, TypedAddress, comparison_form, words_with_at};
 use crate::report::fields::decoded;
-use crate::report::{Action, RecipientFields, Report, ReportKind};
+use crate::report::{Action, RecipientFields, Report, ReportKind, ReturnedMessage};
 use crate::returnpath::{Candidates, Keys, ReturnPath, ReturnPaths, Token, Trust, prove};
 use crate::store::ANY_STREAM;
 
@@ -51,7 +51,7 @@ pub fn attribute(
         }
     }
     let signed: Vec<_> = signed.into_values().collect();
-    if signed.is_empty() { unsigned(paths, named) } else { by_tokens(keys, &signed, report, named) }
+    if signed.is_empty() { unsigned(paths, report, named) } else { by_tokens(keys, &signed, report, named) }
 }
 
 /// The return path of the message that a complaint is about: the sender put the recipient into it (RFC 5965 §3.2,
@@ -82,14 +82,16 @@ pub fn complained_path(
     [&feedback.original_mail_from, &feedback.return_path].into_iter().flatten().find_map(judged)
 }
 
-/// Without a token: what the group says, and for a report about one recipient what VERP says.
-fn unsigned(paths: &[ReturnPath], mut named: Vec<Option<String>>) -> Vec<Attribution> {
+/// Without a token: what the group says, and for a report about one recipient what VERP says, unless the group names
+/// another addressee.
+fn unsigned(paths: &[ReturnPath], report: &Report, mut named: Vec<Option<String>>) -> Vec<Attribution> {
     let mut verp = paths.iter().filter_map(|path| match path {
         ReturnPath::Verp { recipient } | ReturnPath::Batv { recipient: Some(recipient) } => Some(recipient),
         _ => None,
     });
     if let ([named], Some(recipient), None) = (&mut named[..], verp.next(), verp.next())
         && named.as_deref().map(comparison_form) != Some(recipient.comparison_form())
+        && !report.recipients.first().is_some_and(|group| is_about_another(report, group))
     {
         *named = Some(recipient.to_string());
     }
@@ -126,7 +128,7 @@ fn by_tokens(
         all if all.iter().all(Option::is_none) => report.recipients.iter().take(all.len()).position(failed),
         _ => None,
     };
-    let mut found = stands_for_all.map(|group| elsewhere(keys, signed, report, named[group].clone()));
+    let mut found = stands_for_all.map(|group| elsewhere(keys, signed, report, group, named[group].clone()));
     let groups = named.into_iter().zip(proven).enumerate();
     let attributions = groups.map(|(group, (named, proven))| match proven {
         None if stands_for_all == Some(group) => found.take().unwrap_or_else(|| not_proven(named)),
@@ -151,18 +153,54 @@ const fn not_proven(recipient: Option<String>) -> Attribution {
     Attribution { recipient, trust: Trust::TokenOnly, applies: false, stream: ANY_STREAM }
 }
 
-/// A report whose groups do not name the one we mailed: forwarded, or vague. The rest of
-/// the message may name him, else the token itself; where tokens of several recipients fit, nobody is taken.
-fn elsewhere(keys: &Keys, signed: &[Signed<'_>], report: &Report, named: Option<String>) -> Attribution {
-    let mut addresses = report.header.failed_recipients.clone();
-    if let Some(original) = &report.original {
-        addresses.extend(original.to.iter().chain(&original.delivered_to).cloned());
+/// Whether a group that does not name the one we mailed names another who was mailed with them: an addressee of the
+/// returned message, or the one in Original-Recipient, which is what the sender asked for (RFC 3464 §2.3.1). Then it is
+/// no forward of ours: one message went to several under one return path. What a complaint gives is whom its writer
+/// delivered to (RFC 5965 §3.2, Original-Rcpt-To).
+fn is_about_another(report: &Report, group: &RecipientFields) -> bool {
+    let asked_for = group.original_recipient.iter().filter(|_| report.kind != ReportKind::Feedback);
+    asked_for.flat_map(spellings).any(|address| Mailbox::parse(&address).is_ok())
+        || names_addressee(report.original.as_ref(), &addresses_of(group))
+}
+
+/// Whether one of these addresses is an addressee of the returned message.
+fn names_addressee(original: Option<&ReturnedMessage>, addresses: &[String]) -> bool {
+    let forms: Vec<_> = addresses.iter().map(|address| comparison_form(address)).collect();
+    let addressees =
+        original.into_iter().flat_map(|original| original.to.iter().chain(&original.delivered_to));
+    !forms.is_empty() && addressees.map(|address| comparison_form(address)).any(|form| forms.contains(&form))
+}
+
+/// A report of which no group names the one we mailed: forwarded, or vague. The rest of the message may name them,
+/// first what the report itself says, then to whom the returned message went; else the token does. Where tokens of
+/// several recipients fit, or the report names another addressee, nobody is taken.
+fn elsewhere(
+    keys: &Keys,
+    signed: &[Signed<'_>],
+    report: &Report,
+    group: usize,
+    named: Option<String>,
+) -> Attribution {
+    if is_about_another(report, &report.recipients[group]) {
+        return not_proven(named);
     }
-    addresses.extend(in_text(&report.text));
-    let candidates = Candidates::new(keys, signed.iter().map(|(token, _)| *token), addresses);
+    let candidates = |addresses| Candidates::new(keys, signed.iter().map(|(token, _)| *token), addresses);
+    let mut said = report.header.failed_recipients.clone();
+    said.extend(in_text(&report.text));
+    let names_another = names_addressee(report.original.as_ref(), &said);
+    let said = candidates(said);
+    if names_another && signed.iter().all(|(token, _)| said.matching(token).next().is_none()) {
+        return not_proven(named);
+    }
+    let original = report.original.iter();
+    let addressed = candidates(
+        original.flat_map(|original| original.to.iter().chain(&original.delivered_to)).cloned().collect(),
+    );
     let mut found: Option<Attribution> = None;
     for (token, readable) in signed {
-        let proof = prove(token, *readable, &candidates);
+        let by_itself = prove(token, *readable, &said);
+        let proof =
+            if by_itself.trust == Trust::Proven { by_itself } else { prove(token, *readable, &addressed) };
         let Some(recipient) = proof.recipient else { continue };
         let form = comparison_form(&recipient);
         match &found {
@@ -185,21 +223,28 @@ fn elsewhere(keys: &Keys, signed: &[Signed<'_>], report: &Report, named: Option<
 
 /// Every form in which a group may name its recipient.
 fn addresses_of(fields: &RecipientFields) -> Vec<String> {
-    let values = [&fields.original_recipient, &fields.final_recipient].into_iter().flatten();
-    let mut addresses = Vec::new();
-    for value in values.map(|address| decoded(&address.value).trim().to_owned()) {
-        addresses.extend(from_xtext(&value));
-        addresses.push(value);
-    }
-    addresses
+    [&fields.original_recipient, &fields.final_recipient].into_iter().flatten().flat_map(spellings).collect()
+}
+
+/// An address as it stands, as xtext where it can be read as such, and with the quotes that an MTA left out.
+fn spellings(address: &TypedAddress) -> impl Iterator<Item = String> {
+    let value = decoded(&address.value).trim().to_owned();
+    from_xtext(&value).into_iter().chain(with_quotes(&value)).chain([value])
 }
 
 /// What looks like an address in the text for people. Taking too much does no harm: a tag has to match.
 fn in_text(text: &str) -> Vec<String> {
     let text = &text[..text.floor_char_boundary(MAX_TEXT)];
-    text.split(|c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\"'".contains(c))
-        .map(|word| word.trim_end_matches('.'))
-        .filter(|word| word.contains('@') && Mailbox::parse(word).is_ok())
+    words_with_at(text)
+        .map(|word| {
+            if word.starts_with('"') {
+                word
+            } else {
+                word.rsplit(':').find(|part| part.contains('@')).unwrap_or(word)
+            }
+        })
+        .map(|word| word.trim_end_matches(['.', ':']))
+        .filter(|word| Mailbox::parse(word).is_ok())
         .take(MAX_IN_TEXT)
         .map(str::to_owned)
         .collect()

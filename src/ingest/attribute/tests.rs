@@ -132,6 +132,56 @@ fn a_token_opens_only_its_own_group() {
     );
 }
 
+/// One message to two people under the token of the first: what befalls the second is not the first one's.
+#[test]
+fn another_addressee_of_the_same_message_is_no_forward() {
+    let gone = "gone@other.example";
+    let both = "To: user@shop.example\nCc: Gone@Other.example";
+    for (groups, header, text, returned) in [
+        (("", gone), "", "", both),
+        ((gone, gone), "", "<gone@other.example>: user unknown", both),
+        ((gone, "x"), "", "", "To: user@shop.example"),
+        (("gone+40other.example", "x"), "", "", "To: user@shop.example"),
+        (("", gone), "X-Failed-Recipients: gone@other.example\n", "Your mail to user@shop.example", both),
+        (("", "forward@y.example"), "X-Failed-Recipients: gone@other.example\n", "", both),
+        (("", "forward@y.example"), "", "<forward@y.example> (expanded from <gone@other.example>): no", both),
+        (("", ""), "", "<gone@other.example>: user unknown", both),
+        (("", gone), "", "", "To: user@shop.example\nDelivered-To: gone@other.example"),
+    ] {
+        let report = report(&[groups], header, text, returned);
+        for readable in [false, true] {
+            let (_, trust, applies) = one(&[mint(US, readable)], &report);
+            assert_eq!((trust, applies), ("token_only", false), "{groups:?} {header} {text} {returned}");
+        }
+        if groups.1 == gone {
+            let verp = [accepted("bounces+user=shop.example")];
+            assert_eq!(one(&verp, &report), is(gone, "unsigned", false), "{groups:?}");
+        }
+    }
+    let mut complaint = report(&[("forward@y.example", "")], "", "", "To: user@shop.example");
+    complaint.kind = ReportKind::Feedback;
+    assert_eq!(one(&[mint(US, false)], &complaint).1, "proven", "who complains may have been forwarded to");
+    let named = report(&[("", "forward@y.example")], "", "Your mail to <user@shop.example> failed.", both);
+    assert_eq!(one(&[mint(US, false)], &named), is("user@shop.example", "proven", true));
+}
+
+#[test]
+fn a_quoted_local_part_is_found_with_and_without_its_quotes() {
+    let odd = "\"odd name\"@shop.example";
+    for (groups, text, returned) in [
+        (("", odd), "", ""),
+        (("", "odd name@shop.example"), "", ""),
+        (("\"odd+20name\"@shop.example", "x"), "", ""),
+        (("", "forward@y.example"), "No <\"odd name\"@shop.example>: gone", ""),
+        (("", "forward@y.example"), "", "To: Odd <\"odd name\"@shop.example>, other@x.example"),
+    ] {
+        let report = report(&[groups], "", text, returned);
+        let (recipient, trust, _) = one(&[mint(odd, false)], &report);
+        assert_eq!(trust, "proven", "{groups:?} {text} {returned}");
+        assert_eq!(comparison_form(&recipient.unwrap()), odd, "{groups:?}");
+    }
+}
+
 #[test]
 fn an_alias_with_two_targets_is_the_recipient_of_the_first_that_failed() {
     let two = [("", "x@y.example"), ("", "z@y.example")];

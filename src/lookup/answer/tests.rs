@@ -96,7 +96,7 @@ fn entry() -> Suppression {
 
 #[test]
 fn a_refusal_says_why_and_from_when_until_when() {
-    let hard = "550 5.7.1 suppressed: recipient_unknown 5.1.1, since 2026-11-21 until 2027-05-19";
+    let hard = "550 5.7.1 suppressed by dsnd: recipient_unknown 5.1.1, since 2026-11-21 until 2027-05-19";
     assert_eq!(refusal(&entry()), hard);
     let complaint = Suppression {
         reason: Reason::Complaint,
@@ -105,10 +105,14 @@ fn a_refusal_says_why_and_from_when_until_when() {
         expires_at: None,
         ..entry()
     };
-    assert_eq!(refusal(&complaint), "550 5.7.1 suppressed: complaint, since 2026-11-21");
+    assert_eq!(refusal(&complaint), "550 5.7.1 suppressed by dsnd: complaint, since 2026-11-21");
     let manual =
         Suppression { reason: Reason::Manual, class: None, status: None, expires_at: None, ..entry() };
-    assert_eq!(refusal(&manual), "550 5.7.1 suppressed: manual, since 2026-11-21", "and not what they wrote");
+    assert_eq!(
+        refusal(&manual),
+        "550 5.7.1 suppressed by dsnd: manual, since 2026-11-21",
+        "and not what they wrote"
+    );
 }
 
 #[test]
@@ -118,7 +122,7 @@ fn no_text_in_the_database_can_forge_a_reply_or_outgrow_its_line() {
         ..entry()
     };
     let text = refusal(&odd);
-    assert!(text.starts_with("550 5.7.1 suppressed: x??250 2.0.0 ??yyy"), "{text}");
+    assert!(text.starts_with("550 5.7.1 suppressed by dsnd: x??250 2.0.0 ??yyy"), "{text}");
     assert_eq!(text.len(), MAX_REASON);
     assert!(text.bytes().all(|octet| (b' '..=b'~').contains(&octet)));
 }

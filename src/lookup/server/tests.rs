@@ -61,7 +61,7 @@ fn request(question: &str) -> Vec<u8> {
     wire
 }
 
-const DEAD: &str = "49:OK 550 5.7.1 suppressed: manual, since 2026-11-21,";
+const DEAD: &str = "57:OK 550 5.7.1 suppressed by dsnd: manual, since 2026-11-21,";
 
 #[tokio::test]
 async fn requests_are_answered_in_their_order_however_they_come() {

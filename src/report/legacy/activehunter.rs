@@ -1,7 +1,8 @@
 //! TransWARE Active! hunter: sendmail's layout with `>>> address <address>`.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Shape, opens_with};
+use super::text::address_in;
 use super::{Family, Reading};
 
 pub(super) struct ActiveHunter;

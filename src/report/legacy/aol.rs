@@ -1,7 +1,8 @@
 //! AOL's own gateway: screen names without a domain, which is AOL's.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Listing, contains};
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct Aol;

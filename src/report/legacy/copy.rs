@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::letter::{lines, pattern};
+use super::text::{lines, pattern};
 
 /// Marks of a returned copy on a line of dashes or the like.
 static RULED: LazyLock<Regex> = LazyLock::new(|| {
@@ -75,9 +75,16 @@ fn copy_after(text: &str, mark: usize) -> Option<usize> {
 /// Whether a line is the first of a returned header: only a message begins with these.
 fn starts_header(line: &str) -> bool {
     let lower: String = line.chars().take(20).collect::<String>().to_ascii_lowercase();
-    ["received: from ", "received: by ", "received: (", "return-path: <", "return-path:<"]
-        .iter()
-        .any(|start| lower.starts_with(start))
+    [
+        "received: from ",
+        "received: by ",
+        "received: (",
+        "return-path: <",
+        "return-path:<",
+        "dkim-signature: v=1",
+    ]
+    .iter()
+    .any(|start| lower.starts_with(start))
 }
 
 #[cfg(test)]

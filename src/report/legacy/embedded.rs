@@ -1,7 +1,8 @@
 //! The fields of a delivery status (RFC 3464) in the middle of the text, where a gateway or a careless program
 //! lost the part around them.
 
-use super::letter::{Letter, lines};
+use super::letter::Letter;
+use super::text::lines;
 use super::{Family, Reading};
 use crate::report::defects::Defects;
 use crate::report::dsn;

@@ -1,13 +1,15 @@
 //! Exchange, from the Internet Mail Connector of the nineties to Microsoft 365, where the machine part is lost:
 //! the old form names each recipient with a time and indents what happened; the newer one repeats each address
-//! under "Diagnostic information for administrators" with the reply it got, in many languages.
+//! under "Diagnostic information for administrators" with the reply it got. The words come in the reader's language;
+//! the line with the reply does not.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::entries::Entries;
-use super::letter::{Letter, address_in, indent, lone_address, pattern};
+use super::letter::Letter;
+use super::text::{address_in, indent, lone_address, pattern};
 use super::{Family, Reading};
 use crate::address::TypedAddress;
 
@@ -38,6 +40,54 @@ static LIST: LazyLock<Regex> = LazyLock::new(|| {
 static ON_DATE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)[;,]? (?:on|am|le|el|il|em|op) (?:[a-z]{2,3}\.?, )?\d{1,2}[ ./-]"));
 
+/// The line with the reply, below the address, whatever the language around it.
+static RETURNED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:(?:remote server|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?: \([^)]*\))? returned '[45]\d\d |#? ?[45]\d\d (?:[45]\.\d+\.\d+ )?resolver\.)",
+    )
+});
+
+/// A name before the host that gave up, in any language: `Generating server: mx.x.example`.
+static LABELLED_HOST: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[^:：@]{3,60}[:：]\s*([a-z0-9-]+(?:\.[a-z0-9-]+)+)$"));
+
+/// Most lines between an address and the reply it got: a reply may be folded, and names its host before that.
+const APART: usize = 3;
+
+/// The same without a header that shows a bounce, in a language whose words for it nobody listed.
+pub(super) struct AnyLanguage;
+
+impl Family for AnyLanguage {
+    fn name(&self) -> &'static str {
+        "exchange-any-language"
+    }
+
+    fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        let by_exchange = letter.from().starts_with("microsoftexchange");
+        (by_exchange || letter.is_by_mail_system()).then(|| returned(letter))?
+    }
+}
+
+/// Reads the section that begins with an address and the reply it got.
+fn returned(letter: &Letter<'_>) -> Option<Reading> {
+    let mut host = None;
+    let mut last = None;
+    let lines = letter.lines().filter(|(_, line)| !line.trim().is_empty());
+    let start = lines.enumerate().find_map(|(number, (at, line))| {
+        let line = line.trim();
+        if lone_address(line).is_some() {
+            last = Some((number, at));
+        }
+        let found = LABELLED_HOST.captures(line).and_then(|found| found.get(1));
+        host = found.map(|host| host.as_str()).or(host);
+        let (address, at) = last.filter(|_| RETURNED.is_match(&line.to_lowercase()))?;
+        (number - address <= APART).then_some(at)
+    })?;
+    let mut entries = Entries::default();
+    diagnostics(&letter.body[start..], &mut entries);
+    Some(Reading::of(entries.finish()).reported_by(host))
+}
+
 impl Family for Exchange {
     fn name(&self) -> &'static str {
         "exchange"
@@ -54,6 +104,9 @@ impl Family for Exchange {
         }
         let host = SERVER.captures(&letter.lower).and_then(|found| found.get(1)).map(|host| host.as_str());
         if entries.is_empty() {
+            if let Some(reading) = returned(letter) {
+                return Some(reading);
+            }
             prose(letter.after(&LIST)?, letter, &mut entries);
         }
         let mut recipients = entries.finish();

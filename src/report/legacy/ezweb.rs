@@ -1,8 +1,9 @@
 //! au's ezweb.ne.jp: a sentence that says what is wrong, then `<address>`; or `Recipient: <address>` with the
 //! command and the reply below.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Listing, contains, opens_with};
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct EzWeb;
@@ -47,7 +48,7 @@ impl Family for EzWeb {
                 if let Some(address) = address_in(line) {
                     found.add(address, "");
                 }
-            } else if let Some(reply) = line.strip_prefix("<<<") {
+            } else if let Some(reply) = line.strip_prefix("<<<").or_else(|| line.strip_prefix("Reason:")) {
                 found.say_of_last(reply);
             } else if !line.starts_with(">>>") && !replies {
                 found.say(line);

@@ -2,7 +2,8 @@
 //! them may be of any form.
 
 use super::entries::Entries;
-use super::letter::{Letter, addresses_in};
+use super::letter::Letter;
+use super::text::addresses_in;
 use super::{Family, Reading};
 
 pub(super) struct FailedRecipients;

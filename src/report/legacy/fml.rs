@@ -1,8 +1,9 @@
 //! fml, a mailing list manager: it turns down what would loop or looks dangerous. No address is dead by that,
 //! the list sends its mail elsewhere.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Listing, with_status};
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct Fml;

@@ -2,8 +2,9 @@
 //! the returned message. It says how sure it is, and never takes those who only pass the mail on.
 
 use super::entries::Entries;
-use super::letter::{Letter, addresses_in};
-use super::listed::{FAILURE, WARNING};
+use super::letter::Letter;
+use super::text::addresses_in;
+use super::words::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading, same_address};
 use crate::report::mime;
 

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::entries::Entries;
-use super::letter::{Letter, address_in, pattern};
+use super::letter::Letter;
+use super::text::{address_in, pattern};
 use super::{Family, Reading};
 
 pub(super) struct Imail;

@@ -1,7 +1,8 @@
 //! Apache James, and Verizon's gateways that write like it: `Error message below:` and `RCPT TO:`.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Listing, contains, opens_with};
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct James;

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::entries::Entries;
-use super::letter::{Letter, address_in, pattern};
+use super::letter::Letter;
+use super::text::{address_in, pattern};
 use super::{Diagnostic, Family, Reading};
 use crate::address::TypedAddress;
 

@@ -1,20 +1,14 @@
 //! Bounces that are no DSN: text alone, in the words of one family of programs a file.
 //!
-//! Each family implements [`Family`]; [`REGISTRY`] holds them in the order in which they are asked, the ones
-//! with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
+//! Each family implements [`Family`], or is a row of the [`TABLE`]; [`registry`] has them in the order in which they are
+//! asked, those with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
 
 mod activehunter;
 mod aol;
-mod barracuda;
-mod biglobe;
-mod bilingual;
-mod bracketed;
 mod communigate;
 mod copy;
 mod courier;
-mod directory;
 mod domino;
-mod dragonfly;
 mod embedded;
 mod entries;
 mod exchange;
@@ -22,58 +16,45 @@ mod exim;
 mod ezweb;
 mod failed_recipients;
 mod fml;
-mod frontbridge;
 mod generic;
-mod gmail;
 mod gmx;
 mod googlegroups;
 mod groupwise;
 mod imail;
 mod interscan;
-mod ironport;
 mod james;
-mod kddi;
-mod labelled;
 mod letter;
 mod list_servers;
 mod listed;
-mod mailenable;
-mod mailfoundry;
-mod mailmarshal;
-mod mcafee;
 mod mdaemon;
-mod messagelabs;
 mod messaging_server;
-mod mfilter;
-mod mimecast;
-mod mxlogic;
 mod opensmtpd;
 mod postfix;
-mod prodigy;
 mod qmail;
 mod sendmail;
 mod service;
 mod ses;
-mod sorry;
-mod starred;
 mod stated;
-mod surfcontrol;
-mod tonline;
-mod trouble;
+mod table;
+mod text;
 mod verizon;
+mod words;
 mod workmail;
 mod yahoo;
 mod zoho;
 
 use std::sync::LazyLock;
 
-pub(super) use letter::{Letter, pattern};
-pub(super) use listed::{FAILURE, WARNING};
+pub(super) use letter::Letter;
 use regex::Regex;
+use table::TABLE;
+pub(super) use text::pattern;
+pub(super) use words::{FAILURE, WARNING};
 
 use super::feedback::Feedback;
 use super::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage};
 use crate::address::TypedAddress;
+use crate::status::{EnhancedStatusCode, ReplyCode};
 
 /// Longest text kept about one recipient, in bytes.
 const MAX_SAID: usize = 8 * 1024;
@@ -174,52 +155,32 @@ impl Reading {
     }
 }
 
-/// Every family, in the order in which they are asked.
-static REGISTRY: &[&dyn Family] = &[
+/// The families that are asked first: their own marks tell them.
+static MARKED: &[&dyn Family] = &[
     &ses::Ses,
     &embedded::Embedded,
     &qmail::Qmail,
     &googlegroups::GoogleGroups,
-    &starred::Starred,
-    &gmail::Gmail,
     &yahoo::Yahoo,
     &aol::Aol,
     &workmail::WorkMail,
     &zoho::Zoho,
     &gmx::Gmx,
-    &tonline::TOnline,
-    &dragonfly::DragonFly,
     &james::James,
-    &mailmarshal::MailMarshal,
-    &mfilter::MFilter,
     &ezweb::EzWeb,
-    &kddi::Kddi,
-    &biglobe::Biglobe,
-    &mailfoundry::MailFoundry,
-    &mxlogic::MxLogic,
-    &mcafee::McAfee,
-    &mimecast::Mimecast,
-    &mailenable::MailEnable,
-    &bracketed::Bracketed,
-    &trouble::Trouble,
     &fml::Fml,
     &activehunter::ActiveHunter,
-    &surfcontrol::SurfControl,
-    &barracuda::Barracuda,
-    &prodigy::Prodigy,
-    &ironport::IronPort,
-    &messagelabs::MessageLabs,
-    &frontbridge::FrontBridge,
-    &sorry::Sorry,
-    &bilingual::Bilingual,
-    &labelled::Labelled,
-    &directory::Directory,
     &verizon::Verizon,
+];
+
+/// Those that are asked after the [`TABLE`], the readers for anything last.
+static BY_WORDS: &[&dyn Family] = &[
     &postfix::Postfix,
     &exim::Exim,
     &opensmtpd::OpenSmtpd,
     &courier::Courier,
     &exchange::Exchange,
+    &exchange::AnyLanguage,
     &domino::Domino,
     &groupwise::GroupWise,
     &imail::Imail,
@@ -235,6 +196,12 @@ static REGISTRY: &[&dyn Family] = &[
     &generic::Generic,
 ];
 
+/// Every family, in the order in which they are asked.
+fn registry() -> impl Iterator<Item = &'static dyn Family> {
+    let table = TABLE.iter().map(|family| family as &dyn Family);
+    MARKED.iter().copied().chain(table).chain(BY_WORDS.iter().copied())
+}
+
 /// A letter that a family could read.
 pub(super) struct Found {
     /// The name of the family.
@@ -248,8 +215,8 @@ pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
     let bounce = letter.bounce;
     // Someone answers to a bounce, or forwards one: his letter is none.
     let talk = !bounce && is_talk(letter);
-    let asked = |family: &&&dyn Family| bounce || (family.certain() && (!talk || family.answers()));
-    REGISTRY.iter().filter(asked).find_map(|family| {
+    let asked = |family: &&'static dyn Family| bounce || (family.certain() && (!talk || family.answers()));
+    registry().filter(asked).find_map(|family| {
         let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
         reading.original_at = reading.original_at.or(letter.original_at);
         let original = letter.original.clone().or_else(|| reading.original.take());
@@ -267,7 +234,7 @@ fn is_talk(letter: &Letter<'_>) -> bool {
 
 /// A recipient that failed, with what is said about it; `text` may be empty.
 pub(super) fn failed(address: &str, text: &str) -> RecipientFields {
-    let text = text.trim();
+    let text = from_reason(text.trim());
     RecipientFields {
         final_recipient: Some(TypedAddress { kind: None, value: address.to_owned() }),
         action: Some(Action::Failed),
@@ -279,7 +246,7 @@ pub(super) fn failed(address: &str, text: &str) -> RecipientFields {
 
 /// How programs name the host that refused, in lower case.
 static REMOTE_HOST: LazyLock<Regex> = LazyLock::new(|| {
-    letter::pattern(
+    pattern(
         r"(?i)\b(?:host|server|connect to|connected to|talking to|remote host|lost connection with|giving up on)\s+<?(?P<a>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+)|(?m)^(?P<b>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+) (?:does not like recipient|failed after i sent)",
     )
 });
@@ -289,6 +256,19 @@ fn remote_host(text: &str) -> Option<TypedAddress> {
     let found = REMOTE_HOST.captures(text)?;
     let host = found.name("a").or_else(|| found.name("b"))?;
     Some(TypedAddress { kind: None, value: host.as_str().to_owned() })
+}
+
+/// A text from its `Reason:` line on, which says more than the prose before it; all of it where a code stands before.
+fn from_reason(text: &str) -> &str {
+    const LABEL: &str = "reason:";
+    let starts = |line: &str| line.get(..LABEL.len()).is_some_and(|start| start.eq_ignore_ascii_case(LABEL));
+    let labelled = |(_, line): &(usize, &str)| starts(line.trim()) && line.trim().len() > LABEL.len();
+    let Some((at, _)) = text::lines(text).find(labelled) else { return text };
+    let before = &text[..at];
+    if ReplyCode::find_failure(before).is_some() || EnhancedStatusCode::find(before).is_some() {
+        return text;
+    }
+    text[at..].trim_start()[LABEL.len()..].trim_start()
 }
 
 /// Whether two addresses are the same but for the case of their letters.
@@ -315,10 +295,24 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_beats_the_prose_before_it() {
+        for (text, said) in [
+            ("It was rejected by policy.\nReason: User unknown\nSorry.", "User unknown\nSorry."),
+            ("reason:  gone", "gone"),
+            ("550 5.1.1 User unknown\nReason: see our site", "550 5.1.1 User unknown\nReason: see our site"),
+            ("No reason: none\nReason:\n", "No reason: none\nReason:\n"),
+            ("", ""),
+        ] {
+            assert_eq!(from_reason(text), said, "{text}");
+        }
+    }
+
+    #[test]
     fn every_family_has_a_name_of_its_own() {
-        let mut names: Vec<_> = REGISTRY.iter().map(|family| family.name()).collect();
+        let mut names: Vec<_> = registry().map(Family::name).collect();
+        let all = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), REGISTRY.len());
+        assert_eq!(names.len(), all);
     }
 }

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::entries::Entries;
-use super::letter::{Letter, lone_address, pattern};
+use super::letter::Letter;
+use super::text::{lone_address, pattern};
 use super::{Family, Reading};
 use crate::status::EnhancedStatusCode;
 

@@ -1,7 +1,8 @@
 //! What the families of services and gateways share: letters that list addresses after one phrase and give a
 //! reason after another, and letters made of `<address>:` paragraphs.
 
-use super::letter::{Letter, address_in, addresses_in};
+use super::letter::Letter;
+use super::text::{address_in, addresses_in};
 use super::{Action, Reading, RecipientFields, failed};
 use crate::status::EnhancedStatusCode;
 

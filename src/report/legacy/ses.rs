@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
+use super::text::address_in;
 use super::{Family, Reading, failed};
 use crate::report::feedback::{Feedback, complainer};
 use crate::report::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage, dsn, fields, mime};

@@ -6,8 +6,9 @@ use regex::Regex;
 
 use super::entries::Entries;
 use super::generic::{Own, sent_by};
-use super::letter::{Letter, address_in, pattern};
-use super::listed::{FAILURE, WARNING};
+use super::letter::Letter;
+use super::text::{address_in, pattern};
+use super::words::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading};
 
 pub(super) struct Stated;

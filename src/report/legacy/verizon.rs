@@ -1,7 +1,8 @@
 //! Verizon's picture mail gateway: "Message could not be delivered to mobile", with the message's header below.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::{Listing, opens_with};
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct Verizon;

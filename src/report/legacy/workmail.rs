@@ -1,7 +1,8 @@
 //! Amazon WorkMail, and others that put the fields of a delivery status into the text: "Technical report:".
 
-use super::letter::{Letter, lines};
+use super::letter::Letter;
 use super::service::contains;
+use super::text::lines;
 use super::{Family, Reading};
 use crate::report::defects::Defects;
 use crate::report::dsn;

@@ -1,7 +1,8 @@
 //! Zoho Mail: `address reason, ERROR_CODE :550, ERROR_CODE :5.1.1 …`, a line each.
 
-use super::letter::{Letter, address_in};
+use super::letter::Letter;
 use super::service::Listing;
+use super::text::address_in;
 use super::{Action, Family, Reading};
 
 pub(super) struct Zoho;

@@ -32,7 +32,7 @@ impl Reclassify for SqliteStore {
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let rows = sqlx::query(
             "SELECT events.*, messages.digest, messages.kind, messages.reverse_path, messages.recipients,
-                    messages.reporting_mta, messages.raw IS NOT NULL AS raw_kept
+                    messages.peer, messages.reporting_mta, messages.raw IS NOT NULL AS raw_kept
              FROM events CROSS JOIN messages ON messages.id = events.message
              WHERE events.id > ?1 AND (?2 IS NULL OR events.received_at >= ?2) ORDER BY events.id LIMIT ?3",
         )
@@ -84,6 +84,7 @@ fn to_stored(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
         received_at: time(row, "received_at")?,
         kind: row.try_get("kind")?,
         reverse_path: row.try_get("reverse_path")?,
+        peer: row.try_get("peer")?,
         return_paths: list(row, "recipients")?,
         reporting_mta: row.try_get("reporting_mta")?,
         raw_kept: row.try_get("raw_kept")?,
