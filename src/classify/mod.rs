@@ -57,12 +57,9 @@ pub struct Classifier {
     rules: Rules,
 }
 
-/// A registry or rule file that cannot be used.
+/// What keeps a classifier from being made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
-    /// The table of status codes.
-    #[error(transparent)]
-    Registry(#[from] registry::RegistryError),
     /// A rule file.
     #[error(transparent)]
     Rules(#[from] rules::RuleError),
@@ -103,13 +100,19 @@ impl Classifier {
     /// # Errors
     /// [`ClassifierError`], with everything that is wrong in the operator's files.
     pub fn with_rules(operator: &[rules::RuleFile]) -> Result<Self, ClassifierError> {
-        Ok(Self { registry: Registry::embedded()?, rules: Rules::load(operator)? })
+        Ok(Self { registry: Registry::embedded(), rules: Rules::load(operator)? })
     }
 
     /// The table of registered codes.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// All rules, the operator's first.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Classifies one recipient of a report.
