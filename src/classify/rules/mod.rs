@@ -23,6 +23,7 @@ pub use phrase::{MAX_PATTERN, Phrase};
 
 use super::class::{Class, Severity};
 use super::facts::Phase;
+use super::words;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
@@ -37,8 +38,10 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("21-google.toml", include_str!("../../../config/rules/21-google.toml")),
     ("22-microsoft.toml", include_str!("../../../config/rules/22-microsoft.toml")),
     ("24-gateways.toml", include_str!("../../../config/rules/24-gateways.toml")),
+    ("40-recipient.toml", include_str!("../../../config/rules/40-recipient.toml")),
     ("50-text.toml", include_str!("../../../config/rules/50-text.toml")),
     ("60-languages.toml", include_str!("../../../config/rules/60-languages.toml")),
+    ("70-topics.toml", include_str!("../../../config/rules/70-topics.toml")),
 ];
 
 /// A rule.
@@ -64,6 +67,10 @@ pub struct Rule {
     phase: Vec<Phase>,
     delayed: bool,
     guard: bool,
+    /// Looks for names of hosts or into URLs, which are blanked otherwise.
+    names: bool,
+    /// One word of it is enough, so it is not heard in prose.
+    topic: bool,
     by_operator: bool,
 }
 
@@ -204,13 +211,25 @@ impl Rules {
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
     #[must_use]
     pub fn find(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| !rule.guard)
+        self.find_where(text, context, |rule| !rule.guard && rule.fits_code(context))
+    }
+
+    /// The first rule that is `wanted`, whatever code stands beside the text; rules that were made for single codes
+    /// know no others.
+    #[must_use]
+    pub fn find_for_any_code(
+        &self,
+        text: &str,
+        context: Context<'_>,
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> Option<RuleMatch<'_>> {
+        self.find_where(text, context, |rule| !rule.guard && rule.is_general() && wanted(rule))
     }
 
     /// The first guard that speaks against a suppression.
     #[must_use]
     pub fn find_guard(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| rule.guard)
+        self.find_where(text, context, |rule| rule.guard && rule.fits_code(context))
     }
 
     fn find_where(
@@ -219,7 +238,7 @@ impl Rules {
         context: Context<'_>,
         wanted: impl Fn(&Rule) -> bool,
     ) -> Option<RuleMatch<'_>> {
-        let wanted = |rule: &Rule| wanted(rule) && rule.applies(context);
+        let wanted = |rule: &Rule| wanted(rule) && rule.fits(context);
         self.matches_of(text, wanted).next()
     }
 
@@ -233,6 +252,8 @@ impl Rules {
     fn matches_of(&self, text: &str, wanted: impl Fn(&Rule) -> bool) -> impl Iterator<Item = RuleMatch<'_>> {
         let lower = lower_case(text);
         let candidates = self.index.candidates(lower.as_bytes());
+        let (words, names) =
+            (words::blanked(&lower, true).into_owned(), words::blanked(&lower, false).into_owned());
         let mut asked: Option<(u32, bool)> = None;
         candidates.into_iter().filter_map(move |number| {
             let (at, phrase) = self.phrases[number as usize];
@@ -247,7 +268,10 @@ impl Rules {
                 return None;
             }
             let phrase = &rule.phrases[phrase as usize];
-            let found = phrase.find(&lower)?;
+            let found = phrase.find(if rule.names { &names } else { &words })?;
+            if rule.class.blames_recipient() && words::said_of_sender(&words, found.clone()) {
+                return None;
+            }
             // A "." is a byte: a match may begin or end within a character.
             let start = lower.floor_char_boundary(found.start);
             let end = lower.ceil_char_boundary(found.end);
@@ -274,11 +298,32 @@ impl Rules {
 }
 
 impl Rule {
+    /// Whether one word of it is enough, so that it is not heard in prose.
+    #[must_use]
+    pub const fn is_topic(&self) -> bool {
+        self.topic
+    }
+
+    /// Whether it is about more than single codes.
+    fn is_general(&self) -> bool {
+        let vague = "5.0.0".parse().ok();
+        self.status.is_empty()
+            || self.status.iter().any(|pattern| pattern.matches(None) || pattern.matches(vague))
+    }
+
+    fn fits_code(&self, context: Context<'_>) -> bool {
+        self.status.is_empty() || self.status.iter().any(|pattern| pattern.matches(context.status))
+    }
+
     /// Whether its conditions hold.
     #[must_use]
     pub fn applies(&self, context: Context<'_>) -> bool {
+        self.fits_code(context) && self.fits(context)
+    }
+
+    /// Whether its conditions hold but for that on the code.
+    fn fits(&self, context: Context<'_>) -> bool {
         (context.action == Some(Action::Delayed)) == self.delayed
-            && (self.status.is_empty() || self.status.iter().any(|pattern| pattern.matches(context.status)))
             && (self.reply.is_empty() || context.reply_code.is_some_and(|code| self.reply.contains(&code)))
             && (self.phase.is_empty() || context.phase.is_some_and(|phase| self.phase.contains(&phase)))
             && (self.hosts.is_empty() || context.hosts.iter().any(|host| self.names_host(host)))

@@ -177,7 +177,10 @@ mod tests {
             ("(user|mail ?box) gone", vec![vec!["user gone", "mailbox gone", "mail box gone"]]),
             (r"\bquota\b.{0,40}(full|exceeded)", vec![vec!["quota"], vec!["full", "exceeded"]]),
             ("spam(my|med)?", vec![vec!["spam"]]),
-            (r"(user|box).{0,9}un(known|(fit)+)", vec![vec!["box", "user"], vec!["fit", "known"], vec!["un"]]),
+            (
+                r"(user|box).{0,9}un(known|(fit)+)",
+                vec![vec!["box", "user"], vec!["fit", "known"], vec!["un"]],
+            ),
             (r"[a-z]+@x", vec![vec!["@x"]]),
             (r"@\S+", vec![vec!["@"]]),
         ] {
