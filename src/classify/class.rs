@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Our conclusion about one recipient (`taxonomy.md`'s table). What the remote host said is
-/// [`crate::status::StatusClass`]; the two are kept apart.
+/// What was concluded about one recipient; what the remote host said is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are the field's words; `Class::describe` says each in a sentence")]

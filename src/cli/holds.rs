@@ -5,17 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::person::person;
 use super::{block_on, open_store, output};
 use crate::config::Config;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{HeldEvent, Hold, HoldSettling, HoldVerdict, Store};
-
-/// Events settled in one transaction: mail that comes in meanwhile waits no longer than for these.
-const AT_ONCE: u32 = 500;
+use crate::store::{HeldEvent, Hold, HoldVerdict, Store, settle_whole_hold};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -250,34 +246,20 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict)
     Ok(if all_settled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Settles a hold step by step until it is closed; true when this command closed it.
+/// Settles a hold; true when this command closed it.
 async fn settle_all(
     store: &SqliteStore,
     id: i64,
     verdict: HoldVerdict,
     dry_run: bool,
 ) -> anyhow::Result<(Settled<'static>, bool)> {
+    let settled = settle_whole_hold(store, id, verdict, &person(), dry_run).await?;
     let state = match verdict {
+        _ if !settled.closed => "settled already",
         HoldVerdict::Release if dry_run => "would be released",
         HoldVerdict::Release => "released",
         HoldVerdict::Discard => "discarded",
     };
-    let (mut events, mut suppressed) = (0, 0);
-    loop {
-        // A dry run finds those that it has tried waiting again.
-        let skip = dry_run.then_some(events);
-        let (by, at) = (person(), Timestamp::now());
-        let settling = HoldSettling { id, verdict, by, at, limit: AT_ONCE, dry_run: skip };
-        let Some(step) = store.settle_hold(settling).await? else {
-            // Somebody else closed it meanwhile.
-            let settled =
-                Settled { hold: id, state: "settled already", events, suppressed: Some(suppressed) };
-            return Ok((settled, false));
-        };
-        events += step.events;
-        suppressed += step.suppressed;
-        if step.closed {
-            return Ok((Settled { hold: id, state, events, suppressed: Some(suppressed) }, true));
-        }
-    }
+    let told = Settled { hold: id, state, events: settled.events, suppressed: Some(settled.suppressed) };
+    Ok((told, settled.closed))
 }

@@ -14,19 +14,11 @@ use super::{block_on, filter, listing, open_store, output, person, streams};
 use crate::address::comparison_form;
 use crate::config::Config;
 use crate::returnpath::network;
-use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::sqlite::Access;
 use crate::store::{
-    EventChange, Idle, Outcome, Page, QuarantineFilter, Quarantined, Settling, Store, Streams, Verdict,
+    ChosenEvent, Outcome, Page, QuarantineFilter, Quarantined, Settling, SettlingQueue, Store, Streams,
+    TooManyEvents, Verdict,
 };
-
-/// Events read at once while listing.
-const PAGE: u32 = 500;
-
-/// Events settled in one transaction, so that bounces that come in meanwhile need not wait long.
-const BATCH: usize = 500;
-
-/// The most, where that keeps the events about one address together: what one does depends on those before.
-const LARGEST_BATCH: usize = 4_000;
 
 /// The summary's word for events that were approved and did nothing.
 const IDLE: &str = "changing nothing";
@@ -106,16 +98,9 @@ impl Filter {
             recipient_key: self.recipient.as_deref().map(comparison_form),
             common: self.options.resolve(streams)?,
             peer: self.peer,
-            limit: PAGE,
             ..QuarantineFilter::default()
         })
     }
-}
-
-/// Whether everything that waits is meant.
-fn is_empty(filter: &QuarantineFilter) -> bool {
-    let QuarantineFilter { bounce, recipient_key, common, peer, .. } = filter;
-    bounce.is_none() && recipient_key.is_none() && peer.is_none() && common.is_empty()
 }
 
 /// What became of an event, as JSON.
@@ -129,14 +114,6 @@ struct Told<'a> {
     /// Why it was not settled, or did nothing.
     problem: Option<String>,
     dry_run: bool,
-}
-
-/// An event to settle; the rest is known where it was found by a filter.
-struct Chosen {
-    event: i64,
-    bounce: Option<i64>,
-    recipient: Option<String>,
-    recipient_key: String,
 }
 
 /// Runs a verb.
@@ -199,17 +176,19 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
     let by_number = !arguments.events.is_empty();
     let config = Config::load_without_keys(config)?;
     let filter = arguments.filter.in_store(&config.streams)?;
-    if !by_number && is_empty(&filter) && !arguments.all {
+    if !by_number && filter.is_empty() && !arguments.all {
         anyhow::bail!(
             "say which: numbers that `dsnd quarantine list` shows, a filter such as --domain, or --all"
         );
     }
     let store = open_store(&config, Access::Write).await?;
     let mut queue = if by_number {
-        Queue::named(&arguments.events)?
+        SettlingQueue::named(&arguments.events).map_err(|TooManyEvents { given, most }| {
+            anyhow::anyhow!("{given} events at once are too many; name {most} at most, or use a filter")
+        })?
     } else {
         ask(arguments, &filter, verdict)?;
-        Queue::matching(filter)
+        SettlingQueue::matching(filter)
     };
     let by = person::person();
     let mut out = output::stdout();
@@ -257,100 +236,21 @@ fn ask(arguments: &Settle, filter: &QuarantineFilter, verdict: Verdict) -> anyho
         return Ok(());
     }
     let verb = if verdict == Verdict::Approve { "Approve" } else { "Discard" };
-    let which = if is_empty(filter) { "everything that waits" } else { "all that is like that" };
+    let which = if filter.is_empty() { "everything that waits" } else { "all that is like that" };
     if !person::confirmed(&format!("{verb} {which} (--dry-run shows it)?"))? {
         anyhow::bail!("nothing was changed");
     }
     Ok(())
 }
 
-/// Events to settle, of which no more than a transaction's worth is held at once.
-struct Queue {
-    chosen: Vec<Chosen>,
-    /// Where the next page begins; `None` when there is none.
-    filter: Option<QuarantineFilter>,
-}
-
-impl Queue {
-    /// Events that were named by their numbers, each once; all in one transaction.
-    fn named(numbers: &[i64]) -> anyhow::Result<Self> {
-        let mut numbers = numbers.to_vec();
-        numbers.sort_unstable();
-        numbers.dedup();
-        if numbers.len() > LARGEST_BATCH {
-            anyhow::bail!(
-                "{} events at once are too many; name {LARGEST_BATCH} at most, or use a filter",
-                numbers.len()
-            );
-        }
-        let chosen = |event| Chosen { event, bounce: None, recipient: None, recipient_key: String::new() };
-        Ok(Self { chosen: numbers.into_iter().map(chosen).collect(), filter: None })
-    }
-
-    /// What a filter finds: address by address, each in the order in which it came in.
-    fn matching(filter: QuarantineFilter) -> Self {
-        Self { chosen: Vec::new(), filter: Some(QuarantineFilter { by_address: true, ..filter }) }
-    }
-
-    /// The events of the next transaction; none at the end. It ends between addresses where it can be done: a dry
-    /// run, which takes each back, then counts as the run itself does.
-    async fn next(&mut self, store: &SqliteStore) -> anyhow::Result<Vec<Chosen>> {
-        while self.filter.is_some()
-            && whole(&self.chosen) == self.chosen.len()
-            && self.chosen.len() < LARGEST_BATCH
-        {
-            self.read(store).await?;
-        }
-        let end = match self.filter {
-            None if self.chosen.iter().all(|chosen| chosen.recipient_key.is_empty()) => self.chosen.len(),
-            _ => whole(&self.chosen),
-        };
-        let rest = self.chosen.split_off(end.min(LARGEST_BATCH));
-        Ok(std::mem::replace(&mut self.chosen, rest))
-    }
-
-    async fn read(&mut self, store: &SqliteStore) -> anyhow::Result<()> {
-        let Some(mut filter) = self.filter.take() else { return Ok(()) };
-        let page = store.quarantined(&filter).await?;
-        if let Some(last) = page.last()
-            && page.len() as u32 == filter.limit
-        {
-            filter.after_address = Some((last.recipient_key.clone(), last.received_at, last.event));
-            self.filter = Some(filter);
-        }
-        self.chosen.extend(page.into_iter().map(|event| Chosen {
-            event: event.event,
-            bounce: Some(event.bounce),
-            recipient: Some(event.recipient).filter(|recipient| !recipient.is_empty()),
-            recipient_key: event.recipient_key,
-        }));
-        Ok(())
-    }
-}
-
-/// How many from the beginning make a transaction that ends between addresses, where it can be done.
-fn whole(chosen: &[Chosen]) -> usize {
-    let mut end = BATCH.min(chosen.len());
-    while end > 0
-        && end < chosen.len()
-        && end < LARGEST_BATCH
-        && !chosen[end].recipient_key.is_empty()
-        && chosen[end].recipient_key == chosen[end - 1].recipient_key
-    {
-        end += 1;
-    }
-    end
-}
-
-fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Settle) -> anyhow::Result<()> {
-    let (change, problem) = match outcome {
-        Outcome::Settled(change) => (Some(change.as_str()), None),
-        Outcome::Idle(idle) => (Some(EventChange::None.as_str()), Some(why_idle(*idle).to_owned())),
-        Outcome::NoAddress => (None, Some("names no valid address, so it cannot be approved".to_owned())),
-        Outcome::NotWaiting { change, at, by } => (None, Some(settled_before(change, *at, by.as_deref()))),
-        Outcome::Missing => (None, Some("there is no such event".to_owned())),
-    };
-    let Chosen { event, bounce, recipient, .. } = chosen;
+fn tell(
+    out: &mut impl Write,
+    chosen: &ChosenEvent,
+    outcome: &Outcome,
+    arguments: &Settle,
+) -> anyhow::Result<()> {
+    let (change, problem) = (outcome.change(), outcome.problem());
+    let ChosenEvent { event, bounce, recipient, .. } = chosen;
     if arguments.json {
         let recipient = recipient.as_deref();
         let told =
@@ -361,21 +261,6 @@ fn tell(out: &mut impl Write, chosen: &Chosen, outcome: &Outcome, arguments: &Se
     let said = problem.or_else(|| change.map(str::to_owned)).unwrap_or_default();
     writeln!(out, "{event}{}: {}", output::clean(&about), output::clean(&said))?;
     Ok(())
-}
-
-const fn why_idle(idle: Idle) -> &'static str {
-    match idle {
-        Idle::TermOver => "changes nothing: its term is over",
-        Idle::ToldBefore => "changes nothing: the same report has counted already",
-        Idle::NotTheAddress => "changes nothing for the address",
-    }
-}
-
-fn settled_before(change: &str, at: Option<Timestamp>, by: Option<&str>) -> String {
-    match (at, by) {
-        (Some(at), Some(by)) => format!("does not wait: {change} since {at}, by {by}"),
-        _ => format!("does not wait: {change}"),
-    }
 }
 
 /// `approved 3: 2 suppressed, 1 counted; 1 left alone`.
@@ -400,25 +285,4 @@ fn summary(
         said.push_str(&format!("; {left_alone} left alone"));
     }
     said
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_events_about_one_address_stay_in_one_transaction() {
-        let chosen =
-            |event, key: &str| Chosen { event, bounce: None, recipient: None, recipient_key: key.to_owned() };
-        let mut all: Vec<_> = (0..499).map(|event| chosen(event, "")).collect();
-        all.extend((499..600).map(|event| chosen(event, "a@x.example")));
-        all.extend((600..700).map(|event| chosen(event, "b@x.example")));
-        assert_eq!((whole(&all), whole(&all[600..])), (600, 100));
-        let flood: Vec<_> = (0..5_000).map(|event| chosen(event, "a@x.example")).collect();
-        assert_eq!(whole(&flood), LARGEST_BATCH, "and no transaction is without bounds");
-        assert_eq!(whole(&[]), 0);
-        let numbers: Vec<i64> = (1..=600).collect();
-        assert_eq!(Queue::named(&numbers).unwrap().chosen.len(), 600, "those named are settled together");
-        assert!(Queue::named(&(0..5_000).collect::<Vec<_>>()).is_err());
-    }
 }

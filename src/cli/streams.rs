@@ -35,10 +35,6 @@ pub(super) fn label(streams: &Streams, stream: i64) -> String {
     }
 }
 
-fn name(streams: &Streams, stream: i64) -> Option<String> {
-    streams.name(stream).map(str::to_owned)
-}
-
 /// Gives an entry the name of its stream.
 pub(super) fn name_entry(streams: &Streams, entry: &mut Suppression) {
     streams.name_entry(entry);
@@ -51,16 +47,10 @@ pub(super) fn name_bounce(streams: &Streams, bounce: &mut Bounce) {
 
 /// Gives an event that waits the name of its stream.
 pub(super) fn name_waiting(streams: &Streams, event: &mut Quarantined) {
-    event.stream_name = name(streams, event.stream);
+    streams.name_waiting(event);
 }
 
 /// Gives everything in a story the name of its stream.
 pub(super) fn name_story(streams: &Streams, story: &mut Story) {
-    story.entries.iter_mut().for_each(|entry| name_entry(streams, entry));
-    for change in &mut story.changes {
-        change.stream_name = name(streams, change.stream);
-    }
-    for told in &mut story.events {
-        told.event.stream_name = name(streams, told.event.stream);
-    }
+    streams.name_story(story);
 }

@@ -20,7 +20,7 @@ impl HttpConfig {
     pub fn open_door(&self) -> Option<String> {
         let public = self.listen.iter().find(|address| !address.is_private())?;
         Some(format!(
-            "http.listen: {public} can be reached from elsewhere, and without a token everybody could change the \
+            "http.listen: {public} can be reached from elsewhere, and without a token everybody could read the \
              list; `dsnd tokens create --name NAME --scope write` makes one, or listen on 127.0.0.1 alone"
         ))
     }

@@ -1,7 +1,8 @@
 //! Reading requests; what cannot be read is a [`Problem`].
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -9,8 +10,11 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::{IntoParams, ToSchema};
 
+use super::described::{body_faults, query_faults};
 use super::problem::Problem;
 use super::state::Api;
 
@@ -18,19 +22,40 @@ use super::state::Api;
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = |essence: &str| essence.eq_ignore_ascii_case("application/json");
         expect_type(&request, is_json, "a body in JSON has `Content-Type: application/json`")?;
         let octets = Bytes::from_request(request, state).await?;
-        let axum::Json(value) = axum::Json::from_bytes(&octets)?;
         // An array would do for what reads it.
-        if octets.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Problem::unprocessable("the body has to be a JSON object"));
+        let is_object = octets.trim_ascii_start().first() == Some(&b'{');
+        match serde_json::from_slice(&octets) {
+            Ok(value) if is_object => Ok(Self(value)),
+            Ok(_) => Err(no_object()),
+            Err(error) => Err(unreadable::<T>(&octets, &error)),
         }
-        Ok(Self(value))
+    }
+}
+
+fn no_object() -> Problem {
+    Problem::unprocessable("the body has to be a JSON object")
+}
+
+/// Why a body cannot be read, in the words of its description.
+fn unreadable<T: ToSchema>(octets: &[u8], error: &serde_json::Error) -> Problem {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    match serde_json::from_slice::<Value>(octets) {
+        Err(error) if error.is_eof() => Problem::bad_request("the body ends before its JSON does"),
+        Err(_) => Problem::bad_request(format!("the body is not JSON: look at {place}")),
+        Ok(body) if !body.is_object() => no_object(),
+        Ok(body) => Problem::of_faults(StatusCode::UNPROCESSABLE_ENTITY, body_faults::<T>(&body))
+            .unwrap_or_else(|| {
+                let detail =
+                    format!("the body cannot be read from {place} on; perhaps a key stands there twice");
+                Problem::unprocessable(detail)
+            }),
     }
 }
 
@@ -44,12 +69,18 @@ impl<T: Serialize> IntoResponse for Json<T> {
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+impl<T: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, state).await?;
-        Ok(Self(value))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if let Ok(axum::extract::Query(value)) = axum::extract::Query::try_from_uri(&parts.uri) {
+            return Ok(Self(value));
+        }
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let faults = query_faults::<T>(&pairs.map(|pairs| pairs.0).unwrap_or_default());
+        Err(Problem::of_faults(StatusCode::BAD_REQUEST, faults).unwrap_or_else(|| {
+            Problem::bad_request("the query cannot be read; /openapi.json says what it takes")
+        }))
     }
 }
 
@@ -66,7 +97,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// A message: a body of type `message/rfc822`.
+/// The media types of a message; generated clients know the second.
+const MESSAGES: [&str; 2] = ["message/rfc822", "application/octet-stream"];
+
+/// A message as a body.
 #[derive(Debug)]
 pub struct Message {
     /// The message.
@@ -79,8 +113,12 @@ impl FromRequest<Api> for Message {
     type Rejection = Problem;
 
     async fn from_request(mut request: Request, api: &Api) -> Result<Self, Problem> {
-        let is_message = |essence: &str| essence.eq_ignore_ascii_case("message/rfc822");
-        expect_type(&request, is_message, "a message has `Content-Type: message/rfc822`")?;
+        let is_message = |essence: &str| MESSAGES.iter().any(|kind| essence.eq_ignore_ascii_case(kind));
+        expect_type(
+            &request,
+            is_message,
+            "a message has `Content-Type: message/rfc822` or application/octet-stream",
+        )?;
         // Before it takes memory.
         let turn = api.heavy().await?;
         DefaultBodyLimit::max(api.current().settings.max_message).apply(&mut request);
@@ -96,37 +134,33 @@ fn expect_type(request: &Request, fits: impl Fn(&str) -> bool, detail: &str) -> 
 }
 
 /// The detail of a problem with a body that came too slowly, is too large, or broke off.
-fn of_body(status: StatusCode, text: String) -> Problem {
+fn of_body(status: StatusCode, text: &str) -> Problem {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "the body is larger than this takes"),
         _ if text.contains("timeout") => Problem::timeout(),
-        _ => Problem::new(status, text),
+        _ => Problem::new(status, "the body could not be read to its end"),
     }
 }
 
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
-        of_body(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request(rejection.body_text())
+        of_body(rejection.status(), &rejection.body_text())
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        match rejection.status() {
-            StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
-            _ => Self::bad_request(rejection.body_text()),
+        let PathRejection::FailedToDeserializePathParams(cause) = rejection else { return Self::internal() };
+        match cause.kind() {
+            ErrorKind::InvalidUtf8InPathParam { key } => {
+                Self::bad_request("this part of the path is not UTF-8, percent-encoded").at(key)
+            }
+            ErrorKind::ParseError { value, .. }
+            | ErrorKind::ParseErrorAtIndex { value, .. }
+            | ErrorKind::ParseErrorAtKey { value, .. } => {
+                Self::bad_request(format!("{value:?} in the path is not a whole number, or too large"))
+            }
+            _ => Self::internal(),
         }
     }
 }

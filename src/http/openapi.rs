@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, Parameter, PathItem};
@@ -13,6 +14,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBui
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::auth::needs_write;
+use super::event_types::{Event, webhooks};
 use super::problem::{Fault, PROBLEM_JSON, Problem};
 use super::routes;
 use super::state::Api;
@@ -20,6 +23,7 @@ use super::state::Api;
 /// What every request may be answered, in place of what was asked for.
 const ALWAYS: &[(&str, &str)] = &[
     ("400", "The request cannot be understood"),
+    ("403", "A page of another site asks, or the token may only read"),
     ("408", "The request was not there, or not done, in time"),
     ("421", "The Host header names another service (http.hosts)"),
     ("500", "dsnd failed; its log says more"),
@@ -27,8 +31,7 @@ const ALWAYS: &[(&str, &str)] = &[
 ];
 
 /// What a request with a token may be answered besides.
-const GUARDED: &[(&str, &str)] =
-    &[("401", "A token is needed, or this one does not hold"), ("403", "The token may only read")];
+const GUARDED: &[(&str, &str)] = &[("401", "A token is needed, or this one does not hold")];
 
 /// What a request with a body may be answered besides.
 const WITH_BODY: &[(&str, &str)] = &[
@@ -42,16 +45,19 @@ const WITH_BODY: &[(&str, &str)] = &[
     info(
         title = "dsnd",
         description = "The suppression list and the bounces behind it. Field names are those of the command line's \
-                       `--json`. Errors are problem details (RFC 9457). Where there are tokens, every path below \
-                       /v1 needs one.",
+                       `--json`. Errors are problem details (RFC 9457). Every change needs a token, and once there is \
+                       one, so does every path below /v1.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    components(schemas(Problem, Fault)),
+    components(schemas(Problem, Fault, Event)),
     tags(
         (name = "suppressions", description = "Which addresses may not be mailed, and why"),
         (name = "bounces", description = "What came in, and what a message means"),
+        (name = "quarantine", description = "Reports that nothing proves, which wait for a person"),
+        (name = "holds", description = "Suppressions that wait for a person, since far more than usual came at once"),
         (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
         (name = "events", description = "What happened, in its order"),
+        (name = "webhooks", description = "What is sent to the endpoints of [[webhook]]"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")
     )
@@ -65,16 +71,17 @@ pub(super) fn assemble() -> (Router<Api>, OpenApi) {
     let token = SecurityScheme::Http(
         HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token of `dsnd tokens create`; needed as soon as there is one"))
+            .description(Some("A token of `dsnd tokens create`; every change needs one"))
             .build(),
     );
     let components = document.components.get_or_insert_default();
     components.security_schemes.insert("token".to_owned(), RefOr::T(token));
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
-            complete(path, operation);
+        for (method, operation) in operations(item) {
+            complete(path, &method, operation);
         }
     }
+    document.webhooks = Some(webhooks());
     (router, document)
 }
 
@@ -94,9 +101,16 @@ pub(super) fn route(document: &OpenApi) -> Router<Api> {
     Router::new().route("/openapi.json", get(answer))
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().flatten()
+    let all = [
+        (Method::GET, get),
+        (Method::PUT, put),
+        (Method::POST, post),
+        (Method::DELETE, delete),
+        (Method::PATCH, patch),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 /// A value in a path, a query or a header is there or not; it is never null.
@@ -111,15 +125,18 @@ fn without_null(parameter: &mut RefOr<Parameter>) {
 }
 
 /// Adds what is the same for all.
-fn complete(path: &str, operation: &mut Operation) {
+fn complete(path: &str, method: &Method, operation: &mut Operation) {
     operation.parameters.iter_mut().flatten().for_each(without_null);
     let guarded = path.starts_with("/v1/");
     let mut more: Vec<_> = ALWAYS.to_vec();
     if guarded {
         more.extend(GUARDED);
-        // Or none at all: on loopback, before the first token is made.
-        let token = SecurityRequirement::new::<&str, [&str; 0], &str>("token", []);
-        operation.security.get_or_insert_default().extend([token, SecurityRequirement::default()]);
+        let security = operation.security.get_or_insert_default();
+        security.push(SecurityRequirement::new::<&str, [&str; 0], &str>("token", []));
+        if !needs_write(method, path) {
+            // Or none at all: on loopback, before the first token is made.
+            security.push(SecurityRequirement::default());
+        }
     }
     if operation.request_body.is_some() {
         more.extend(WITH_BODY);

@@ -1,5 +1,7 @@
 //! Values that several requests have.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -57,12 +59,50 @@ impl PartialSchema for When {
             .item(known(KnownFormat::DateTime))
             .item(known(KnownFormat::Date))
             .item(text().pattern(Some("^[0-9]{1,4}[smhdw]$")))
-            .description(Some("A time, a UTC date, or how long ago: 90m, 2h, 3d, 1w"))
+            .description(Some("a time, a UTC date, or how long ago: 90m, 2h, 3d, 1w"))
             .into()
     }
 }
 
-impl ToSchema for When {}
+impl ToSchema for When {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "PointInTime".into()
+    }
+}
+
+/// An IP address.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Ip(pub(super) IpAddr);
+
+impl PartialSchema for Ip {
+    fn schema() -> RefOr<Schema> {
+        let known = |format| {
+            ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
+        };
+        AnyOfBuilder::new()
+            .item(known(KnownFormat::Ipv4))
+            .item(known(KnownFormat::Ipv6))
+            .description(Some("an IP address, such as 192.0.2.1"))
+            .into()
+    }
+}
+
+impl ToSchema for Ip {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "IpAddress".into()
+    }
+}
+
+/// Whether something is to be done, or tried.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Trial {
+    /// Say what would come of it, and change nothing.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) dry_run: bool,
+}
 
 /// Items of a page when nobody says how many, and at most.
 pub(super) const PAGE: u32 = 100;
@@ -93,7 +133,7 @@ pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
         None => Ok(PAGE),
         Some(limit) if (1..=LARGEST_PAGE).contains(&limit) => Ok(limit),
         Some(limit) => {
-            Err(Problem::bad_request(format!("{limit} is no limit; 1 to {LARGEST_PAGE} is possible"))
+            Err(Problem::bad_request(format!("{limit} is not a limit: it must be 1 to {LARGEST_PAGE}"))
                 .at("limit"))
         }
     }

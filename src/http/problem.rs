@@ -81,6 +81,18 @@ impl Problem {
         self
     }
 
+    /// Everything that is wrong with a request; none where nothing is.
+    #[must_use]
+    pub fn of_faults(status: StatusCode, faults: Vec<Fault>) -> Option<Self> {
+        let first = faults.first()?;
+        let more = match faults.len() - 1 {
+            0 => String::new(),
+            more => format!(" ({more} more, see errors)"),
+        };
+        let detail = format!("{}: {}{more}", first.place, first.detail);
+        Some(Self::new(status, detail).with_errors(faults))
+    }
+
     /// With everything that is wrong.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Fault>) -> Self {

@@ -1,23 +1,32 @@
 //! Accepts connections and answers their requests, up to a limit, until told to stop.
 
+use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Request;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::auth::Via;
+use super::places::{Busy, Place, Places};
 use super::state::Api;
+use crate::smtp::PeerAddress;
 use crate::smtp::accept::Accept;
 
 /// Octets of a request's header, and of what is read ahead of a connection.
@@ -27,38 +36,40 @@ const MAX_HEADER: usize = 32 * 1024;
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
-const MAX_TURNED_AWAY: usize = 32;
+/// Connections beyond the limit: health is answered there, and everything else is refused.
+const SPARE: usize = 32;
 
-/// How long one that is turned away has for reading that.
-const TELLING: Duration = Duration::from_secs(2);
-
-/// What a connection beyond the limit is told.
-const FULL: &str = concat!(
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n",
-    "Connection: close\r\nContent-Length: 130\r\n\r\n",
-    r#"{"type":"urn:problem-type:dsnd:full","title":"Too many connections","status":503,"#,
-    r#""detail":"too many connections; try again later"}"#,
-);
+/// How long the header of a request may take there.
+const SPARE_HEAD: Duration = Duration::from_secs(2);
 
 /// The HTTP service: its router, and the connections it has.
 #[derive(Debug)]
 pub struct Server {
     api: Api,
-    router: Router,
     shutdown: CancellationToken,
-    /// Connections that may begin, and those that may be turned away. The first number needs a restart to change.
-    places: Arc<Semaphore>,
-    turned_away: Arc<Semaphore>,
+    /// The usual connections. Their number needs a restart to change.
+    usual: Room,
+    /// Those beyond.
+    spare: Room,
+    /// The last connection was one of those beyond.
+    full: AtomicBool,
+}
+
+/// Connections that are answered alike.
+#[derive(Debug)]
+struct Room {
+    places: Places,
+    router: Router,
 }
 
 impl Server {
     /// A service that ends when `shutdown` is cancelled.
     #[must_use]
     pub fn new(api: Api, shutdown: CancellationToken) -> Self {
-        let places = Arc::new(Semaphore::new(api.current().settings.max_connections));
-        let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
-        Self { router: super::router(api.clone()), api, shutdown, places, turned_away }
+        let limit = api.current().settings.max_connections;
+        let usual = Room { places: Places::new(limit), router: super::router(api.clone()) };
+        let spare = Room { places: Places::new(SPARE), router: super::spare_router(api.clone()) };
+        Self { api, shutdown, usual, spare, full: AtomicBool::new(false) }
     }
 
     /// What its handlers reach.
@@ -85,7 +96,8 @@ impl Server {
                     Ok((stream, peer)) => {
                         pause = PAUSE;
                         debug!(%peer, "HTTP connection");
-                        self.admit(&mut connections, stream);
+                        let via = if matches!(peer, PeerAddress::Unix(_)) { Via::Unix } else { Via::Tcp };
+                        self.admit(&mut connections, stream, via);
                     }
                     Err(error) => {
                         // Out of file descriptors, or the client left while it queued: neither ends the service.
@@ -105,44 +117,73 @@ impl Server {
         Ok(())
     }
 
-    fn admit<S>(&self, connections: &mut JoinSet<()>, stream: S)
+    fn admit<S>(&self, connections: &mut JoinSet<()>, stream: S, via: Via)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let settings = &self.api.current().settings;
-            let limits = (settings.idle_timeout, settings.write_timeout);
-            connections.spawn(connection(stream, self.router.clone(), limits, self.shutdown.clone(), place));
-        } else if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
-            warn!("too many HTTP connections (http.max_connections)");
-            connections.spawn(turn_away(stream, place));
+        let settings = &self.api.current().settings;
+        let mut how = How {
+            via,
+            head: settings.idle_timeout,
+            write: settings.write_timeout,
+            keep_alive: true,
+            shutdown: self.shutdown.clone(),
+        };
+        if let Some(place) = self.usual.places.take() {
+            self.full.store(false, Ordering::Relaxed);
+            connections.spawn(connection(stream, self.usual.router.clone(), place, how));
+            return;
+        }
+        if !self.full.swap(true, Ordering::Relaxed) {
+            warn!("too many HTTP requests at once (http.max_connections); more are refused");
+        }
+        if let Some(place) = self.spare.places.take() {
+            (how.head, how.keep_alive) = (SPARE_HEAD, false);
+            connections.spawn(connection(stream, self.spare.router.clone(), place, how));
         }
     }
 }
 
-/// One connection to its end.
-async fn connection<S>(
-    stream: S,
-    router: Router,
-    (idle, write): (Duration, Duration),
+/// How a connection is served.
+struct How {
+    via: Via,
+    /// The time for a header, and between two requests.
+    head: Duration,
+    /// The time in which a client takes what is sent.
+    write: Duration,
+    keep_alive: bool,
     shutdown: CancellationToken,
-    place: OwnedSemaphorePermit,
-) where
+}
+
+/// One connection to its end.
+async fn connection<S>(stream: S, router: Router, place: Arc<Place>, how: How)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(write));
+    stream.set_write_timeout(Some(how.write));
     let stream = TokioIo::new(Box::pin(stream));
-    // The time for a header runs between two requests as well.
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let busy = place.busy();
+        request.extensions_mut().insert(how.via);
+        let answer = router.call(request);
+        async move { Ok::<_, Infallible>(answer.await?.map(|body| Answering { body, _busy: busy })) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle)
+        .header_read_timeout(how.head)
+        .keep_alive(how.keep_alive)
         .max_buf_size(MAX_HEADER)
-        .serve_connection(stream, TowerToHyperService::new(router));
+        .serve_connection(stream, service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
+        () = place.is_lost() => {
+            debug!("an HTTP connection without a request gives way to a new one");
+            return;
+        }
+        () = how.shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }
@@ -152,30 +193,30 @@ async fn connection<S>(
         // A client that left, was too slow, or does not speak HTTP.
         Err(error) => debug!(%error, "HTTP connection failed"),
     }
-    drop(place);
 }
 
-async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, place: OwnedSemaphorePermit) {
-    let told = async {
-        let _ = stream.write_all(FULL.as_bytes()).await;
-        let _ = stream.shutdown().await;
-    };
-    if timeout(TELLING, told).await.is_err() {
-        debug!("an HTTP connection that was turned away did not read why");
+/// A body; while it is sent, its connection keeps its place.
+struct Answering {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
     }
-    drop(place);
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
 
-    #[test]
-    fn what_one_too_many_is_told_is_a_whole_response() {
-        let (header, body) = FULL.split_once("\r\n\r\n").unwrap();
-        let length = header.split("Content-Length: ").nth(1).unwrap().parse::<usize>().unwrap();
-        assert_eq!(body.len(), length);
-        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(problem["status"], 503);
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Tokens;
 use super::problem::Problem;
 use super::ready::Readiness;
 use super::settings::Settings;
+use super::tokens::KnownTokens;
 use crate::classify::Classifier;
 use crate::store::sqlite::SqliteStore;
 
@@ -42,7 +42,7 @@ pub struct Shared {
     /// Clients that may wait for events.
     pub(super) listeners: Arc<Semaphore>,
     pub(super) metrics: Option<RenderMetrics>,
-    pub(super) tokens: Tokens,
+    pub(super) tokens: KnownTokens,
     pub(super) readiness: Readiness,
 }
 
@@ -87,7 +87,7 @@ impl Api {
             heavy,
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             metrics,
-            tokens: Tokens::default(),
+            tokens: KnownTokens::default(),
             readiness: Readiness::default(),
         }))
     }

@@ -15,6 +15,7 @@ use crate::status::ReplyCode;
 
 /// One message, explained; the field names are the same everywhere.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Explanation)]
 pub struct Explained<'a> {
     /// The file, or `-`.
     pub source: &'a str,
@@ -32,6 +33,7 @@ pub struct Explained<'a> {
 
 /// What a report says of itself.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportFields)]
 pub struct ReportPart {
     /// Reporting-MTA.
     pub reporting_mta: Option<String>,
@@ -58,6 +60,7 @@ pub struct ReportPart {
 
 /// A message that came back.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReturnedMessage)]
 pub struct OriginalPart {
     /// Message-ID.
     pub message_id: Option<String>,
@@ -71,6 +74,7 @@ pub struct OriginalPart {
 
 /// One recipient of a report.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplainedRecipient)]
 pub struct RecipientPart {
     /// The address the sender used.
     pub recipient: Option<String>,

@@ -10,6 +10,7 @@ use super::{BounceEvent, Suppression};
 /// What a change of the list came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Origin)]
 pub enum AuditOrigin {
     /// A bounce or a complaint, when it came in.
     Bounce,
@@ -73,23 +74,26 @@ impl AuditOrigin {
 }
 
 /// One change of one entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SuppressionChange)]
 pub struct AuditRow {
     /// When.
     pub at: Timestamp,
     /// The stream of the entry, 0 for every one.
     pub stream: i64,
-    /// Its name in the configuration: filled in by whoever shows it.
+    /// Its name in the configuration, where it has one there.
     pub stream_name: Option<String>,
     /// `added`, `changed`, `removed` or `expired`.
     pub action: String,
-    /// What it came from: an [`AuditOrigin`].
+    /// What it came from: `bounce`, `replay`, `cli`, `api`, `import`, `expiry`, `undo`, `quarantine`, `hold`, `reclassify`.
     pub origin: String,
     /// The person, where there was one.
     pub actor: Option<String>,
-    /// The entry before: an object; `None` where none stood.
+    /// The entry before; null where none stood.
+    #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
-    /// The entry after: an object; `None` where none stands.
+    /// The entry after; null where none stands.
+    #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
     /// Why, in words.
     pub why: Option<String>,
@@ -125,7 +129,8 @@ pub struct Removal {
 }
 
 /// An event, with what is needed to find its message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AddressReport)]
 pub struct ToldEvent {
     /// The message, for `dsnd bounces show`.
     pub bounce: i64,

@@ -2,9 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Store, StoreError};
 
 /// A hold: suppressions of one key that wait for a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Hold {
     /// Its number.
     pub id: i64,
@@ -53,7 +56,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// An event that a hold has held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HeldEvent {
     /// The event's number.
     pub event: i64,
@@ -112,6 +115,34 @@ pub struct HoldSettled {
     pub suppressed: u64,
     /// Nothing waits any more: the hold is closed.
     pub closed: bool,
+}
+
+/// Events settled in one transaction: mail that comes in meanwhile waits no longer than for these.
+const AT_ONCE: u32 = 500;
+
+/// Settles all of a hold. It is not `closed` then where it was settled already, perhaps meanwhile by somebody else.
+///
+/// # Errors
+/// What the store says; what was settled before stays so, and the next attempt goes on from there.
+pub async fn settle_whole_hold(
+    store: &impl Store,
+    id: i64,
+    verdict: HoldVerdict,
+    by: &str,
+    dry_run: bool,
+) -> Result<HoldSettled, StoreError> {
+    let mut settled = HoldSettled::default();
+    while !settled.closed {
+        // A dry run finds those that it has tried waiting again.
+        let skip = dry_run.then_some(settled.events);
+        let (by, at) = (by.to_owned(), Timestamp::now());
+        let settling = HoldSettling { id, verdict, by, at, limit: AT_ONCE, dry_run: skip };
+        let Some(step) = store.settle_hold(settling).await? else { break };
+        settled.events += step.events;
+        settled.suppressed += step.suppressed;
+        settled.closed = step.closed;
+    }
+    Ok(settled)
 }
 
 /// Something that was begun to be held, for the operator's eyes.

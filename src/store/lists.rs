@@ -70,6 +70,7 @@ pub struct ListMark {
 
 /// What became of the entries of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ImportCounts)]
 pub struct Imported {
     /// On the list now, where nothing stood.
     pub added: u64,

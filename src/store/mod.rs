@@ -19,6 +19,7 @@ mod page;
 mod quarantine;
 mod reclassify;
 mod retention;
+mod settling;
 pub mod sqlite;
 mod statistics;
 mod streams;
@@ -44,7 +45,7 @@ pub use deliveries::{
 pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use filter::Filter;
-pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict};
+pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, settle_whole_hold};
 pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
@@ -54,6 +55,7 @@ pub use reclassify::{
     NewConclusion, Reclassified, ReclassifiedEntry, ReclassifiedEvent, Reclassify, Reclassifying, StoredEvent,
 };
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
+pub use settling::{ChosenEvent, SettlingQueue, TooManyEvents};
 pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};
 pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{EventChange, Filter};
 
@@ -30,6 +31,13 @@ pub struct QuarantineFilter {
 }
 
 impl QuarantineFilter {
+    /// Whether nothing is set: all that waits is meant.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { bounce, recipient_key, common, peer, .. } = self;
+        bounce.is_none() && recipient_key.is_none() && peer.is_none() && common.is_empty()
+    }
+
     /// Whether a client (`192.0.2.1:25`) passes; the rest is the engine's to ask.
     #[must_use]
     pub fn takes(&self, peer: &str) -> bool {
@@ -49,7 +57,8 @@ pub fn host_name(mta: &str) -> Option<String> {
 }
 
 /// An event that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = QuarantinedEvent)]
 pub struct Quarantined {
     /// The event's number.
     pub event: i64,
@@ -64,7 +73,7 @@ pub struct Quarantined {
     pub recipient_key: String,
     /// The sending stream.
     pub stream: i64,
-    /// Its name in the configuration: filled in by whoever shows it.
+    /// Its name in the configuration, where it has one there.
     pub stream_name: Option<String>,
     /// Our conclusion.
     pub class: String,
@@ -128,6 +137,35 @@ pub enum Outcome {
     },
     /// There is no such event.
     Missing,
+}
+
+impl Outcome {
+    /// The word for what it did to the list; none where it was not settled.
+    #[must_use]
+    pub const fn change(&self) -> Option<&'static str> {
+        match self {
+            Self::Settled(change) => Some(change.as_str()),
+            Self::Idle(_) => Some(EventChange::None.as_str()),
+            Self::NoAddress | Self::NotWaiting { .. } | Self::Missing => None,
+        }
+    }
+
+    /// Why it was not settled, or did nothing, in words.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        Some(match self {
+            Self::Settled(_) => return None,
+            Self::Idle(Idle::TermOver) => "changes nothing: its term is over".to_owned(),
+            Self::Idle(Idle::ToldBefore) => "changes nothing: the same report has counted already".to_owned(),
+            Self::Idle(Idle::NotTheAddress) => "changes nothing for the address".to_owned(),
+            Self::NoAddress => "names no valid address, so it cannot be approved".to_owned(),
+            Self::NotWaiting { change, at: Some(at), by: Some(by) } => {
+                format!("does not wait: {change} since {at}, by {by}")
+            }
+            Self::NotWaiting { change, .. } => format!("does not wait: {change}"),
+            Self::Missing => "there is no such event".to_owned(),
+        })
+    }
 }
 
 /// Why an event that was approved did nothing.

@@ -75,7 +75,7 @@ pub struct StatisticsRow {
     /// The sending stream; 0 where the return path names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<i64>,
-    /// Its name in the configuration: filled in by whoever shows it.
+    /// Its name in the configuration, where it has one there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_name: Option<String>,
     /// All events. What repeats another delivery of the same report is not counted.
@@ -88,6 +88,7 @@ pub struct StatisticsRow {
 
 /// Events by their decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = DecisionCounts)]
 pub struct Decisions {
     /// Suppress now.
     pub suppress: u64,
@@ -105,6 +106,7 @@ pub struct Decisions {
 
 /// Events by what they did to the list, as it stands: what waited and was settled is counted as what it became.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ChangeCounts)]
 pub struct Changes {
     /// The address was put on the list, or its entry was renewed.
     pub suppressed: u64,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bounce, Suppression};
+use super::{Bounce, Quarantined, Story, Suppression};
 
 /// Highest number of a stream: a token has three octets for it.
 pub const HIGHEST_STREAM: u32 = 0xff_ffff;
@@ -37,6 +37,22 @@ impl Streams {
     /// Gives an entry the name of its stream.
     pub fn name_entry(&self, entry: &mut Suppression) {
         entry.stream_name = self.name(entry.stream).map(str::to_owned);
+    }
+
+    /// Gives an event that waits the name of its stream.
+    pub fn name_waiting(&self, event: &mut Quarantined) {
+        event.stream_name = self.name(event.stream).map(str::to_owned);
+    }
+
+    /// Gives everything in a story the name of its stream.
+    pub fn name_story(&self, story: &mut Story) {
+        story.entries.iter_mut().for_each(|entry| self.name_entry(entry));
+        for change in &mut story.changes {
+            change.stream_name = self.name(change.stream).map(str::to_owned);
+        }
+        for told in &mut story.events {
+            told.event.stream_name = self.name(told.event.stream).map(str::to_owned);
+        }
     }
 
     /// Gives every event of a message the name of its stream.

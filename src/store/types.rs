@@ -239,7 +239,7 @@ pub struct Suppression {
     pub address_key: String,
     /// The stream, 0 for every one.
     pub stream: i64,
-    /// Its name in the configuration: filled in by whoever shows it.
+    /// Its name in the configuration, where it has one there.
     pub stream_name: Option<String>,
     /// Why.
     pub reason: Reason,
@@ -263,7 +263,7 @@ pub struct Suppression {
     pub count: i64,
     /// When it was made or last changed.
     pub changed_at: Timestamp,
-    /// Until when; `None` for ever.
+    /// Until when; null: without an end.
     pub expires_at: Option<Timestamp>,
     /// A recovered host may release it.
     pub recheckable: bool,
@@ -386,7 +386,7 @@ pub struct BounceEvent {
     pub event: i64,
     /// The sending stream, 0 where the return path names none.
     pub stream: i64,
-    /// Its name in the configuration: filled in by whoever shows it.
+    /// Its name in the configuration, where it has one there.
     pub stream_name: Option<String>,
     /// How far the report is believed.
     pub trust: String,
@@ -434,7 +434,7 @@ pub struct BounceEvent {
     pub hold: Option<i64>,
     /// The message that brought the same before, in whose place this one changes nothing.
     pub repeats: Option<i64>,
-    /// When a person settled what waited; `None` where nobody had to, or has.
+    /// When a person settled what waited; null where it did not wait, or still does.
     pub settled_at: Option<Timestamp>,
     /// Who.
     pub settled_by: Option<String>,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 /// A kind of list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ListFormat)]
 pub enum Format {
     /// Our own columns, in CSV.
     Csv,

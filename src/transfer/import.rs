@@ -25,6 +25,7 @@ const TURN: Duration = Duration::from_millis(25);
 
 /// A line that could not be taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ImportFault)]
 pub struct ToldLine {
     /// Its number, from 1 on.
     pub line: u64,
@@ -34,6 +35,7 @@ pub struct ToldLine {
 
 /// What came of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ImportSummary)]
 pub struct Summary {
     /// What it was read as; null where it was empty.
     pub format: Option<Format>,

@@ -55,6 +55,7 @@ impl std::fmt::Debug for ListSettings {
 
 /// Records that were understood and make no entry, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ImportSkipped)]
 pub struct Skipped {
     /// Their term is over.
     pub over: u64,

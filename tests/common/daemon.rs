@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use serde_json::Value;
@@ -142,6 +142,9 @@ pub(crate) fn json_lines(output: &[u8]) -> Vec<Value> {
 
 /// A running daemon; killed when dropped.
 pub(crate) struct Daemon {
+    /// How it was started: commands about the same database run alike.
+    command: Command,
+    token: OnceLock<String>,
     child: Child,
     address: SocketAddr,
     http: Arc<Mutex<Option<SocketAddr>>>,
@@ -182,8 +185,15 @@ impl Daemon {
                 log.push('\n');
             }
         });
-        let mut daemon =
-            Self { child, address: SocketAddr::from(([0; 4], 0)), http, log, reader: Some(reader) };
+        let mut daemon = Self {
+            command,
+            token: OnceLock::new(),
+            child,
+            address: SocketAddr::from(([0; 4], 0)),
+            http,
+            log,
+            reader: Some(reader),
+        };
         match address.recv_timeout(PATIENCE) {
             Ok(address) => daemon.address = address,
             Err(RecvTimeoutError::Disconnected) => panic!("it did not start: {}", daemon.log()),
@@ -197,7 +207,37 @@ impl Daemon {
         self.address
     }
 
-    /// Where its HTTP API is.
+    /// Its HTTP API, with a token that may write, which is made the first time.
+    pub(crate) fn api(&self) -> Http {
+        self.http().token(self.token.get_or_init(|| {
+            let name = format!("tests-{}", self.pid());
+            let made = self.sibling(&["tokens", "create", "--name", &name, "--scope", "write"]);
+            assert!(made.status.success(), "{made:?}");
+            String::from_utf8(made.stdout).expect("UTF-8").trim().to_owned()
+        }))
+    }
+
+    /// Runs another command of the program where the daemon runs, with its settings.
+    fn sibling(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(DSND);
+        command.args(arguments).stdin(Stdio::null());
+        let given: Vec<_> = self.command.get_args().collect();
+        if let Some([option, file]) = given.windows(2).find(|pair| pair[0] == "--config") {
+            command.args([option, file]);
+        }
+        if let Some(directory) = self.command.get_current_dir() {
+            command.current_dir(directory);
+        }
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.output().expect("the program runs")
+    }
+
+    /// Where its HTTP API is; requests have no token.
     pub(crate) fn http(&self) -> Http {
         let address = super::wait_for("the HTTP listener", || *self.http.lock().expect("the address"));
         Http::new(address)

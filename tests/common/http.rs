@@ -78,6 +78,17 @@ impl Http {
         self.with("Authorization", &format!("Bearer {secret}"))
     }
 
+    /// The secret of its token.
+    pub(crate) fn secret(&self) -> &str {
+        let found = self.headers.iter().find_map(|(_, value)| value.strip_prefix("Bearer "));
+        found.expect("a token")
+    }
+
+    /// The header lines that go with each request, for one that a test writes itself.
+    pub(crate) fn lines(&self) -> String {
+        self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, b"")
     }
@@ -105,9 +116,7 @@ impl Http {
         if !self.headers.iter().any(|(name, _)| name == "Host") {
             head.push_str(&format!("Host: {}\r\n", self.address));
         }
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
+        head.push_str(&self.lines());
         if !body.is_empty() {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }

@@ -8,7 +8,7 @@ use crate::common::{Home, hard_bounce};
 fn what_came_in_is_listed_shown_and_handed_out_as_it_was() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let message = hard_bounce("1", "dead@example.net");
     let mut client = daemon.connect();
     assert_eq!(client.send(&message).unwrap().code, 250);
@@ -22,7 +22,7 @@ fn what_came_in_is_listed_shown_and_handed_out_as_it_was() {
         (200, home.json(&["bounces", "show", &id.to_string(), "--json"]).remove(0))
     );
     let raw = http.get(&format!("/v1/bounces/{id}/raw"));
-    assert_eq!((raw.status, raw.header("content-type")), (200, "message/rfc822"));
+    assert_eq!((raw.status, raw.header("content-type")), (200, "application/octet-stream"));
     assert!(raw.header("content-disposition").starts_with("attachment"), "{raw:?}");
     assert!(raw.body.ends_with(&message), "behind our Received field: {}", raw.text());
     let page = http.get("/v1/bounces?limit=3&class=recipient_unknown").json();
@@ -46,7 +46,7 @@ fn what_came_in_is_listed_shown_and_handed_out_as_it_was() {
 fn a_message_is_explained_as_on_the_command_line_and_not_recorded() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http().with("Content-Type", "message/rfc822");
+    let http = daemon.api().with("Content-Type", "message/rfc822");
     let message = hard_bounce("1", "dead@example.net");
     let file = home.file("-", &message);
     let said = home.json(&["explain", "--json", file.to_str().unwrap()]).remove(0);
@@ -63,7 +63,7 @@ fn a_message_is_explained_as_on_the_command_line_and_not_recorded() {
             .contains("refused")
     );
     assert!(http.send("POST", "/v1/explain?return_path=nobody", &message).problem(400).contains("nobody"));
-    daemon.http().with("Content-Type", "text/plain").send("POST", "/v1/explain", &message).problem(415);
+    daemon.api().with("Content-Type", "text/plain").send("POST", "/v1/explain", &message).problem(415);
     assert_eq!(home.json(&["bounces", "list", "--json"]).len(), 0);
 }
 
@@ -71,7 +71,7 @@ fn a_message_is_explained_as_on_the_command_line_and_not_recorded() {
 fn a_message_to_explain_may_be_as_large_as_one_over_smtp() {
     let home = Home::new().with("SMTP_MAX_MESSAGE_SIZE", "65536");
     let daemon = home.start();
-    let http = daemon.http().with("Content-Type", "message/rfc822");
+    let http = daemon.api().with("Content-Type", "message/rfc822");
     assert_eq!(http.send("POST", "/v1/explain", &vec![b'x'; 65_536]).status, 200);
     http.send("POST", "/v1/explain", &vec![b'x'; 65_537]).problem(413);
 }
@@ -81,14 +81,14 @@ fn return_paths_are_made_where_there_is_a_key() {
     let home = Home::new();
     let daemon = home.start();
     let asked = json!({ "recipients": ["ada@example.org"] });
-    assert!(daemon.http().post("/v1/return-paths", &asked).problem(409).contains("keygen"));
+    assert!(daemon.api().post("/v1/return-paths", &asked).problem(409).contains("keygen"));
     daemon.stop();
     let home = Home::new();
     let keys = home.path().join("keys");
     assert!(home.run(&["return-path", "keygen", "--output", keys.to_str().unwrap()]).status.success());
     let home = home.with("RETURN_PATH_KEYS_FILE", keys.to_str().unwrap());
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let recipients: Vec<String> = (0..1_000).map(|number| format!("u{number}@example.org")).collect();
     let minted = http
         .post("/v1/return-paths", &json!({ "recipients": recipients, "stream": "5", "readable": true }))

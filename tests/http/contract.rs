@@ -1,24 +1,16 @@
 //! The API keeps what its description says, whatever it is sent: schemathesis makes requests from the description,
 //! right ones and wrong ones, and compares every answer with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::common::{Home, hard_bounce, say};
 
-/// Where `.ci/run` puts it, or wherever it is installed.
-fn schemathesis() -> Option<PathBuf> {
-    let ours = std::env::current_exe().ok()?.ancestors().nth(3)?.join("schemathesis/bin/schemathesis");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path).map(|folder| folder.join("schemathesis"));
-    std::iter::once(ours).chain(installed).find(|program| program.is_file())
-}
-
 #[test]
 fn every_answer_is_as_described() {
-    let Some(program) = schemathesis() else {
+    let Some(program) = crate::installed("schemathesis/bin/schemathesis") else {
         return say("skipped: schemathesis is not installed (pip install schemathesis)");
     };
     let home = Home::new();

@@ -4,12 +4,17 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Daemon, Home, Http, PATIENCE, hard_bounce, json_lines};
 
 fn bounce(daemon: &Daemon, id: &str, address: &str) {
     daemon.connect().send(&hard_bounce(id, address)).expect("a reply");
+}
+
+/// The API, asked for an event a line.
+fn lines(daemon: &Daemon) -> Http {
+    daemon.api().with("Accept", "application/x-ndjson")
 }
 
 fn numbers(events: &[Value]) -> Vec<i64> {
@@ -24,8 +29,9 @@ impl Listening {
         let mut stream = TcpStream::connect(http.address()).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n{headers}\r\n",
-            http.address()
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n{}{headers}\r\n",
+            http.address(),
+            http.lines()
         );
         stream.write_all(request.as_bytes()).expect("it is sent");
         let mut listening = Self(BufReader::new(stream));
@@ -65,7 +71,7 @@ impl Listening {
 fn events_are_pulled_page_by_page_as_the_command_line_has_them() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = lines(&daemon);
     let none = http.get("/v1/events");
     assert_eq!((none.status, none.text().as_str(), none.header("dsnd-last-event-id")), (200, "", "0"));
     for (id, address) in [("a", "a@example.org"), ("b", "b@example.org"), ("c", "c@example.org")] {
@@ -97,11 +103,11 @@ fn events_are_pulled_page_by_page_as_the_command_line_has_them() {
     crate::common::Database::write(&home.database())
         .run("DELETE FROM outbox WHERE id <= 4; UPDATE outbox_pruned SET through = 4");
     let daemon = home.start();
-    let dropped = daemon.http().get("/v1/events?after=3").problem(410);
+    let dropped = lines(&daemon).get("/v1/events?after=3").problem(410);
     assert!(dropped.contains("up to 4"), "{dropped}");
-    assert_eq!(numbers(&json_lines(&daemon.http().get("/v1/events?after=4").body)), [5, 6]);
+    assert_eq!(numbers(&json_lines(&lines(&daemon).get("/v1/events?after=4").body)), [5, 6]);
     assert_eq!(
-        numbers(&json_lines(&daemon.http().get("/v1/events").body)),
+        numbers(&json_lines(&lines(&daemon).get("/v1/events").body)),
         [5, 6],
         "from the oldest that is kept"
     );
@@ -109,10 +115,60 @@ fn events_are_pulled_page_by_page_as_the_command_line_has_them() {
 }
 
 #[test]
+fn a_page_of_events_is_one_object_and_every_event_has_the_shape_that_is_described() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.api();
+    let empty = http.get("/v1/events");
+    assert_eq!(
+        (empty.header("content-type"), empty.json()),
+        ("application/json", json!({ "events": [], "last_event_id": 0 }))
+    );
+    bounce(&daemon, "a", "a@example.org");
+    assert_eq!(http.delete("/v1/suppressions/a%40example.org").status, 204);
+    assert!(home.run(&["replay", home.file("c.eml", COMPLAINT).to_str().unwrap()]).status.success());
+    let page = http.get("/v1/events");
+    let told = page.json();
+    assert_eq!((page.header("dsnd-last-event-id"), &told["last_event_id"]), ("5", &json!(5)));
+    let events = told["events"].as_array().unwrap();
+    assert_eq!(*events, home.json(&["events", "list", "--json"]));
+    let described = http.get("/openapi.json").json();
+    for event in events {
+        let kind = event["type"].as_str().unwrap();
+        let webhook =
+            &described["webhooks"][kind]["post"]["requestBody"]["content"]["application/json"]["schema"];
+        let schema = of_name(&described, webhook);
+        let of_type = &described["components"]["schemas"]["Event"]["discriminator"]["mapping"][kind];
+        assert_eq!(webhook["$ref"], *of_type, "a webhook brings what is listed");
+        assert_eq!(schema["properties"]["type"]["enum"], json!([kind]), "{schema}");
+        let data = of_name(&described, &schema["properties"]["data"]);
+        for (name, value) in event["data"].as_object().unwrap() {
+            assert!(data["properties"][name].is_object(), "{kind}: {name}: {value} is not described");
+        }
+        for name in data["required"].as_array().unwrap() {
+            assert!(!event["data"][name.as_str().unwrap()].is_null(), "{kind} lacks {name}: {event}");
+        }
+    }
+    daemon.stop();
+}
+
+fn of_name<'a>(described: &'a Value, reference: &'a Value) -> &'a Value {
+    let path = reference["$ref"].as_str().unwrap_or_else(|| panic!("a reference: {reference}"));
+    described.pointer(path.trim_start_matches('#')).unwrap_or_else(|| panic!("{path} is described"))
+}
+
+const COMPLAINT: &[u8] = b"From: fbl@mx.example.org\r\nTo: bounces@bounces.example.com\r\nSubject: Complaint\r\n\
+    Message-ID: <complaint@mx.example.org>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; \
+    report-type=feedback-report; boundary=\"edge\"\r\n\r\n--edge\r\nContent-Type: text/plain\r\n\r\nA complaint.\r\n\
+    --edge\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\nUser-Agent: mx/1\r\n\
+    Original-Rcpt-To: b@example.org\r\n\r\n--edge\r\nContent-Type: message/rfc822\r\n\r\nFrom: news@example.com\r\n\
+    To: b@example.org\r\nSubject: Our news\r\nMessage-ID: <1@example.com>\r\n\r\nHello\r\n\r\n--edge--\r\n";
+
+#[test]
 fn an_answer_waits_for_the_next_event_whoever_writes_it() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = lines(&daemon);
     let began = Instant::now();
     assert_eq!(http.get("/v1/events?wait=1").text(), "");
     assert!(began.elapsed() >= Duration::from_secs(1));
@@ -141,7 +197,7 @@ fn an_answer_waits_for_the_next_event_whoever_writes_it() {
 fn who_listens_hears_what_was_and_what_comes_and_goes_on_where_it_was() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = lines(&daemon);
     bounce(&daemon, "a", "a@example.org");
     let mut listening = Listening::start(&http, "/v1/events", "");
     let (id, kind, event) = listening.event();

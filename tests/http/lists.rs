@@ -12,7 +12,7 @@ fn import(http: &Http, media: &str, query: &str, list: &[u8]) -> crate::common::
 fn a_list_is_taken_and_given_as_on_the_command_line() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let list = b"emailAddress,reason\na@x.example,BOUNCE\nnobody,BOUNCE\nb@y.example,COMPLAINT\na@x.example,BOUNCE\n";
     let told = import(&http, "text/csv; charset=utf-8", "?name=our+list", list).json();
     assert_eq!(
@@ -21,7 +21,7 @@ fn a_list_is_taken_and_given_as_on_the_command_line() {
     );
     assert_eq!((&told["added"], &told["duplicates"], &told["bad"]), (&2.into(), &1.into(), &1.into()));
     assert_eq!(told["bad_lines"], serde_json::json!([{"line": 3, "reason": "no \"@\" in the address"}]));
-    let again = import(&http, "text/plain", "?dry_run=true&note=x", b"a@x.example\nc@x.example\n").json();
+    let again = import(&http, "text/csv", "?dry_run=true&note=x", b"a@x.example\nc@x.example\n").json();
     assert_eq!(
         (&again["format"], &again["added"], &again["changed"]),
         (&"plain".into(), &1.into(), &1.into())
@@ -47,12 +47,12 @@ fn a_list_is_taken_and_given_as_on_the_command_line() {
 fn what_is_wrong_with_a_list_is_a_problem() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let csv = |query: &str, list: &[u8]| import(&http, "text/csv", query, list);
     assert!(csv("", b"name,age\nx,3\n").problem(422).contains("it begins with \"name\", \"age\""));
     assert!(csv("", b"\xff\xfea\0").problem(422).contains("UTF-16"));
     assert!(csv("?stream=nowhere", b"a@x.example\n").problem(404).contains("no stream \"nowhere\""));
-    assert!(csv("?days=0", b"a@x.example\n").problem(400).contains("0 is no term"));
+    assert!(csv("?days=0", b"a@x.example\n").problem(400).contains("0 days are not a term"));
     assert!(csv("?format=excel", b"a@x.example\n").problem(400).contains("excel"));
     assert!(import(&http, "image/png", "", b"a@x.example\n").problem(415).contains("text/csv"));
     let broken =
@@ -67,12 +67,13 @@ fn what_is_wrong_with_a_list_is_a_problem() {
 fn a_long_list_comes_in_pieces_and_a_reader_may_go_away() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let mut stream = http.connect().unwrap();
     let head = format!(
-        "POST /v1/suppressions/import HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: text/plain\r\n\
-         Transfer-Encoding: chunked\r\n\r\n",
-        http.address()
+        "POST /v1/suppressions/import HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: text/csv\r\n\
+         Transfer-Encoding: chunked\r\n{}\r\n",
+        http.address(),
+        http.lines()
     );
     stream.write_all(head.as_bytes()).unwrap();
     for piece in 0..20 {
@@ -84,7 +85,8 @@ fn a_long_list_comes_in_pieces_and_a_reader_may_go_away() {
     assert_eq!((&told["records"], &told["added"]), (&20_000.into(), &20_000.into()));
 
     let mut stream = http.connect().unwrap();
-    let head = format!("GET /v1/suppressions/export HTTP/1.1\r\nHost: {}\r\n\r\n", http.address());
+    let head =
+        format!("GET /v1/suppressions/export HTTP/1.1\r\nHost: {}\r\n{}\r\n", http.address(), http.lines());
     stream.write_all(head.as_bytes()).unwrap();
     stream.read_exact(&mut [0; 5_000]).unwrap();
     drop(stream);
@@ -98,11 +100,12 @@ fn a_long_list_comes_in_pieces_and_a_reader_may_go_away() {
 fn a_list_that_breaks_off_is_taken_as_far_as_it_came() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let mut stream = http.connect().unwrap();
     let head = format!(
-        "POST /v1/suppressions/import HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n",
-        http.address()
+        "POST /v1/suppressions/import HTTP/1.1\r\nHost: {}\r\nContent-Type: text/csv\r\nContent-Length: 100000\r\n{}\r\n",
+        http.address(),
+        http.lines()
     );
     stream.write_all(format!("{head}a@x.example\nb@x.example\nc@x").as_bytes()).unwrap();
     drop(stream);

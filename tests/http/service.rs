@@ -41,3 +41,50 @@ fn a_status_code_is_explained_as_on_the_command_line() {
     assert_eq!(answer.json(), home.json(&["status", "5.4.1", "--lang", "de", "--json"])[0]);
     assert_eq!(daemon.http().get("/v1/status-codes/550").json(), home.json(&["status", "550", "--json"])[0]);
 }
+
+#[test]
+fn what_cannot_be_read_is_told_in_the_words_of_the_api() {
+    let home = Home::new();
+    let daemon = home.start();
+    let http = daemon.api();
+    let put = |body: &str| {
+        http.with("Content-Type", "application/json").send(
+            "PUT",
+            "/v1/suppressions/a%40b.example",
+            body.as_bytes(),
+        )
+    };
+    let check = |body: &str| {
+        http.with("Content-Type", "application/json").send("POST", "/v1/suppressions/check", body.as_bytes())
+    };
+    let answers = [
+        (put("{"), 400, "ends before its JSON does"),
+        (put("{\"note\": nonsense}"), 400, "line 1, column"),
+        (put("[]"), 422, "JSON object"),
+        (put("{\"note\": [1]}"), 422, "#/note: a list is not a text"),
+        (put("{\"nota\": \"x\"}"), 422, "did you mean \"note\"?"),
+        (put("{\"note\": \"x\", \"note\": \"y\"}"), 422, "stands there twice"),
+        (check("{}"), 422, "#/addresses: this is missing"),
+        (check("{\"addresses\": \"a@b.example\"}"), 422, "is not a list"),
+        (check("{\"addresses\": [1, null], \"stream\": 7}"), 422, "2 more, see errors"),
+        (
+            http.get("/v1/suppressions?limit=x&since=soon&reason=hrad"),
+            400,
+            "limit: \"x\" is not a whole number",
+        ),
+        (http.get("/v1/suppressions?reason=hrad"), 400, "did you mean \"hard\"?"),
+        (http.get("/v1/suppressions?active=yes"), 400, "true or false"),
+        (http.get("/v1/bounces?limit=1&limit=2"), 400, "stands twice"),
+        (http.get("/v1/bounces/seven"), 400, "\"seven\" in the path is not a whole number"),
+        (http.get("/v1/events?wait=-1"), 400, "wait: this must be 0 to 60"),
+    ];
+    for (answer, status, words) in answers {
+        let told = answer.problem(status);
+        assert!(told.contains(words), "{words:?}: {told}");
+        let text = answer.text();
+        for foreign in ["deserialize", "serde", "expected", "invalid type", "i64", "u32", "struct", "variant"]
+        {
+            assert!(!text.contains(foreign), "{foreign}: {text}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ fn bounces_are_counted_as_on_the_command_line() {
         ],
     );
     assert_eq!(daemon.connect().send(&bounce).expect("an answer").code, 250);
-    let http = daemon.http();
+    let http = daemon.api();
     for by in ["day", "class", "domain", "stream", "day,class,domain,stream"] {
         let answer = http.get(&format!("/v1/stats?by={by}")).json();
         assert_eq!(answer["rows"], json!(home.json(&["stats", "--by", by, "--json"])), "{by}");
@@ -43,7 +43,11 @@ fn bounces_are_counted_as_on_the_command_line() {
     }
     assert!(http.get("/v1/stats?by=rule").problem(400).contains("domain"));
     assert!(http.get("/v1/stats?class=bad").problem(400).contains("class"));
-    assert!(http.get("/v1/stats?since=yesterday").problem(400).contains("since: write a time such as"));
+    assert!(
+        http.get("/v1/stats?since=yesterday")
+            .problem(400)
+            .contains("since: \"yesterday\" is not what this takes: a time")
+    );
     assert!(http.get("/v1/stats?limit=0").problem(400).contains("1000"));
     assert!(http.get("/v1/stats?stream=news").problem(404).contains("news"));
     daemon.stop();

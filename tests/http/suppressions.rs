@@ -10,7 +10,7 @@ const ADA: &str = "/v1/suppressions/ada%40example.org";
 fn an_address_is_put_on_the_list_asked_about_and_taken_off_and_the_history_says_so() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     assert!(http.get(ADA).problem(404).contains("ada@example.org"));
     let put = http.put(ADA, &json!({ "note": "asked by phone", "expires_at": "2099-01-01T00:00:00Z" }));
     assert_eq!(put.status, 201, "{put:?}");
@@ -45,7 +45,7 @@ fn an_address_is_put_on_the_list_asked_about_and_taken_off_and_the_history_says_
 fn who_changes_what_another_has_changed_is_told() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     let first = http.with("If-None-Match", "*").put(ADA, &json!({ "note": "one" }));
     assert_eq!(first.status, 201);
     let tag = first.header("etag");
@@ -68,13 +68,20 @@ fn who_changes_what_another_has_changed_is_told() {
 fn what_weighs_more_stays_unless_it_is_forced() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     assert_eq!(http.put(ADA, &json!({})).status, 201, "for ever");
     let short = json!({ "expires_at": "2099-01-01T00:00:00Z" });
     assert!(http.put(ADA, &short).problem(409).contains("force=true"));
     assert_eq!(http.put(&format!("{ADA}?force=true"), &short).status, 200);
     assert!(http.put(ADA, &json!({ "expires_at": "2001-01-01T00:00:00Z" })).problem(422).contains("over"));
-    assert!(http.put(ADA, &json!({ "until": "2099-01-01T00:00:00Z" })).problem(422).contains("until"));
+    let many = http.put(ADA, &json!({ "expires": "2099-01-01T00:00:00Z", "note": 7, "expires_at": "soon" }));
+    assert!(many.problem(422).contains("did you mean \"expires_at\"? (2 more, see errors)"), "{many:?}");
+    let told = many.json();
+    let places: Vec<&str> =
+        told["errors"].as_array().unwrap().iter().map(|one| one["place"].as_str().unwrap()).collect();
+    assert_eq!(places, ["#/expires", "#/expires_at", "#/note"], "{told}");
+    let both = http.put(ADA, &json!({ "note": "x".repeat(1_001), "expires_at": "2001-01-01T00:00:00Z" }));
+    assert_eq!(both.json()["errors"].as_array().unwrap().len(), 2, "{both:?}");
     assert!(http.put("/v1/suppressions/nobody", &json!({})).problem(422).contains('@'));
     http.with("Content-Type", "text/plain").send("PUT", ADA, b"{}").problem(415);
     http.with("Content-Type", "application/json").send("PUT", ADA, b"{").problem(400);
@@ -85,7 +92,7 @@ fn what_weighs_more_stays_unless_it_is_forced() {
 fn addresses_of_every_kind_stand_in_a_path() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     for (path, address) in [
         ("/v1/suppressions/J%C3%B6rg@b%C3%BCcher.example", "Jörg@bücher.example"),
         ("/v1/suppressions/%22a%20b%22%40example.org", "\"a b\"@example.org"),
@@ -97,7 +104,10 @@ fn addresses_of_every_kind_stand_in_a_path() {
     // Another spelling of the same address.
     assert_eq!(http.get("/v1/suppressions/j%C3%B6rg@xn--bcher-kva.example").status, 200);
     for none in ["nobody", "a%00b%40example.org"] {
-        assert!(http.get(&format!("/v1/suppressions/{none}")).problem(422).contains("no address"), "{none}");
+        assert!(
+            http.get(&format!("/v1/suppressions/{none}")).problem(422).contains("not an address"),
+            "{none}"
+        );
     }
     http.put("/v1/suppressions/a%00b%40example.org", &json!({})).problem(422);
     assert!(http.get("/v1/suppressions/%ff%40example.org").problem(400).contains("UTF-8"));
@@ -108,7 +118,7 @@ fn a_stream_is_named_or_numbered() {
     let home = Home::new();
     let file = home.file("t.toml", b"[streams]\nnews = 7\n");
     let daemon = crate::common::Daemon::start(home.command(&["serve", "--config", file.to_str().unwrap()]));
-    let http = daemon.http();
+    let http = daemon.api();
     assert_eq!(http.put(&format!("{ADA}?stream=news"), &json!({})).status, 201);
     assert_eq!(http.put(&format!("{ADA}?stream=8"), &json!({})).status, 201);
     let streams = |path: &str| -> Vec<Value> {
@@ -147,7 +157,7 @@ fn a_stream_is_named_or_numbered() {
 fn the_list_comes_in_pages_and_by_filter() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     for number in 0..7 {
         assert_eq!(http.put(&format!("/v1/suppressions/u{number}%40example.org"), &json!({})).status, 201);
     }
@@ -192,7 +202,7 @@ fn the_list_comes_in_pages_and_by_filter() {
 fn ten_thousand_addresses_are_checked_at_once_and_answered_in_order() {
     let home = Home::new();
     let daemon = home.start();
-    let http = daemon.http();
+    let http = daemon.api();
     daemon.connect().send(&hard_bounce("1", "dead@example.net")).unwrap();
     assert_eq!(http.put("/v1/suppressions/u7777%40example.org", &json!({})).status, 201);
     let mut addresses: Vec<String> = (0..10_000).map(|number| format!("u{number}@example.org")).collect();

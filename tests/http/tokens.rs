@@ -1,8 +1,11 @@
 //! Who may use the API.
 
+use std::io::{BufReader, Write};
+use std::os::unix::net::UnixStream;
+
 use serde_json::json;
 
-use crate::common::{Answer, Home, Http, wait_for};
+use crate::common::{Answer, Home, Http, answer, wait_for};
 
 const LIST: &str = "/v1/suppressions";
 const ADA: &str = "/v1/suppressions/ada%40example.org";
@@ -24,6 +27,12 @@ fn with_the_first_token_everything_below_v1_needs_one_that_allows_it() {
     let daemon = home.start();
     let http = daemon.http();
     assert_eq!(http.get(LIST).status, 200, "on loopback, without any token");
+    assert!(http.put(ADA, &json!({})).problem(401).contains("--scope write"), "writing needs one, there too");
+    http.with("Content-Type", "text/csv")
+        .send("POST", "/v1/suppressions/import", b"ada@example.org\n")
+        .problem(401);
+    http.delete(ADA).problem(401);
+    http.post("/v1/return-paths", &json!({ "recipients": ["ada@example.org"] })).problem(401);
     let read = create(&home, "dashboard", &["--scope", "read"]);
     let write = create(&home, "shop", &["--scope", "write", "--expires", "90d"]);
     assert!(read.starts_with("dsnd_") && read.len() == 37 && read != write, "{read}");
@@ -59,6 +68,28 @@ fn with_the_first_token_everything_below_v1_needs_one_that_allows_it() {
     assert!(home.run(&["tokens", "revoke", "dashboard"]).status.success());
     until(&read, 401);
     http.get(LIST).problem(401);
+}
+
+#[test]
+fn before_the_first_token_the_mode_of_a_unix_socket_says_who_may_write() {
+    let home = Home::new();
+    let socket = home.path().join("api.sock");
+    let home = home.with("HTTP_LISTEN", &format!("unix:{}", socket.display()));
+    let daemon = home.start();
+    let put = |more: &str| {
+        let mut stream = wait_for("the socket", || UnixStream::connect(&socket).ok());
+        let head = format!(
+            "PUT {ADA} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{more}\
+             Content-Length: 2\r\n\r\n{{}}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        answer(&mut BufReader::new(stream)).unwrap()
+    };
+    assert_eq!(put("").status, 201);
+    let token = create(&home, "shop", &["--scope", "write"]);
+    wait_for("the API to know the token", || (put("").status == 401).then_some(()));
+    assert_eq!(put(&format!("Authorization: Bearer {token}\r\n")).status, 200);
+    daemon.stop();
 }
 
 #[test]

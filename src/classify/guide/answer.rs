@@ -26,6 +26,7 @@ pub struct Answer<'r> {
 
 /// What the classifier makes of a text.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusCodeConclusion)]
 pub struct Conclusion {
     /// What follows.
     #[serde(flatten)]

@@ -28,6 +28,7 @@ pub enum Language {
 
 /// What there is to say about a code. The field names are those of `dsnd status --json`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusCodeGuide)]
 pub struct Guide<'r> {
     /// The enhanced status code, or the reply code.
     pub code: String,
@@ -70,6 +71,7 @@ pub struct Guide<'r> {
 
 /// What follows from a code.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = StatusCodeVerdict)]
 pub struct Verdict {
     /// Hard, soft or none.
     pub bounce_type: BounceType,
@@ -83,6 +85,7 @@ pub struct Verdict {
 
 /// A code worth a look.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RelatedStatusCode)]
 pub struct Related<'r> {
     /// The code.
     pub code: String,

@@ -9,13 +9,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::address::comparison_form;
-use crate::classify::Class;
 use crate::http::extract::{Json, Path, Query};
+use crate::http::filter::filtered;
 use crate::http::params::{self, Octets};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
-use crate::returnpath::Trust;
-use crate::store::{Bounce, BounceFilter, Filter, Page, Store};
+use crate::store::{Bounce, BounceFilter, Page, Store};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -47,28 +46,21 @@ impl Kind {
     }
 }
 
-/// Which messages; all that are given must hold.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Asked {
-    /// Only bounces about this address.
-    recipient: Option<String>,
-    /// Only bounces of this class.
-    #[param(inline)]
-    class: Option<Class>,
-    /// Only messages of this kind.
-    #[param(inline)]
-    kind: Option<Kind>,
-    /// Only bounces believed this far.
-    #[param(inline)]
-    trust: Option<Trust>,
-    /// `next` of the page before.
-    #[param(pattern = "^[0-9a-f]{16}$")]
-    cursor: Option<String>,
-    /// How many; 100 where it is not said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+filtered! {
+    /// Which messages; all that are given must hold, for one and the same recipient.
+    struct Asked {
+        /// Only bounces about this address.
+        recipient: Option<String>,
+        /// Only messages of this kind.
+        #[param(inline)]
+        kind: Option<Kind>,
+        /// `next` of the page before.
+        #[param(pattern = "^[0-9a-f]{16}$")]
+        cursor: Option<String>,
+        /// How many; 100 where it is not said.
+        #[param(minimum = 1, maximum = 1000)]
+        limit: Option<u32>,
+    }
 }
 
 /// A page of messages.
@@ -85,21 +77,26 @@ struct BouncePage {
 /// A page has as many messages as were asked for, or fewer where these are large: `next` alone says whether there are
 /// more. Each has its first 100 recipients.
 #[utoipa::path(
-    get, path = "/v1/bounces", tag = "bounces", params(Asked),
-    responses((status = 200, description = "A page of messages", body = BouncePage))
+    get, path = "/v1/bounces", operation_id = "listBounces", tag = "bounces", params(Asked),
+    responses(
+        (status = 200, description = "A page of messages", body = BouncePage),
+        (status = 404, description = "There is no such stream", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<BouncePage>, Problem> {
+    let current = api.current();
+    let streams = &current.settings.streams;
     let limit = params::limit(asked.limit)?;
     let filter = BounceFilter {
         recipient_key: asked.recipient.as_deref().map(comparison_form),
-        common: Filter { class: asked.class, trust: asked.trust, ..Filter::default() },
+        common: asked.common(streams)?,
         kind: asked.kind.map(|kind| kind.as_str().to_owned()),
         before: asked.cursor.as_deref().map(params::decode_number).transpose()?,
         limit,
     };
     let Page { items: mut bounces, more } = api.store.bounces(&filter).await?;
-    let current = api.current();
-    bounces.iter_mut().for_each(|bounce| current.settings.streams.name_bounce(bounce));
+    bounces.iter_mut().for_each(|bounce| streams.name_bounce(bounce));
     let next = bounces.last().filter(|_| more).map(|last| params::encode_number(last.id));
     Ok(Json(BouncePage { bounces, next }))
 }
@@ -114,7 +111,6 @@ fn not_there(id: i64) -> Problem {
 #[into_params(parameter_in = Query)]
 struct After {
     /// `next_recipient` of the answer before.
-    #[param(minimum = 1)]
     after: Option<i64>,
 }
 
@@ -122,7 +118,7 @@ struct After {
 ///
 /// A report about very many recipients is shown in parts: `next_recipient` says where the next one begins.
 #[utoipa::path(
-    get, path = "/v1/bounces/{id}", tag = "bounces",
+    get, path = "/v1/bounces/{id}", operation_id = "getBounce", tag = "bounces",
     params(("id" = i64, Path, minimum = 1, description = "The number of the message"), After),
     responses(
         (status = 200, description = "The message", body = Bounce),
@@ -142,10 +138,10 @@ async fn show(
 
 /// One message as it was received, while it is kept.
 #[utoipa::path(
-    get, path = "/v1/bounces/{id}/raw", tag = "bounces",
+    get, path = "/v1/bounces/{id}/raw", operation_id = "getRawBounce", tag = "bounces",
     params(("id" = i64, Path, minimum = 1, description = "The number of the message")),
     responses(
-        (status = 200, description = "The message", body = inline(Octets), content_type = "message/rfc822",
+        (status = 200, description = "The message", body = inline(Octets), content_type = "application/octet-stream",
             headers(("Content-Disposition" = String, description = "A name for a file"))),
         (status = 404, description = "There is none, or it is kept no more (store.raw_days)",
             body = Problem, content_type = "application/problem+json"),
@@ -160,5 +156,5 @@ async fn raw(State(api): State<Api>, Path(id): Path<i64>) -> Result<impl IntoRes
         });
     };
     let named = format!("attachment; filename=\"bounce-{id}.eml\"");
-    Ok(([(CONTENT_TYPE, "message/rfc822".to_owned()), (CONTENT_DISPOSITION, named)], raw))
+    Ok(([(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, named)], raw))
 }

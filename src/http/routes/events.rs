@@ -12,15 +12,16 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, timeout};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::events::named;
-use crate::http::extract::Query;
+use crate::http::event_types::Event;
+use crate::http::extract::{Json, Query};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::store::{EventType, Outbox, OutboxEvent, OutboxFilter};
@@ -74,21 +75,43 @@ const fn usual_limit() -> u32 {
     100
 }
 
-/// What happened, in the order in which it was committed: a JSON object an event, a line each.
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventPage {
+    /// The events, in the order in which they were committed.
+    #[schema(value_type = Vec<Event>)]
+    events: Vec<OutboxEvent>,
+    /// What to give as `after` the next time; also where no event was of the wanted types.
+    last_event_id: i64,
+}
+
+/// How events are written, by the request's Accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// One JSON object with all of a page.
+    Page,
+    /// A JSON object an event, a line each.
+    Lines,
+    /// Server-sent events, which go on.
+    Stream,
+}
+
+/// What happened, in the order in which it was committed.
 ///
-/// With `wait`, an answer without events comes only after so long. The header `Dsnd-Last-Event-Id` says what to give as
-/// `after` the next time, also where no event was of the wanted types. With `Accept: text/event-stream`, the answer
-/// goes on until the client leaves (server-sent events). `Last-Event-ID` stands before `after`: browsers send it when
-/// they connect again.
+/// With `wait`, an answer without events comes only after so long. With `Accept: application/x-ndjson` the answer is an
+/// event a line, and the header `Dsnd-Last-Event-Id` has what `last_event_id` has. With `Accept: text/event-stream` the
+/// answer goes on until the client leaves (server-sent events). `Last-Event-ID` stands before `after`: browsers send it
+/// when they connect again.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "events",
+    get, path = "/v1/events", operation_id = "listEvents", tag = "events",
     params(
         Wanted,
         ("Last-Event-ID" = Option<String>, Header, description = "The last event that a stream had brought",
             pattern = "^[0-9]{1,18}$"),
     ),
     responses(
-        (status = 200, description = "Events", content((String = "application/x-ndjson"), (String = "text/event-stream")),
+        (status = 200, description = "Events",
+            content((EventPage = "application/json"), (String = "application/x-ndjson"), (String = "text/event-stream")),
             headers(("Dsnd-Last-Event-Id" = i64, description = "The event up to which was looked"))),
         (status = 409, description = "There is no such event yet: the database was restored from an older copy",
             body = Problem, content_type = "application/problem+json"),
@@ -102,13 +125,18 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if !(1..=MOST).contains(&wanted.limit) {
-        return Err(Problem::bad_request(format!("1 to {MOST} events are possible")).at("limit"));
+        return Err(Problem::bad_request(format!("{} is not a limit: it must be 1 to {MOST}", wanted.limit))
+            .at("limit"));
     }
     if wanted.wait > LONGEST_WAIT {
-        return Err(Problem::bad_request(format!("at most {LONGEST_WAIT} seconds are possible")).at("wait"));
+        return Err(Problem::bad_request(format!(
+            "{} seconds are too long: at most {LONGEST_WAIT} are possible",
+            wanted.wait
+        ))
+        .at("wait"));
     }
     let types = types(wanted.types.as_deref()).map_err(|detail| Problem::bad_request(detail).at("type"))?;
-    let streams = accepts_stream(&headers);
+    let written = accepted(&headers);
     let mut after = wanted.after;
     if let Some(last) = last_event(&headers) {
         let digits = (1..=18).contains(&last.len()) && last.bytes().all(|octet| octet.is_ascii_digit());
@@ -118,7 +146,7 @@ async fn events(
     }
     let after = check(&api, after).await?;
     let mut reading = Reading { api: api.clone(), types, after, limit: wanted.limit };
-    if streams {
+    if written == Written::Stream {
         let place = listener(&api).ok_or_else(busy)?;
         return Ok(stream(&api, reading, place));
     }
@@ -127,17 +155,16 @@ async fn events(
         let _place = listener(&api).ok_or_else(busy)?;
         events = reading.wait(Duration::from_secs(wanted.wait.into())).await?;
     }
+    let headers = [(CACHE_CONTROL.as_str(), "no-store".to_owned()), (LAST_EVENT, reading.after.to_string())];
+    if written == Written::Page {
+        return Ok((headers, Json(EventPage { events, last_event_id: reading.after })).into_response());
+    }
     let mut body = Vec::new();
     for event in &events {
         serde_json::to_writer(&mut body, event).map_err(|_| Problem::internal())?;
         body.push(b'\n');
     }
-    let headers = [
-        (CONTENT_TYPE.as_str(), "application/x-ndjson".to_owned()),
-        (CACHE_CONTROL.as_str(), "no-store".to_owned()),
-        (LAST_EVENT, reading.after.to_string()),
-    ];
-    Ok((headers, body).into_response())
+    Ok((headers, [(CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
 fn types(named: Option<&str>) -> Result<Vec<EventType>, String> {
@@ -151,12 +178,18 @@ fn types(named: Option<&str>) -> Result<Vec<EventType>, String> {
     read.collect()
 }
 
-/// Whether the client would rather listen.
-fn accepts_stream(headers: &HeaderMap) -> bool {
+/// What the client asks for: the first type of its Accept that there is. Weights are not looked at.
+fn accepted(headers: &HeaderMap) -> Written {
     let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    accepted
-        .flat_map(|value| value.split(','))
-        .any(|range| range.split(';').next().unwrap_or_default().trim() == "text/event-stream")
+    let types =
+        accepted.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or_default());
+    let mut written = types.filter_map(|name| match name.trim() {
+        "text/event-stream" => Some(Written::Stream),
+        "application/x-ndjson" => Some(Written::Lines),
+        "application/json" => Some(Written::Page),
+        _ => None,
+    });
+    written.next().unwrap_or(Written::Page)
 }
 
 /// What a client says that it had last, if it does.

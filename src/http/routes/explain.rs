@@ -36,8 +36,9 @@ struct Known {
 ///
 /// The same as `dsnd explain --json`.
 #[utoipa::path(
-    post, path = "/v1/explain", tag = "bounces", params(Known),
-    request_body(content = inline(Octets), content_type = "message/rfc822", description = "The message, as it was received"),
+    post, path = "/v1/explain", operation_id = "explainMessage", tag = "bounces", params(Known),
+    request_body(content = inline(Octets), content_type = "application/octet-stream",
+        description = "The message, as it was received; the type may also be message/rfc822"),
     responses((status = 200, description = "What it means", body = Explained<'static>))
 )]
 async fn explain_message(

@@ -19,15 +19,15 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::address::domain_key;
 use crate::http::auth::Actor;
 use crate::http::extract::{Json, Query};
-use crate::http::params::{self, When};
+use crate::http::filter::filtered;
+use crate::http::params::{self, Octets};
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{AuditOrigin, Filter, Lists, Snapshot, StoreError, Streams, SuppressionFilter};
+use crate::store::{Lists, Snapshot, StoreError, Streams, SuppressionFilter};
 use crate::transfer::{
     BATCH, Format, Importer, ListError, ListReader, ListSettings, ListWriter, Part, Summary, WrittenFormat,
 };
@@ -36,7 +36,7 @@ use crate::transfer::{
 const PAGE: u32 = 500;
 
 /// Media types that lists have.
-const TYPES: [&str; 4] = ["text/csv", "application/x-ndjson", "application/json", "text/plain"];
+const TYPES: [&str; 4] = ["text/csv", "application/x-ndjson", "application/json", "application/octet-stream"];
 
 /// Most days that an entry is given.
 const MAX_DAYS: u32 = 36_500;
@@ -82,11 +82,11 @@ struct Taken {
 /// again changes nothing. Lines that are not good are counted and the first hundred told; the others are taken. What was
 /// read before a list broke off, or could not be read any further, is taken too.
 #[utoipa::path(
-    post, path = "/v1/suppressions/import", tag = "suppressions",
+    post, path = "/v1/suppressions/import", operation_id = "importSuppressions", tag = "suppressions",
     params(Taken),
-    request_body(content(
-        (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/json"), (String = "text/plain")
-    ), description = "The list, in UTF-8"),
+    request_body(content = inline(Octets), content_type = "application/octet-stream",
+        description = "The list, in UTF-8; the type may also be text/csv (one address a line is CSV, too), \
+                       application/x-ndjson or application/json"),
     responses(
         (status = 200, description = "What came of it", body = Summary),
         (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
@@ -161,9 +161,7 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
                 }
             }
             Some(Err(error)) if error.to_string().contains("timeout") => return Err(Problem::timeout()),
-            Some(Err(error)) => {
-                return Err(Problem::bad_request(format!("the list broke off: {error}")));
-            }
+            Some(Err(_)) => return Err(Problem::bad_request("the list broke off before its end")),
         }
     }
 }
@@ -199,7 +197,7 @@ fn settings(api: &Api, taken: &Taken, stream: Option<i64>) -> Result<ListSetting
         Some(days) if (1..=MAX_DAYS).contains(&days) => {
             now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
         }
-        Some(days) => return Err(("days", format!("{days} is no term; 1 to {MAX_DAYS} days are possible"))),
+        Some(days) => return Err(("days", format!("{days} days are not a term: it has 1 to {MAX_DAYS}"))),
     };
     for (place, text) in [("note", &taken.note), ("name", &taken.name)] {
         if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
@@ -232,35 +230,20 @@ enum FormatWord {
     Ndjson,
 }
 
-/// Which entries, and how.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Wanted {
-    /// How the list is written.
-    #[serde(default)]
-    #[param(inline, required = false)]
-    format: FormatWord,
-    /// Only addresses at this domain.
-    domain: Option<String>,
-    /// Only entries for this reason.
-    #[param(inline)]
-    reason: Option<Reason>,
-    /// Only entries that this rule decided.
-    rule: Option<String>,
-    /// Only entries that rest on the words of this host.
-    remote_mta: Option<String>,
-    /// Only entries made or changed since: a time, a UTC date, or how long ago (7d).
-    #[param(inline)]
-    since: Option<When>,
-    /// Only what came in so.
-    #[param(inline)]
-    origin: Option<AuditOrigin>,
-    /// Only entries for this stream, by name or number; 0: those for every stream.
-    stream: Option<String>,
-    /// Also entries whose time is over.
-    #[serde(default)]
-    all: bool,
+filtered! {
+    /// Which entries, and how.
+    struct Wanted {
+        /// How the list is written.
+        #[serde(default)]
+        #[param(inline, required = false)]
+        format: FormatWord,
+        /// Only entries for this reason.
+        #[param(inline)]
+        reason: Option<Reason>,
+        /// Also entries whose time is over.
+        #[serde(default)]
+        all: bool,
+    }
 }
 
 /// Write a list of the entries that stand, in the order of their addresses.
@@ -269,7 +252,7 @@ struct Wanted {
 /// /v1/suppressions/import` makes the same entries of it again. An answer that breaks off before its end is not
 /// the whole list: the connection is then closed without the last chunk.
 #[utoipa::path(
-    get, path = "/v1/suppressions/export", tag = "suppressions",
+    get, path = "/v1/suppressions/export", operation_id = "exportSuppressions", tag = "suppressions",
     params(Wanted),
     responses(
         (status = 200, description = "The list", content((String = "text/csv"), (String = "application/x-ndjson"))),
@@ -280,15 +263,7 @@ async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<
     let current = api.current();
     let streams = current.settings.streams.clone();
     let filter = SuppressionFilter {
-        common: Filter {
-            domain: wanted.domain.as_deref().map(domain_key),
-            rule: wanted.rule,
-            remote_mta: wanted.remote_mta,
-            since: wanted.since.map(|When(at)| at),
-            origin: wanted.origin,
-            stream: params::stream(&streams, wanted.stream.as_deref())?,
-            ..Filter::default()
-        },
+        common: wanted.common(&streams)?,
         active_at: (!wanted.all).then(Timestamp::now),
         reason: wanted.reason,
         ..SuppressionFilter::default()

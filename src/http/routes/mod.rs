@@ -3,7 +3,9 @@
 mod bounces;
 mod events;
 mod explain;
+mod holds;
 mod lists;
+mod quarantine;
 mod return_paths;
 mod service;
 mod stats;
@@ -12,6 +14,7 @@ mod suppressions;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub(super) use self::service::health;
 use super::state::Api;
 
 /// Every route with its description.
@@ -20,6 +23,8 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         suppressions::routes,
         lists::routes,
         bounces::routes,
+        holds::routes,
+        quarantine::routes,
         explain::routes,
         events::routes,
         return_paths::routes,

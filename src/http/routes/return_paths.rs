@@ -50,7 +50,7 @@ struct MintResponse {
 
 /// Make the return path of a message to each recipient, with the newest key.
 #[utoipa::path(
-    post, path = "/v1/return-paths", tag = "return paths", request_body = MintRequest,
+    post, path = "/v1/return-paths", operation_id = "mintReturnPaths", tag = "return paths", request_body = MintRequest,
     responses(
         (status = 200, description = "The return paths", body = MintResponse),
         (status = 404, description = "There is no such stream", body = Problem,
@@ -63,20 +63,19 @@ async fn mint_all(
     State(api): State<Api>,
     Json(asked): Json<MintRequest>,
 ) -> Result<Json<MintResponse>, Problem> {
-    if !(1..=MOST).contains(&asked.recipients.len()) {
-        let detail = format!("{} recipients; 1 to {MOST} are possible at once", asked.recipients.len());
-        return Err(Problem::unprocessable(detail).at("#/recipients"));
-    }
     let current = api.current();
     let ours = &current.settings.return_paths;
     if ours.keys().newest().is_none() {
         return Err(cannot(&MintError::NoKey));
     }
-    let stream = params::stream(&current.settings.streams, asked.stream.as_deref());
-    let stream = stream?.unwrap_or_default();
-    let how = (u32::try_from(stream).unwrap_or_default(), asked.readable);
-    let domain = asked.domain.as_deref().map(|domain| known(ours, domain)).transpose()?;
-    let recipients = mailboxes(&asked.recipients)?;
+    let stream = params::stream(&current.settings.streams, asked.stream.as_deref())?;
+    let how = (u32::try_from(stream.unwrap_or_default()).unwrap_or_default(), asked.readable);
+    let mut faults = Vec::new();
+    let domain = asked.domain.as_deref().and_then(|domain| known(ours, domain, &mut faults));
+    let recipients = mailboxes(&asked.recipients, &mut faults);
+    if let Some(problem) = Problem::of_faults(StatusCode::UNPROCESSABLE_ENTITY, faults) {
+        return Err(problem);
+    }
     let now = Timestamp::now();
     let minted = recipients.iter().map(|recipient| mint(ours, domain.as_deref(), recipient, how, now));
     let return_paths = minted.collect::<Result<_, _>>().map_err(|error| cannot(&error))?;
@@ -84,32 +83,32 @@ async fn mint_all(
 }
 
 /// The domain, if bounces to it come here.
-fn known(ours: &ReturnPaths, domain: &str) -> Result<String, Problem> {
+fn known(ours: &ReturnPaths, domain: &str, faults: &mut Vec<Fault>) -> Option<String> {
     let key = domain_key(domain);
     if ours.domains().contains(&key) {
-        return Ok(key);
+        return Some(key);
     }
     let detail = format!("{domain:?} is not among return_path.domains: {}", ours.domains().join(", "));
-    Err(Problem::unprocessable(detail).at("#/domain"))
+    faults.push(Fault { place: "#/domain".to_owned(), detail });
+    None
 }
 
-/// Every recipient, or everything that is wrong with them.
-fn mailboxes(addresses: &[String]) -> Result<Vec<Mailbox>, Problem> {
-    let (mut all, mut faults) = (Vec::with_capacity(addresses.len()), Vec::new());
-    for (at, address) in addresses.iter().enumerate() {
-        match Mailbox::parse(address) {
-            Ok(mailbox) => all.push(mailbox),
-            Err(error) => {
-                let detail = format!("{address:?} is no address: {error}");
-                faults.push(Fault { place: format!("#/recipients/{at}"), detail });
-            }
+/// Every recipient that is an address.
+fn mailboxes(addresses: &[String], faults: &mut Vec<Fault>) -> Vec<Mailbox> {
+    if !(1..=MOST).contains(&addresses.len()) {
+        let detail = format!("this has {} recipients, and 1 to {MOST} are possible at once", addresses.len());
+        faults.push(Fault { place: "#/recipients".to_owned(), detail });
+        return Vec::new();
+    }
+    let mut read = |(at, address): (usize, &String)| match Mailbox::parse(address) {
+        Ok(mailbox) => Some(mailbox),
+        Err(error) => {
+            let detail = format!("{address:?} is not an address: {error}");
+            faults.push(Fault { place: format!("#/recipients/{at}"), detail });
+            None
         }
-    }
-    if faults.is_empty() {
-        return Ok(all);
-    }
-    let detail = format!("{} of {} recipients are no addresses", faults.len(), addresses.len());
-    Err(Problem::unprocessable(detail).with_errors(faults))
+    };
+    addresses.iter().enumerate().filter_map(&mut read).collect()
 }
 
 fn cannot(error: &MintError) -> Problem {

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics`: for whoever looks after the daemon.
+//! `/healthz`, `/readyz`, `/metrics`: for those who look after the daemon.
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -14,12 +14,17 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
+    health().routes(routes!(metrics))
+}
+
+/// Those that are answered also where there is no room for more.
+pub(in crate::http) fn health() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
 }
 
 /// The process is there and answers.
 #[utoipa::path(
-    get, path = "/healthz", tag = "service",
+    get, path = "/healthz", operation_id = "getHealth", tag = "service",
     responses((status = 200, description = "It answers", body = String, content_type = "text/plain"))
 )]
 async fn healthz() -> impl IntoResponse {
@@ -28,7 +33,7 @@ async fn healthz() -> impl IntoResponse {
 
 /// The store takes bounces: a commit was tried within the last second.
 #[utoipa::path(
-    get, path = "/readyz", tag = "service",
+    get, path = "/readyz", operation_id = "getReadiness", tag = "service",
     responses((status = 200, description = "It commits", body = String, content_type = "text/plain"))
 )]
 async fn readyz(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
@@ -42,7 +47,7 @@ async fn readyz(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
 
 /// Metrics in Prometheus' text format.
 #[utoipa::path(
-    get, path = "/metrics", tag = "service",
+    get, path = "/metrics", operation_id = "getMetrics", tag = "service",
     responses(
         (status = 200, description = "All metrics", body = String, content_type = "text/plain"),
         (status = 401, description = "A token is needed (http.metrics_token)",

@@ -56,6 +56,7 @@ struct Asked {
 
 /// Counts of bounces.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatisticsPage)]
 struct Counted {
     /// By day, the oldest first; within a day, and without days, those with the most bounces first.
     rows: Vec<StatisticsRow>,
@@ -68,7 +69,7 @@ struct Counted {
 /// The same as `dsnd stats --json`. A domain is named where a report about it is proven or trusted; everything else is
 /// counted under an empty one.
 #[utoipa::path(
-    get, path = "/v1/stats", tag = "bounces", params(Asked),
+    get, path = "/v1/stats", operation_id = "getStatistics", tag = "bounces", params(Asked),
     responses(
         (status = 200, description = "The counts", body = Counted),
         (status = 404, description = "There is no such stream", body = Problem,
@@ -80,7 +81,7 @@ async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Jso
     let streams = &current.settings.streams;
     let limit = asked.limit.unwrap_or(LARGEST);
     if !(1..=LARGEST).contains(&limit) {
-        let detail = format!("{limit} is no limit; 1 to {LARGEST} is possible");
+        let detail = format!("{limit} is not a limit: it must be 1 to {LARGEST}");
         return Err(Problem::bad_request(detail).at("limit"));
     }
     let stream = params::stream(streams, asked.stream.as_deref())?;

@@ -31,7 +31,7 @@ struct Asked {
 ///
 /// The same as `dsnd status CODE --json`. A code that is not registered is explained by the nearest one that is.
 #[utoipa::path(
-    get, path = "/v1/status-codes/{code}", tag = "status codes",
+    get, path = "/v1/status-codes/{code}", operation_id = "explainStatusCode", tag = "status codes",
     params(
         ("code" = String, Path, pattern = "^([245]\\.[0-9]{1,3}\\.[0-9]{1,3}|[2345][0-9]{2})$", example = "5.4.1",
             description = "An enhanced status code (5.4.1) or a reply code (550)"),

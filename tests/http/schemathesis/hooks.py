@@ -1,4 +1,4 @@
-"""Messages are bodies that schemathesis has no generator for: it gets reports, whole and broken, and any octets."""
+"""Messages and lists are octets: schemathesis gets reports, whole and broken, lists, and any octets."""
 
 import schemathesis
 from hypothesis import strategies as st
@@ -13,9 +13,10 @@ REPORT = (
 )
 
 cut = st.integers(0, len(REPORT)).map(lambda at: REPORT[:at])
-openapi.media_type("message/rfc822", st.one_of(st.just(REPORT), cut, st.binary(max_size=2_000)))
+LIST = st.just(b"email,reason\nann@example.com,hard\n")
+openapi.media_type("application/octet-stream", st.one_of(st.just(REPORT), cut, LIST, st.binary(max_size=2_000)))
 
 
-@schemathesis.deserializer("message/rfc822")
+@schemathesis.deserializer("application/octet-stream")
 def message(ctx, response):
     return response.content.decode("latin-1")

@@ -48,6 +48,7 @@ struct CheckResponse {
 
 /// The answer for one address.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CheckedAddress)]
 struct Checked {
     /// The address, as it was asked about.
     address: String,
@@ -72,7 +73,7 @@ struct Checked {
 /// Up to 10,000 at once, answered in their order. What is no address is said to be `invalid`, and costs the others
 /// nothing.
 #[utoipa::path(
-    post, path = "/v1/suppressions/check", tag = "suppressions", request_body = CheckRequest,
+    post, path = "/v1/suppressions/check", operation_id = "checkSuppressions", tag = "suppressions", request_body = CheckRequest,
     responses(
         (status = 200, description = "What stands of each address", body = CheckResponse),
         (status = 404, description = "There is no such stream", body = Problem,

@@ -14,7 +14,7 @@ use crate::http::auth::Actor;
 use crate::http::conditions::{condition, etag};
 use crate::http::extract::{Json, Path, Query};
 use crate::http::params::{self, Address, Conditions};
-use crate::http::problem::Problem;
+use crate::http::problem::{Fault, Problem};
 use crate::http::state::Api;
 use crate::store::{
     ANY_STREAM, AuditOrigin, Condition, Edited, Entries, ManualEntry, Put, PutDone, Removal, Streams,
@@ -102,9 +102,10 @@ impl AddressEntries {
     }
 }
 
-fn mailbox(address: &str) -> Result<Mailbox, Problem> {
-    Mailbox::parse(address)
-        .map_err(|error| Problem::unprocessable(format!("{address:?} is no address: {error}")).at("address"))
+pub(super) fn mailbox(address: &str) -> Result<Mailbox, Problem> {
+    Mailbox::parse(address).map_err(|error| {
+        Problem::unprocessable(format!("{address:?} is not an address: {error}")).at("address")
+    })
 }
 
 fn not_listed(address: &str) -> Problem {
@@ -123,7 +124,7 @@ fn changed() -> Problem {
 /// With `stream`, all that suppresses it there. The ETag is of what is shown, and `PUT` and `DELETE` with the same
 /// `stream` compare it with the same entries.
 #[utoipa::path(
-    get, path = "/v1/suppressions/{address}", tag = "suppressions",
+    get, path = "/v1/suppressions/{address}", operation_id = "getSuppression", tag = "suppressions",
     params(
         ("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com"),
         Within,
@@ -171,7 +172,7 @@ async fn show(
 /// A complaint, and an entry that lasts longer, are not replaced (409) unless `force` says so. With `stream` that
 /// stream's own entry is put, and the answer has what holds there then, also the entry for every stream.
 #[utoipa::path(
-    put, path = "/v1/suppressions/{address}", tag = "suppressions", request_body = NewSuppression,
+    put, path = "/v1/suppressions/{address}", operation_id = "putSuppression", tag = "suppressions", request_body = NewSuppression,
     params(
         ("address" = inline(Address), Path, description = "The address, percent-encoded", example = "user@example.com"),
         Where,
@@ -202,12 +203,17 @@ async fn put(
     let current = api.current();
     let streams = &current.settings.streams;
     let (now, stream) = (params::now(), params::stream(streams, place.stream.as_deref())?);
+    let mut faults = Vec::new();
     if new.note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE) {
         let detail = format!("a note has {MAX_NOTE} characters at most");
-        return Err(Problem::unprocessable(detail).at("#/note"));
+        faults.push(Fault { place: "#/note".to_owned(), detail });
     }
     if new.expires_at.is_some_and(|end| end <= now) {
-        return Err(Problem::unprocessable("this time is over already; name one to come").at("#/expires_at"));
+        let detail = "this time is over already; name one to come".to_owned();
+        faults.push(Fault { place: "#/expires_at".to_owned(), detail });
+    }
+    if let Some(problem) = Problem::of_faults(StatusCode::UNPROCESSABLE_ENTITY, faults) {
+        return Err(problem);
     }
     let entry = ManualEntry {
         address: mailbox.to_string(),
@@ -242,7 +248,7 @@ async fn put(
 ///
 /// With `stream` that stream's own entry alone: one for every stream goes on suppressing there.
 #[utoipa::path(
-    delete, path = "/v1/suppressions/{address}", tag = "suppressions",
+    delete, path = "/v1/suppressions/{address}", operation_id = "removeSuppression", tag = "suppressions",
     params(
         ("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com"),
         Which,

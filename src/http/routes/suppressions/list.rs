@@ -1,56 +1,39 @@
 //! `GET /v1/suppressions`: entries by what they have in common, page by page.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::address::domain_key;
 use crate::http::extract::{Json, Query};
-use crate::http::params::{self, When};
+use crate::http::filter::filtered;
+use crate::http::params;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
 use crate::policy::Reason;
-use crate::store::{AuditOrigin, Filter, Store, Suppression, SuppressionFilter};
+use crate::store::{Store, Suppression, SuppressionFilter};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-/// Which entries; all that are given must hold.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Asked {
-    /// Only addresses at this domain.
-    domain: Option<String>,
-    /// Only entries for this reason.
-    #[param(inline)]
-    reason: Option<Reason>,
-    /// Only what came in so.
-    #[param(inline)]
-    origin: Option<AuditOrigin>,
-    /// Only entries for this stream, by name or number; 0: those for every stream.
-    #[param(example = "newsletter")]
-    stream: Option<String>,
-    /// Only entries that this rule decided.
-    #[param(example = "iana.5.1.1")]
-    rule: Option<String>,
-    /// Only entries that rest on the words of this host.
-    remote_mta: Option<String>,
-    /// Only entries made or changed since: a time, a UTC date, or how long ago (7d).
-    #[param(inline)]
-    since: Option<When>,
-    /// Only entries that suppress now (true, the default), or also those whose time is over (false).
-    active: Option<bool>,
-    /// `next` of the page before.
-    #[param(pattern = "^[0-9a-f]{16}([0-9a-f]{2})*$")]
-    cursor: Option<String>,
-    /// How many; 100 where it is not said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+filtered! {
+    /// Which entries; all that are given must hold.
+    struct Asked {
+        /// Only entries for this reason.
+        #[param(inline)]
+        reason: Option<Reason>,
+        /// Only entries that suppress now (true, the default), or also those whose time is over (false).
+        active: Option<bool>,
+        /// `next` of the page before.
+        #[param(pattern = "^[0-9a-f]{16}([0-9a-f]{2})*$")]
+        cursor: Option<String>,
+        /// How many; 100 where it is not said.
+        #[param(minimum = 1, maximum = 1000)]
+        limit: Option<u32>,
+    }
 }
 
 /// A page of the list.
@@ -64,7 +47,7 @@ struct SuppressionPage {
 
 /// Entries of the list, by address.
 #[utoipa::path(
-    get, path = "/v1/suppressions", tag = "suppressions", params(Asked),
+    get, path = "/v1/suppressions", operation_id = "listSuppressions", tag = "suppressions", params(Asked),
     responses(
         (status = 200, description = "A page of the list", body = SuppressionPage),
         (status = 404, description = "There is no such stream", body = Problem,
@@ -76,15 +59,7 @@ async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json
     let streams = &current.settings.streams;
     let limit = params::limit(asked.limit)?;
     let filter = SuppressionFilter {
-        common: Filter {
-            domain: asked.domain.as_deref().map(domain_key),
-            origin: asked.origin,
-            stream: params::stream(streams, asked.stream.as_deref())?,
-            rule: asked.rule,
-            remote_mta: asked.remote_mta,
-            since: asked.since.map(|When(at)| at),
-            ..Filter::default()
-        },
+        common: asked.common(streams)?,
         active_at: asked.active.unwrap_or(true).then(params::now),
         reason: asked.reason,
         after: asked.cursor.as_deref().map(params::decode_cursor).transpose()?,

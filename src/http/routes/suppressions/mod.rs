@@ -2,6 +2,7 @@
 
 mod check;
 mod entry;
+mod history;
 mod list;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -10,5 +11,9 @@ use crate::http::state::Api;
 
 /// The routes of this folder.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(list::routes()).merge(check::routes()).merge(entry::routes())
+    OpenApiRouter::new()
+        .merge(list::routes())
+        .merge(check::routes())
+        .merge(entry::routes())
+        .merge(history::routes())
 }
