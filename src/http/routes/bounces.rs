@@ -111,7 +111,6 @@ fn not_there(id: i64) -> Problem {
 #[into_params(parameter_in = Query)]
 struct After {
     /// `next_recipient` of the answer before.
-    #[param(minimum = 1)]
     after: Option<i64>,
 }
 
