@@ -34,7 +34,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Status) -> anyhow::Result<E
     let mut out = output::stdout();
     if let Query::Code(code) = query {
         // Needs no rules, and so no configuration that is right.
-        let registry = Registry::embedded()?;
+        let registry = Registry::embedded();
         print_answer(&mut out, arguments, &Answer::of_code(&registry, code, &asked, arguments.lang))?;
     } else {
         let classifier = super::classifier(config)?;

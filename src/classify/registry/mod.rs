@@ -4,6 +4,7 @@
 mod entry;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
@@ -19,7 +20,7 @@ macro_rules! embed {
     };
 }
 
-/// The project's own data files, embedded.
+/// The project's own data files, embedded. Those of the subjects stand at the subject's number.
 const FILES: [(&str, &str); 10] = embed![
     "0-other.toml",
     "1-addressing.toml",
@@ -33,6 +34,10 @@ const FILES: [(&str, &str); 10] = embed![
     "replies.toml",
 ];
 
+/// Where [`FILES`] has the codes of providers, and the reply codes.
+const PROVIDERS: usize = 8;
+const REPLIES: usize = 9;
+
 /// How a code was found in the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'r> {
@@ -43,9 +48,15 @@ pub struct Lookup<'r> {
     pub found: EnhancedStatusCode,
 }
 
-/// The tables.
+/// The tables. A file is read when something in it is first asked for: a bounce needs one or two of ten.
 #[derive(Debug, Default)]
 pub struct Registry {
+    tables: [OnceLock<Table>; FILES.len()],
+}
+
+/// What one file says, or several.
+#[derive(Debug, Default)]
+struct Table {
     codes: Vec<RegisteredCode>,
     /// By subject and detail.
     index: HashMap<(u16, u16), usize>,
@@ -57,7 +68,7 @@ pub struct Registry {
 /// A table that cannot be used. `file` is the file's name.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "`file` and `code` say what they are")]
-pub enum RegistryError {
+enum RegistryError {
     /// Not the TOML it should be.
     #[error("{file}: {source}")]
     Toml { file: String, source: toml::de::Error },
@@ -70,9 +81,6 @@ pub enum RegistryError {
     /// A code that nothing is said about.
     #[error("{file}: {code} has no meaning or no action")]
     Unexplained { file: String, code: String },
-    /// Without it, an unregistered code has nothing to fall back to.
-    #[error("no status code file has X.0.0")]
-    NoFallback,
 }
 
 /// One data file; any of them may hold any kind of entry.
@@ -89,25 +97,14 @@ struct File {
     reply: Vec<Reply>,
 }
 
-impl Registry {
-    /// The embedded tables.
-    ///
-    /// # Errors
-    /// [`RegistryError`] when a data file is broken; the tests keep it from being so.
-    pub fn embedded() -> Result<Self, RegistryError> {
-        Self::parse(&FILES)
-    }
-
+impl Table {
     /// Reads files, given as name and text.
     fn parse(files: &[(&str, &str)]) -> Result<Self, RegistryError> {
-        let mut registry = Self::default();
+        let mut table = Self::default();
         for (file, text) in files {
-            registry.add(file, text)?;
+            table.add(file, text)?;
         }
-        if !registry.index.contains_key(&(0, 0)) {
-            return Err(RegistryError::NoFallback);
-        }
-        Ok(registry)
+        Ok(table)
     }
 
     fn add(&mut self, file: &str, text: &str) -> Result<(), RegistryError> {
@@ -159,62 +156,94 @@ impl Registry {
         Ok(())
     }
 
-    /// The entry for a code; an unregistered one falls back to `X.subject.0`, then to `X.0.0`.
-    #[must_use]
-    pub fn lookup(&self, code: EnhancedStatusCode) -> Lookup<'_> {
-        let keys = [(code.subject, code.detail), (code.subject, 0), (0, 0)];
-        let ((subject, detail), at) =
-            keys.iter().find_map(|key| Some((*key, *self.index.get(key)?))).unwrap_or(((0, 0), 0));
-        Lookup { entry: &self.codes[at], found: EnhancedStatusCode::new(code.class, subject, detail) }
+    fn registered(&self, subject: u16, detail: u16) -> Option<&RegisteredCode> {
+        self.index.get(&(subject, detail)).map(|at| &self.codes[*at])
     }
 
-    /// The entry of exactly this code, if it is registered.
-    #[must_use]
-    pub fn registered(&self, code: EnhancedStatusCode) -> Option<&RegisteredCode> {
-        self.index.get(&(code.subject, code.detail)).map(|at| &self.codes[*at])
-    }
-
-    /// The text for one class of a code, which comes before that of its entry.
-    #[must_use]
-    pub fn exact(&self, code: EnhancedStatusCode) -> Option<&ExactCode> {
-        self.exact.get(&code)
-    }
-
-    /// What providers mean by a code: those that name it first, then those with a range around it.
-    #[must_use]
-    pub fn by_providers(&self, code: EnhancedStatusCode) -> Vec<&ProviderCode> {
+    fn by_providers(&self, code: EnhancedStatusCode) -> Vec<&ProviderCode> {
         let covering = self.providers.iter().filter(|(pattern, entry)| entry.covers(*pattern, code));
         let mut found: Vec<&ProviderCode> = covering.map(|(_, entry)| entry).collect();
         found.sort_by_key(|entry| entry.through.is_some());
         found
     }
 
+    fn reply(&self, code: ReplyCode) -> Option<&Reply> {
+        self.replies.iter().find(|entry| entry.code == code)
+    }
+}
+
+impl Registry {
+    /// The embedded tables.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self::default()
+    }
+
+    fn table(&self, file: usize) -> &Table {
+        self.tables[file].get_or_init(|| {
+            Table::parse(&FILES[file..=file]).expect("the embedded tables, which the tests read as well")
+        })
+    }
+
+    fn subject(&self, subject: u16) -> Option<&Table> {
+        let file = usize::from(subject);
+        (file < PROVIDERS).then(|| self.table(file))
+    }
+
+    /// The entry for a code; an unregistered one falls back to `X.subject.0`, then to `X.0.0`.
+    #[must_use]
+    pub fn lookup(&self, code: EnhancedStatusCode) -> Lookup<'_> {
+        let keys = [(code.subject, code.detail), (code.subject, 0), (0, 0)];
+        let found = keys.into_iter().find_map(|(subject, detail)| {
+            let entry = self.subject(subject)?.registered(subject, detail)?;
+            Some(Lookup { entry, found: EnhancedStatusCode::new(code.class, subject, detail) })
+        });
+        found.expect("X.0.0, which a test keeps in its file")
+    }
+
+    /// The entry of exactly this code, if it is registered.
+    #[must_use]
+    pub fn registered(&self, code: EnhancedStatusCode) -> Option<&RegisteredCode> {
+        self.subject(code.subject)?.registered(code.subject, code.detail)
+    }
+
+    /// The text for one class of a code, which comes before that of its entry.
+    #[must_use]
+    pub fn exact(&self, code: EnhancedStatusCode) -> Option<&ExactCode> {
+        self.subject(code.subject)?.exact.get(&code)
+    }
+
+    /// What providers mean by a code: those that name it first, then those with a range around it.
+    #[must_use]
+    pub fn by_providers(&self, code: EnhancedStatusCode) -> Vec<&ProviderCode> {
+        self.table(PROVIDERS).by_providers(code)
+    }
+
     /// The entry of a bare reply code.
     #[must_use]
     pub fn reply(&self, code: ReplyCode) -> Option<&Reply> {
-        self.replies.iter().find(|entry| entry.code == code)
+        self.table(REPLIES).reply(code)
     }
 
     /// Every registered code, in the files' order.
-    #[must_use]
-    pub fn entries(&self) -> &[RegisteredCode] {
-        &self.codes
+    pub fn entries(&self) -> impl Iterator<Item = &RegisteredCode> {
+        (0..PROVIDERS).flat_map(|file| &self.table(file).codes)
     }
 
     /// Every provider's code.
     pub fn provider_entries(&self) -> impl Iterator<Item = &ProviderCode> {
-        self.providers.iter().map(|(_, entry)| entry)
+        self.table(PROVIDERS).providers.iter().map(|(_, entry)| entry)
     }
 
     /// Every text for a single class.
     pub fn exact_entries(&self) -> impl Iterator<Item = &ExactCode> {
-        self.exact.values()
+        (0..PROVIDERS).flat_map(|file| self.table(file).exact.values())
     }
 
     /// Every reply code.
     #[must_use]
     pub fn reply_entries(&self) -> &[Reply] {
-        &self.replies
+        &self.table(REPLIES).replies
     }
 }
 

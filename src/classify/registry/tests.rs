@@ -7,7 +7,7 @@ fn code(text: &str) -> EnhancedStatusCode {
 
 #[test]
 fn unregistered_codes_fall_back_to_their_subject_then_to_their_class() {
-    let registry = Registry::embedded().unwrap();
+    let registry = Registry::embedded();
     for (asked, found) in [
         ("5.1.1", "5.1.1"),
         ("5.1.99", "5.1.0"),
@@ -20,9 +20,26 @@ fn unregistered_codes_fall_back_to_their_subject_then_to_their_class() {
     assert!(registry.registered(code("5.1.99")).is_none());
 }
 
+/// Each file is read by itself, and only when it is asked for.
+#[test]
+fn every_code_stands_once_and_in_the_file_of_its_subject() {
+    let all = Table::parse(&FILES).unwrap();
+    let registry = Registry::embedded();
+    assert!(registry.tables.iter().all(|table| table.get().is_none()));
+    assert_eq!(registry.lookup(code("5.0.0")).found, code("5.0.0"));
+    assert_eq!(registry.tables.iter().filter(|table| table.get().is_some()).count(), 1);
+    for entry in &all.codes {
+        let pattern = CodePattern::read(&entry.code).unwrap();
+        assert!(registry.registered(pattern.beside(StatusClass::Permanent)).is_some(), "{}", entry.code);
+    }
+    assert!(all.exact.keys().all(|code| registry.exact(*code).is_some()));
+    assert_eq!(all.providers.len(), registry.provider_entries().count());
+    assert_eq!(all.replies.len(), registry.reply_entries().len());
+}
+
 #[test]
 fn the_codes_of_the_source_documents_do_what_they_say() {
-    let registry = Registry::embedded().unwrap();
+    let registry = Registry::embedded();
     for (text, class) in [
         ("5.4.1", Class::HostUnreachable),
         ("4.4.1", Class::HostUnreachable),
@@ -40,11 +57,10 @@ fn the_codes_of_the_source_documents_do_what_they_say() {
 /// Every list of every entry of every file, in both languages: nobody asks in vain.
 #[test]
 fn every_code_of_every_file_is_explained_in_full() {
-    let registry = Registry::embedded().unwrap();
-    assert!(registry.entries().len() >= 79, "{}", registry.entries().len());
+    let registry = Registry::embedded();
+    assert!(registry.entries().count() >= 79, "{}", registry.entries().count());
     let registered = registry
         .entries()
-        .iter()
         .map(|entry| (entry.code.clone(), [&entry.en, &entry.de], &entry.examples, &entry.related));
     let providers = registry.provider_entries().map(|entry| {
         (
@@ -69,7 +85,7 @@ fn every_code_of_every_file_is_explained_in_full() {
 
 #[test]
 fn related_codes_lead_to_an_entry() {
-    let registry = Registry::embedded().unwrap();
+    let registry = Registry::embedded();
     let known = |related: &str| {
         if let Some(reply) = related.parse().ok().and_then(ReplyCode::new) {
             return registry.reply(reply).is_some();
@@ -80,7 +96,7 @@ fn related_codes_lead_to_an_entry() {
             registry.registered(code).is_some() || !registry.by_providers(code).is_empty()
         })
     };
-    let all = (registry.entries().iter().map(|entry| (&entry.code, &entry.related)))
+    let all = (registry.entries().map(|entry| (&entry.code, &entry.related)))
         .chain(registry.provider_entries().map(|entry| (&entry.code, &entry.related)))
         .chain(registry.exact_entries().map(|entry| (&entry.code, &entry.related)));
     for (code, related) in all {
@@ -108,9 +124,9 @@ fn a_providers_code_is_found_by_itself_before_its_range() {
         + &entry("5.7.610", "one", "")
         + &entry("X.4.1", "both", "")
         + &entry("X.4.1", "another meaning", "");
-    let registry = Registry::parse(&[("0-other.toml", FILES[0].1), ("p.toml", &text)]).unwrap();
+    let table = Table::parse(&[("p.toml", &text)]).unwrap();
     let names = |asked: &str| {
-        registry.by_providers(code(asked)).iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>()
+        table.by_providers(code(asked)).iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(names("5.7.610"), ["one", "range"]);
     assert_eq!(names("5.7.649"), ["range"]);
@@ -118,7 +134,7 @@ fn a_providers_code_is_found_by_itself_before_its_range() {
     assert_eq!(names("4.7.610"), [""; 0]);
     assert_eq!(names("4.4.1"), ["both", "another meaning"]);
     assert_eq!(
-        registry.by_providers(code("5.7.600"))[0].class(StatusClass::Permanent),
+        table.by_providers(code("5.7.600"))[0].class(StatusClass::Permanent),
         Some(Class::SenderBlocked)
     );
 }
@@ -127,8 +143,7 @@ fn a_providers_code_is_found_by_itself_before_its_range() {
 fn a_broken_table_is_refused_with_the_name_of_its_file() {
     const GOOD: &str = "[[code]]\ncode='X.0.0'\nname='n'\nreplies=[]\nreference='r'\npermanent='policy'\n\
         transient='policy'\nen={meaning='m',action='a'}\nde={meaning='m',action='a'}\n";
-    assert!(matches!(Registry::parse(&[("a.toml", "")]), Err(RegistryError::NoFallback)));
-    assert!(Registry::parse(&[("a.toml", GOOD)]).is_ok());
+    assert!(Table::parse(&[("a.toml", GOOD)]).is_ok());
     for (text, said) in [
         ("nonsense".to_owned(), "b.toml: TOML parse error"),
         (GOOD.to_owned(), "b.toml: X.0.0 stands twice"),
@@ -137,7 +152,7 @@ fn a_broken_table_is_refused_with_the_name_of_its_file() {
         ("[[exact]]\ncode='5.9.9'".to_owned(), "b.toml: \"5.9.9\" is not"),
         (GOOD.replacen("name=", "nom=", 1), "b.toml: TOML parse error"),
     ] {
-        let error = Registry::parse(&[("a.toml", GOOD), ("b.toml", &text)]).unwrap_err().to_string();
+        let error = Table::parse(&[("a.toml", GOOD), ("b.toml", &text)]).unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
     }
 }

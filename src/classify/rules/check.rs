@@ -78,9 +78,7 @@ impl Rule {
     /// The patterns that are no regular expressions, or too large.
     pub(super) fn check_patterns(&self) -> Vec<Flaw> {
         let broken = |phrase: &Phrase| {
-            // The reader of expressions draws where it stumbled; its last line says what it met.
-            let cause = phrase.compile().err()?.to_string();
-            let cause = cause.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let cause = phrase.compile().err()?;
             Some(self.flaw(phrase.line, format!("pattern '{}': {cause}", phrase.pattern)))
         };
         self.phrases.iter().filter_map(broken).collect()

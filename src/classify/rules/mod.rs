@@ -3,38 +3,28 @@
 //! A rule is a list of short patterns. Every pattern stands beside lines that it must decide; those of the operator's
 //! files are checked whenever they are loaded, those of the embedded files by a test.
 //!
-//! Patterns are compiled into automata of a few rules each, so that a text is searched in time linear in its
-//! length, whatever it says.
+//! The cost of a text is one pass for the words that patterns need, and the few patterns whose words are in it, each of
+//! them in time linear in the text, whatever it says. A pattern is compiled when it is first needed.
 
 mod check;
 mod file;
+mod index;
+mod matcher;
+mod needs;
 mod phrase;
 
 use std::collections::HashMap;
 use std::fmt;
 
 use file::Reader;
+use index::Index;
 use phrase::lower_case;
 pub use phrase::{MAX_PATTERN, Phrase};
-use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::class::{Class, Severity};
 use super::facts::Phase;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
-
-/// How many rules share an automaton.
-///
-/// An automaton is built while it runs, state by state. With all rules in one, a text of many words that rules
-/// know leads to a new state at nearly every byte; it outgrows its room and falls back to a search a thousand
-/// times as slow, which a hostile report can have for megabytes. Few rules have few states together.
-const TOGETHER: usize = 8;
-
-/// Room for the program of one pattern, or of the few that share an automaton, in bytes.
-const PATTERN: usize = 64 << 20;
-
-/// Room for the states of one automaton, in bytes.
-const STATES: usize = 2 << 20;
 
 /// The embedded lists of words, which every rule file may use.
 pub const WORDS: (&str, &str) = ("words.toml", include_str!("../../../config/rules/words.toml"));
@@ -149,12 +139,14 @@ pub struct RuleFile {
     pub text: String,
 }
 
-/// All rules, compiled.
+/// All rules.
 #[derive(Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// One automaton for every [`TOGETHER`] rules, in the order of the rules.
-    automata: Vec<RegexSet>,
+    /// Every phrase, by the numbers of its rule and in its rule.
+    phrases: Vec<(u32, u32)>,
+    /// Which of them may be in a text.
+    index: Index,
 }
 
 impl Rules {
@@ -191,39 +183,22 @@ impl Rules {
         let (broken, rules): (Vec<_>, Vec<_>) =
             rules.into_iter().partition(|rule| rule.by_operator && !rule.check_patterns().is_empty());
         flaws.extend(broken.iter().flat_map(Rule::check_patterns));
-        let loaded = Self::compile(rules)?;
+        let loaded = Self::indexed(rules)?;
         // The operator may decide otherwise about any line of the embedded rules.
         flaws.extend(loaded.iter().filter(|rule| rule.by_operator).flat_map(|rule| loaded.check(rule)));
         if flaws.is_empty() { Ok(loaded) } else { Err(RuleError(flaws)) }
     }
 
-    fn compile(rules: Vec<Rule>) -> Result<Self, RuleError> {
-        let automata: Result<Vec<RegexSet>, regex::Error> = rules
-            .chunks(TOGETHER)
-            .map(|rules| {
-                RegexSetBuilder::new(rules.iter().map(Rule::expression))
-                    .unicode(false)
-                    .size_limit(PATTERN)
-                    .dfa_size_limit(STATES)
-                    .build()
-            })
-            .collect();
-        match automata {
-            Ok(automata) => Ok(Self { rules, automata }),
-            Err(cause) => {
-                let mut flaws: Vec<Flaw> = rules.iter().flat_map(Rule::check_patterns).collect();
-                if flaws.is_empty() {
-                    let what = cause.to_string();
-                    flaws.push(Flaw {
-                        file: "all rules together".to_owned(),
-                        line: 1,
-                        id: String::new(),
-                        what,
-                    });
-                }
-                Err(RuleError(flaws))
-            }
-        }
+    fn indexed(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        let index = Index::new(rules.iter().flat_map(|rule| rule.phrases.iter().map(Phrase::places)));
+        let index = index.map_err(|cause| {
+            let file = "all rules together".to_owned();
+            RuleError(vec![Flaw { file, line: 1, id: String::new(), what: cause.to_string() }])
+        })?;
+        let numbers =
+            |(at, rule): (u32, &Rule)| (0..rule.phrases.len() as u32).map(move |phrase| (at, phrase));
+        let phrases = (0..).zip(&rules).flat_map(numbers).collect();
+        Ok(Self { rules, phrases, index })
     }
 
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
@@ -244,21 +219,39 @@ impl Rules {
         context: Context<'_>,
         wanted: impl Fn(&Rule) -> bool,
     ) -> Option<RuleMatch<'_>> {
+        let wanted = |rule: &Rule| wanted(rule) && rule.applies(context);
+        self.matches_of(text, wanted).next()
+    }
+
+    /// Every pattern in a text, in the order in which they are tried, of all rules and whatever their conditions:
+    /// [`Rule::applies`] says whether those hold.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> Vec<RuleMatch<'_>> {
+        self.matches_of(text, |_| true).collect()
+    }
+
+    fn matches_of(&self, text: &str, wanted: impl Fn(&Rule) -> bool) -> impl Iterator<Item = RuleMatch<'_>> {
         let lower = lower_case(text);
-        // Rules of one automaton at a time: where an early one decides, the later ones are not looked at.
-        self.rules.chunks(TOGETHER).zip(&self.automata).find_map(|(rules, automaton)| {
-            if !rules.iter().any(&wanted) {
+        let candidates = self.index.candidates(lower.as_bytes());
+        let mut asked: Option<(u32, bool)> = None;
+        candidates.into_iter().filter_map(move |number| {
+            let (at, phrase) = self.phrases[number as usize];
+            let rule = &self.rules[at as usize];
+            // The phrases of a rule follow each other.
+            let is_wanted = match asked {
+                Some((before, is_wanted)) if before == at => is_wanted,
+                _ => wanted(rule),
+            };
+            asked = Some((at, is_wanted));
+            if !is_wanted {
                 return None;
             }
-            automaton.matches(lower.as_bytes()).iter().find_map(|at| {
-                let rule = rules.get(at).filter(|rule| wanted(rule) && rule.applies(context))?;
-                let (phrase, found) =
-                    rule.phrases.iter().find_map(|phrase| Some((phrase, phrase.find(&lower)?)))?;
-                // A "." is a byte: a match may begin or end within a character.
-                let (start, end) =
-                    (text.floor_char_boundary(found.start), text.ceil_char_boundary(found.end));
-                Some(RuleMatch { rule, phrase, start, end })
-            })
+            let phrase = &rule.phrases[phrase as usize];
+            let found = phrase.find(&lower)?;
+            // A "." is a byte: a match may begin or end within a character.
+            let start = lower.floor_char_boundary(found.start);
+            let end = lower.ceil_char_boundary(found.end);
+            Some(RuleMatch { rule, phrase, start, end })
         })
     }
 
@@ -281,7 +274,9 @@ impl Rules {
 }
 
 impl Rule {
-    fn applies(&self, context: Context<'_>) -> bool {
+    /// Whether its conditions hold.
+    #[must_use]
+    pub fn applies(&self, context: Context<'_>) -> bool {
         (context.action == Some(Action::Delayed)) == self.delayed
             && (self.status.is_empty() || self.status.iter().any(|pattern| pattern.matches(context.status)))
             && (self.reply.is_empty() || context.reply_code.is_some_and(|code| self.reply.contains(&code)))
@@ -294,12 +289,49 @@ impl Rule {
             host.strip_suffix(suffix.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
     }
+}
 
-    /// All patterns in one.
-    fn expression(&self) -> String {
-        let expressions: Vec<_> =
-            self.phrases.iter().map(|phrase| format!("(?:{})", phrase.expression())).collect();
-        expressions.join("|")
+/// What a rule asks for beside its patterns, as `dsnd rules show` says it.
+impl Rule {
+    /// Whether it is asked only when the recipient would be suppressed.
+    #[must_use]
+    pub const fn is_guard(&self) -> bool {
+        self.guard
+    }
+
+    /// Whether it stands in a file of the operator.
+    #[must_use]
+    pub const fn is_by_operator(&self) -> bool {
+        self.by_operator
+    }
+
+    /// Each condition with what it asks for, in the words of the rule file: `("status", "5.7.x, none")`.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(&'static str, String)> {
+        fn listed<T: fmt::Display>(items: &[T]) -> String {
+            items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        let phases: Vec<_> = self.phase.iter().filter_map(|phase| serde_json::to_value(phase).ok()).collect();
+        let phases: Vec<_> = phases.iter().filter_map(serde_json::Value::as_str).collect();
+        let mut asked = vec![
+            ("status", listed(&self.status)),
+            ("reply", listed(&self.reply)),
+            ("hosts", listed(&self.hosts)),
+            ("phase", listed(&phases)),
+        ];
+        if self.delayed {
+            asked.push(("action", "delayed".to_owned()));
+        }
+        asked.retain(|(_, what)| !what.is_empty());
+        asked
+    }
+}
+
+impl fmt::Display for StatusPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Code { class, subject, detail } = self else { return f.write_str("none") };
+        let part = |number: Option<u16>| number.map_or("x".to_owned(), |number| number.to_string());
+        write!(f, "{}.{}.{}", part(class.map(u16::from)), part(*subject), part(*detail))
     }
 }
 
