@@ -63,6 +63,21 @@ pub struct Classifier {
     rules: Rules,
 }
 
+/// A pattern that is in a text.
+#[derive(Debug, Clone)]
+pub struct PatternFound<'r> {
+    /// The rule it belongs to.
+    pub rule: &'r rules::Rule,
+    /// The pattern, as it stands in the file.
+    pub pattern: &'r str,
+    /// Where the text stands.
+    pub field: EvidenceField,
+    /// The words that the pattern is in.
+    pub text: String,
+    /// Whether the rule's conditions hold.
+    pub holds: bool,
+}
+
 /// What keeps a classifier from being made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
@@ -119,6 +134,28 @@ impl Classifier {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Every pattern in the texts that may decide, text by text, in the order in which patterns are tried.
+    ///
+    /// The first of them whose rule's conditions hold and that is no guard is what [`Self::decide`] goes by, unless
+    /// the Action decides, or the text says no more than a precise code does. A guard is asked when the recipient would
+    /// be suppressed.
+    #[must_use]
+    pub fn patterns_in(&self, evidence: &Evidence) -> Vec<PatternFound<'_>> {
+        let codes = effective_codes(evidence);
+        let phase = facts::phase(evidence);
+        let context = codes.context(evidence, evidence.action, phase);
+        let found = deciding_sources(evidence, codes.status).flat_map(|source| {
+            self.rules.matches(&source.text).into_iter().map(move |found| PatternFound {
+                rule: found.rule,
+                pattern: &found.phrase.pattern,
+                field: source.field,
+                text: source.text[found.start..found.end].to_owned(),
+                holds: found.rule.applies(context),
+            })
+        });
+        found.collect()
     }
 
     /// Classifies one recipient of a report.

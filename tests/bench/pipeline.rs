@@ -13,7 +13,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, Divan};
 use dsnd::address::{ForwardPath, Mailbox, ReversePath};
 use dsnd::classify::Classifier;
-use dsnd::ingest::{Ingest, IngestSettings, assess};
+use dsnd::ingest::{Ingest, IngestSettings, assess, explain};
 use dsnd::report::Report;
 use dsnd::returnpath::{ReturnPaths, UnsignedTrust};
 use dsnd::smtp::data::DataDecoder;
@@ -42,6 +42,95 @@ fn parse_and_classify(bencher: Bencher) {
         let report = Report::parse(black_box(SAMPLE));
         assess(&classifier, &report, &report.recipients[0])
     });
+}
+
+/// The messages of the folder that `DSND_BENCH_CORPUS` names, or the golden ones.
+fn corpus() -> Vec<Vec<u8>> {
+    fn gather(folder: &Path, messages: &mut Vec<Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                gather(&path, messages);
+            } else {
+                messages.push(std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let folder = std::env::var_os("DSND_BENCH_CORPUS");
+    let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/reports").into());
+    let mut messages = Vec::new();
+    gather(Path::new(&folder), &mut messages);
+    messages
+}
+
+/// The measure for the three below: the same messages taken apart by the MIME library alone.
+#[divan::bench]
+fn corpus_by_mail_parser_alone(bencher: Bencher) {
+    let messages = corpus();
+    bencher.counter(ItemsCount::new(messages.len())).bench(|| {
+        for message in &messages {
+            black_box(mail_parser::MessageParser::default().parse(black_box(message)));
+        }
+    });
+}
+
+#[divan::bench]
+fn corpus_parsed(bencher: Bencher) {
+    let messages = corpus();
+    bencher.counter(ItemsCount::new(messages.len())).bench(|| {
+        for message in &messages {
+            black_box(Report::parse(black_box(message)));
+        }
+    });
+}
+
+/// At most three times `corpus_by_mail_parser_alone`.
+#[divan::bench]
+fn corpus_parsed_and_classified(bencher: Bencher) {
+    let (messages, classifier) = (corpus(), Classifier::embedded().unwrap());
+    bencher.counter(ItemsCount::new(messages.len())).bench(|| {
+        for message in &messages {
+            let report = Report::parse(black_box(message));
+            for fields in &report.recipients {
+                black_box(assess(&classifier, &report, fields));
+            }
+        }
+    });
+}
+
+/// What `dsnd explain --json` does with every file; at most six times `corpus_by_mail_parser_alone`.
+#[divan::bench]
+fn corpus_explained_as_json(bencher: Bencher) {
+    let (messages, classifier) = (corpus(), Classifier::embedded().unwrap());
+    bencher.counter(ItemsCount::new(messages.len())).bench(|| {
+        for message in &messages {
+            let explained = explain(&classifier, "file", black_box(message), None);
+            black_box(serde_json::to_vec(&explained).unwrap());
+        }
+    });
+}
+
+/// What a process does before it can decide.
+#[divan::bench]
+fn load_the_rules() -> Classifier {
+    Classifier::embedded().unwrap()
+}
+
+/// A text of so many KiB made of words that rules look for, in no order: no pattern may find it dear.
+#[divan::bench(args = [1, 8, 64])]
+fn search_for_every_pattern(bencher: Bencher, kib: usize) {
+    let classifier = Classifier::embedded().unwrap();
+    let rules = classifier.rules();
+    let phrases = rules.iter().flat_map(|rule| &rule.phrases);
+    let words: Vec<&str> =
+        phrases.flat_map(|phrase| &phrase.examples).flat_map(|line| line.split_whitespace()).collect();
+    let (mut text, mut at) = (String::new(), 1_usize);
+    while text.len() < kib * 1024 {
+        at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(words[(at >> 33) % words.len()]);
+        text.push(' ');
+    }
+    bencher.counter(BytesCount::new(text.len())).bench(|| rules.matches(black_box(&text)).len());
 }
 
 /// Dot-decoding of ordinary text, and of lines that all begin with a dot.

@@ -336,6 +336,50 @@ impl Rule {
     }
 }
 
+/// What a rule asks for beside its patterns, as `dsnd rules show` says it.
+impl Rule {
+    /// Whether it is asked only when the recipient would be suppressed.
+    #[must_use]
+    pub const fn is_guard(&self) -> bool {
+        self.guard
+    }
+
+    /// Whether it stands in a file of the operator.
+    #[must_use]
+    pub const fn is_by_operator(&self) -> bool {
+        self.by_operator
+    }
+
+    /// Each condition with what it asks for, in the words of the rule file: `("status", "5.7.x, none")`.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(&'static str, String)> {
+        fn listed<T: fmt::Display>(items: &[T]) -> String {
+            items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        let phases: Vec<_> = self.phase.iter().filter_map(|phase| serde_json::to_value(phase).ok()).collect();
+        let phases: Vec<_> = phases.iter().filter_map(serde_json::Value::as_str).collect();
+        let mut asked = vec![
+            ("status", listed(&self.status)),
+            ("reply", listed(&self.reply)),
+            ("hosts", listed(&self.hosts)),
+            ("phase", listed(&phases)),
+        ];
+        if self.delayed {
+            asked.push(("action", "delayed".to_owned()));
+        }
+        asked.retain(|(_, what)| !what.is_empty());
+        asked
+    }
+}
+
+impl fmt::Display for StatusPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Code { class, subject, detail } = self else { return f.write_str("none") };
+        let part = |number: Option<u16>| number.map_or("x".to_owned(), |number| number.to_string());
+        write!(f, "{}.{}.{}", part(class.map(u16::from)), part(*subject), part(*detail))
+    }
+}
+
 impl StatusPattern {
     fn matches(self, status: Option<EnhancedStatusCode>) -> bool {
         match (self, status) {

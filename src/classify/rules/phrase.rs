@@ -144,7 +144,7 @@ fn lower_pattern(pattern: &str) -> String {
 /// A text in lower case, every character where it was: patterns work on bytes, without regard to Unicode, since
 /// that makes their automaton a tenth as large.
 pub(super) fn lower_case(text: &str) -> String {
-    text.chars().map(lower_char).collect()
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().map(lower_char).collect() }
 }
 
 /// A character in lower case, if that takes as many bytes.

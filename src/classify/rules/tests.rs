@@ -259,3 +259,18 @@ fn a_text_made_of_what_rules_look_for_costs_time_in_proportion_to_its_length() {
     let (short, long) = (cost(8_000), cost(64_000));
     assert!(long < short * 40, "eight times as long takes {long:?} instead of {short:?}");
 }
+
+#[test]
+fn a_rule_tells_what_it_asks_for_and_a_text_which_patterns_are_in_it() {
+    let rules = load(GOOD).unwrap();
+    let rule = rules.iter().next().unwrap();
+    assert_eq!(rule.conditions(), [("status", "5.7.x".to_owned())]);
+    assert!(rule.is_by_operator() && !rule.is_guard());
+    let found = rules.matches("550 5.1.1 No thanks, user unknown");
+    let context =
+        Context { status: "5.1.1".parse().ok(), reply_code: None, hosts: &[], action: None, phase: None };
+    let told: Vec<_> =
+        found.iter().map(|found| (found.rule.id.as_str(), found.rule.applies(context))).collect();
+    assert_eq!(told[0], ("a", false));
+    assert!(told.contains(&("text.recipient-unknown", true)), "{told:?}");
+}
