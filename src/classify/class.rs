@@ -232,6 +232,19 @@ impl Class {
         }
     }
 
+    /// Whether the class says something of the recipient, which a text about the sender cannot.
+    #[must_use]
+    pub const fn blames_recipient(self) -> bool {
+        matches!(
+            self,
+            Self::RecipientUnknown
+                | Self::RecipientInactive
+                | Self::RecipientMoved
+                | Self::DomainInvalid
+                | Self::MailboxFull
+        )
+    }
+
     /// A suppression for this reason may end by itself: the host or the domain can come back.
     #[must_use]
     pub const fn recheckable(self) -> bool {

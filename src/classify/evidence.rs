@@ -260,6 +260,7 @@ fn fold_reply(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut first: Option<(String, Option<EnhancedStatusCode>)> = None;
     let mut skip_status: Option<EnhancedStatusCode> = None;
+    let several = text.trim_start().as_bytes().get(3) == Some(&b'-');
     for word in text.split_whitespace() {
         let bytes = word.as_bytes();
         let starts_with_code = bytes.len() >= 3 && bytes[..3].iter().all(u8::is_ascii_digit);
@@ -282,7 +283,7 @@ fn fold_reply(text: &str) -> String {
                 Some((code, status)) if *code == word => {
                     // "550 5.1.1" again, as separate words, on the last line of the reply.
                     skip_status = *status;
-                    if status.is_some() {
+                    if status.is_some() || several {
                         continue;
                     }
                 }
@@ -317,7 +318,8 @@ mod tests {
                 "550-5.1.1 The mailbox\n    550-5.1.1 does not exist 550 5.1.1 here",
                 "550-5.1.1 The mailbox does not exist here",
             ),
-            ("550-No such user 550-really 550 gone", "550-No such user really 550 gone"),
+            ("550-No such user 550-really 550 gone", "550-No such user really gone"),
+            ("550 No such user; see 550 in the manual", "550 No such user; see 550 in the manual"),
             ("452  4.2.2   over\r\n\tquota", "452 4.2.2 over quota"),
             ("", ""),
         ] {

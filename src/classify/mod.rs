@@ -5,13 +5,16 @@
 //! then the text. Every result names the rule, the field and the text that decided (contract 6).
 
 mod class;
+mod contradiction;
 pub mod evidence;
 pub mod facts;
 pub mod guide;
 pub mod registry;
 pub mod rules;
+mod words;
 
 pub use class::{BounceType, Category, Class, Decision, Severity};
+use contradiction::heard;
 use evidence::{Evidence, EvidenceField, Source};
 pub use facts::Facts;
 use facts::Phase;
@@ -46,6 +49,9 @@ pub struct Classification {
     pub effective_status: Option<EnhancedStatusCode>,
     /// The reply code the remote host gave.
     pub reply_code: Option<ReplyCode>,
+    /// The code says that the address is dead, beside a text that no rule knows: it counts, and a second one on
+    /// another day suppresses.
+    pub unconfirmed: bool,
     /// What else the text tells.
     pub facts: Facts,
 }
@@ -112,6 +118,10 @@ impl Classifier {
         &self.registry
     }
 
+    const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Classifies one recipient of a report.
     #[must_use]
     pub fn classify(&self, report: &Report, fields: &RecipientFields) -> Classification {
@@ -127,6 +137,9 @@ impl Classifier {
         let codes = effective_codes(evidence);
         let phase = facts::phase(evidence);
         let mut result = self.conclude(evidence, &codes, phase);
+        if result.decided_by_code() {
+            result = self.by_contradiction(evidence, &codes, &result, phase).unwrap_or(result);
+        }
         if result.decision == Decision::Suppress {
             result = self.objection(evidence, &codes, &result).unwrap_or(result);
         }
@@ -138,25 +151,6 @@ impl Classifier {
         result
     }
 
-    /// What a guard says against a suppression: words that leave no doubt that the recipient is not at fault
-    /// (contract 5).
-    fn objection(
-        &self,
-        evidence: &Evidence,
-        codes: &Codes,
-        result: &Classification,
-    ) -> Option<Classification> {
-        let context = codes.context(evidence, None, None);
-        // Prose may speak of other recipients, too: it is heard only where it decided.
-        let heard = |source: &&Source| {
-            source.field != EvidenceField::Text || result.evidence_field == EvidenceField::Text
-        };
-        deciding_sources(evidence, result.effective_status).filter(heard).find_map(|source| {
-            let found = self.rules.find_guard(&source.text, context)?;
-            Some(by_rule(found, source, severity_of(codes), codes))
-        })
-    }
-
     fn conclude(&self, evidence: &Evidence, codes: &Codes, phase: Option<Phase>) -> Classification {
         if let Some(result) = self.by_action(evidence, codes) {
             return result;
@@ -165,7 +159,8 @@ impl Classifier {
         let action = evidence.action.filter(|action| *action != Action::Delayed);
         let context = codes.context(evidence, action, phase);
         for source in deciding_sources(evidence, codes.status) {
-            if let Some(found) = self.rules.find(&source.text, context) {
+            let found = self.rules.find(&source.text, context).filter(|found| heard(found.rule, source));
+            if let Some(found) = found {
                 if self.says_no_more(found.rule, codes) {
                     break;
                 }
@@ -377,6 +372,7 @@ fn result(
         evidence: evidence::cut(shown, MAX_SHOWN).to_owned(),
         effective_status: codes.status,
         reply_code: codes.reply_code,
+        unconfirmed: false,
         facts: Facts::default(),
     }
 }
@@ -414,5 +410,7 @@ fn excerpt(source: &Source, start: usize, end: usize) -> String {
     }
 }
 
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod tests;

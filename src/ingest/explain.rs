@@ -108,6 +108,8 @@ pub struct RecipientPart {
     pub decision: Decision,
     /// The rule that decided.
     pub rule: String,
+    /// The code suppresses, and no rule knows the text beside it: it counts until a second one on another day.
+    pub unconfirmed: bool,
     /// The field that decided.
     pub evidence_field: &'static str,
     /// The text that decided.
@@ -203,6 +205,7 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
         class: result.class,
         decision: result.decision,
         rule: result.rule,
+        unconfirmed: result.unconfirmed,
         evidence_field: result.evidence_field.as_str(),
         evidence: result.evidence,
         facts: result.facts,

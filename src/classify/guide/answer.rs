@@ -32,6 +32,8 @@ pub struct Conclusion {
     pub verdict: Verdict,
     /// The rule that decided.
     pub rule: String,
+    /// The code suppresses, and no rule knows the text beside it: it counts until a second one on another day.
+    pub unconfirmed: bool,
     /// The text that decided.
     pub evidence: String,
     /// The code that decided.
@@ -50,6 +52,7 @@ impl From<Classification> for Conclusion {
                 decision: result.decision,
             },
             rule: result.rule,
+            unconfirmed: result.unconfirmed,
             evidence: result.evidence,
             effective_status: result.effective_status.map(|code| code.to_string()),
             reply_code: result.reply_code.map(ReplyCode::get),

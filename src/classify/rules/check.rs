@@ -29,7 +29,7 @@ impl Rules {
             let source = Source::new(EvidenceField::DiagnosticCode, line);
             if !phrase.is_in(&source.text) {
                 wrong.push(format!("pattern '{pattern}': example {line:?} does not match"));
-            } else if !rule.applies(rule.asked_about(&source)) {
+            } else if !rule.applies(rule.asked_about(&source)) || !rule.fits_code(rule.asked_about(&source)) {
                 wrong.push(format!(
                     "pattern '{pattern}': the rule's conditions do not hold for example {line:?}"
                 ));

@@ -41,6 +41,12 @@ struct RawRule {
     /// Asked only when the recipient would be suppressed; then it has the last word.
     #[serde(default)]
     guard: bool,
+    /// Looks for names of hosts or into URLs, which are blanked otherwise.
+    #[serde(default)]
+    names: bool,
+    /// One word of it is enough: only a host's own reply is searched for it.
+    #[serde(default)]
+    topic: bool,
     /// Only where the text tells that it was said at one of these points.
     #[serde(default)]
     phase: Vec<Phase>,
@@ -262,6 +268,8 @@ impl FileReader<'_> {
             phase: raw.phase,
             delayed: raw.action == Some(RawAction::Delayed),
             guard: raw.guard,
+            names: raw.names,
+            topic: raw.topic,
             by_operator: false,
         })
     }

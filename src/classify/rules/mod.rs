@@ -20,6 +20,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::class::{Class, Severity};
 use super::facts::Phase;
+use super::words;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
@@ -47,8 +48,10 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("21-google.toml", include_str!("../../../config/rules/21-google.toml")),
     ("22-microsoft.toml", include_str!("../../../config/rules/22-microsoft.toml")),
     ("24-gateways.toml", include_str!("../../../config/rules/24-gateways.toml")),
+    ("40-recipient.toml", include_str!("../../../config/rules/40-recipient.toml")),
     ("50-text.toml", include_str!("../../../config/rules/50-text.toml")),
     ("60-languages.toml", include_str!("../../../config/rules/60-languages.toml")),
+    ("70-topics.toml", include_str!("../../../config/rules/70-topics.toml")),
 ];
 
 /// A rule.
@@ -74,6 +77,10 @@ pub struct Rule {
     phase: Vec<Phase>,
     delayed: bool,
     guard: bool,
+    /// Looks for names of hosts or into URLs, which are blanked otherwise.
+    names: bool,
+    /// One word of it is enough, so it is not heard in prose.
+    topic: bool,
     by_operator: bool,
 }
 
@@ -229,13 +236,27 @@ impl Rules {
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
     #[must_use]
     pub fn find(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| !rule.guard)
+        self.find_where(text, context, |rule| !rule.guard && rule.fits_code(context))
+    }
+
+    /// The first rule that is `wanted`, whatever code stands beside the text; rules that were made for single codes
+    /// know no others.
+    #[must_use]
+    pub fn find_for_any_code(
+        &self,
+        text: &str,
+        context: Context<'_>,
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> Option<RuleMatch<'_>> {
+        self.find_where(text, context, |rule| {
+            !rule.guard && (rule.is_general() || rule.fits_code(context)) && wanted(rule)
+        })
     }
 
     /// The first guard that speaks against a suppression.
     #[must_use]
     pub fn find_guard(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| rule.guard)
+        self.find_where(text, context, |rule| rule.guard && rule.fits_code(context))
     }
 
     fn find_where(
@@ -245,6 +266,7 @@ impl Rules {
         wanted: impl Fn(&Rule) -> bool,
     ) -> Option<RuleMatch<'_>> {
         let lower = lower_case(text);
+        let (words, names) = (words::blanked(&lower, true), words::blanked(&lower, false));
         // Rules of one automaton at a time: where an early one decides, the later ones are not looked at.
         self.rules.chunks(TOGETHER).zip(&self.automata).find_map(|(rules, automaton)| {
             if !rules.iter().any(&wanted) {
@@ -252,8 +274,12 @@ impl Rules {
             }
             automaton.matches(lower.as_bytes()).iter().find_map(|at| {
                 let rule = rules.get(at).filter(|rule| wanted(rule) && rule.applies(context))?;
-                let (phrase, found) =
-                    rule.phrases.iter().find_map(|phrase| Some((phrase, phrase.find(&lower)?)))?;
+                let searched = if rule.names { &names } else { &words };
+                let (phrase, found) = rule.phrases.iter().find_map(|phrase| {
+                    let found = phrase.find(searched)?;
+                    let ours = rule.class.blames_recipient() && words::said_of_sender(&words, found.clone());
+                    (!ours).then_some((phrase, found))
+                })?;
                 // A "." is a byte: a match may begin or end within a character.
                 let (start, end) =
                     (text.floor_char_boundary(found.start), text.ceil_char_boundary(found.end));
@@ -281,9 +307,25 @@ impl Rules {
 }
 
 impl Rule {
+    /// Whether one word of it is enough, so that it is not heard in prose.
+    #[must_use]
+    pub const fn is_topic(&self) -> bool {
+        self.topic
+    }
+
+    /// Whether it is about more than single codes.
+    fn is_general(&self) -> bool {
+        let vague = "5.0.0".parse().ok();
+        self.status.is_empty()
+            || self.status.iter().any(|pattern| pattern.matches(None) || pattern.matches(vague))
+    }
+
+    fn fits_code(&self, context: Context<'_>) -> bool {
+        self.status.is_empty() || self.status.iter().any(|pattern| pattern.matches(context.status))
+    }
+
     fn applies(&self, context: Context<'_>) -> bool {
         (context.action == Some(Action::Delayed)) == self.delayed
-            && (self.status.is_empty() || self.status.iter().any(|pattern| pattern.matches(context.status)))
             && (self.reply.is_empty() || context.reply_code.is_some_and(|code| self.reply.contains(&code)))
             && (self.phase.is_empty() || context.phase.is_some_and(|phase| self.phase.contains(&phase)))
             && (self.hosts.is_empty() || context.hosts.iter().any(|host| self.names_host(host)))

@@ -1,0 +1,149 @@
+//! What speaks against a code: the text beside it, where it lays the fault to somebody else or says more than the code
+//! does; and the guards, which have the last word before a suppression.
+
+use super::evidence::{Evidence, EvidenceField, Source};
+use super::facts::Phase;
+use super::rules::{Context, Rule, RuleMatch};
+use super::{
+    BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity, by_rule, category_of,
+    deciding_sources, excerpt, result, severity_of, words,
+};
+use crate::status::ReplyCode;
+
+/// The rule that is named where a text speaks of the sender and no rule knows what it says.
+const ABOUT_THE_SENDER: &str = "text.about-the-sender";
+
+impl Classification {
+    /// Whether no text decided, only a code.
+    pub(super) fn decided_by_code(&self) -> bool {
+        self.rule == "none" || ["iana.", "reply."].iter().any(|prefix| self.rule.starts_with(prefix))
+    }
+
+    /// The same, counted until a second one on another day confirms it.
+    fn unconfirmed(&self) -> Self {
+        Self { decision: Decision::Count, bounce_type: BounceType::Soft, unconfirmed: true, ..self.clone() }
+    }
+}
+
+/// A rule that is content with one word is not heard in prose.
+pub(super) fn heard(rule: &Rule, source: &Source) -> bool {
+    !rule.is_topic() || source.field != EvidenceField::Text
+}
+
+impl Classifier {
+    /// Order of evidence 4 and 6: what the text says where the code alone decided. A text of another party's class
+    /// contradicts a code of the recipient's, unless it also says that the recipient is unknown or inactive; a vague
+    /// code leaves the decision to the text; and what no rule knows does not confirm a code that suppresses.
+    pub(super) fn by_contradiction(
+        &self,
+        evidence: &Evidence,
+        codes: &Codes,
+        by_code: &Classification,
+        phase: Option<Phase>,
+    ) -> Option<Classification> {
+        let context = codes.context(evidence, None, phase);
+        let sources: Vec<&Source> = deciding_sources(evidence, codes.status).collect();
+        let decided = |(found, source)| by_rule(found, source, severity_of(codes), codes);
+        if by_code.class.decision(Severity::Permanent) == Decision::Suppress {
+            return self.against_the_recipient(&sources, context, codes, by_code);
+        }
+        if codes.status.is_some_and(|code| code.subject == 7 && code.detail <= 1) {
+            // "Delivery not authorized" is said of dead addresses, too.
+            let dead = |rule: &Rule| rule.class.blames_recipient();
+            return replies(&sources).find_map(|source| self.said(source, context, dead)).map(decided);
+        }
+        let vague = matches!(by_code.class, Class::Undetermined | Class::MailboxFull | Class::ProtocolError);
+        if !vague && codes.status.is_some() {
+            return None;
+        }
+        sources.iter().find_map(|source| {
+            let said = self.said(source, context, |rule| heard(rule, source)).map(decided);
+            said.or_else(|| about_the_sender(source, codes))
+        })
+    }
+
+    /// A code that suppresses, and the texts beside it.
+    fn against_the_recipient(
+        &self,
+        sources: &[&Source],
+        context: Context<'_>,
+        codes: &Codes,
+        by_code: &Classification,
+    ) -> Option<Classification> {
+        let network =
+            codes.status.is_some_and(|code| Category::of_subject(code.subject) == Category::Network);
+        let agrees = |class: Class| match class {
+            Class::HostUnreachable | Class::BadConnection => network,
+            class => class.decision(Severity::Permanent) == Decision::Suppress,
+        };
+        let name = codes.status.map_or("", |code| self.registry().lookup(code).entry.name.as_str());
+        let decided = |(found, source)| by_rule(found, source, severity_of(codes), codes);
+        for source in sources {
+            if let Some(found) = self.said(source, context, |rule| agrees(rule.class)) {
+                // A host that says that it does not know the recipient did answer.
+                let answered = network && category_of(found.0.rule.class) != Category::Network;
+                return answered.then(|| decided(found));
+            }
+            if words::says_nothing(&source.text, name) {
+                continue;
+            }
+            let other = |rule: &Rule| heard(rule, source) && !agrees(rule.class);
+            let said = self.said(source, context, other).map(decided);
+            if let Some(result) = said.or_else(|| about_the_sender(source, codes)) {
+                return Some(result);
+            }
+        }
+        let unknown = replies(sources).any(|source| !words::says_nothing(&source.text, name));
+        (unknown && by_code.decision == Decision::Suppress).then(|| by_code.unconfirmed())
+    }
+
+    /// The first rule that is `wanted` and finds its words in a source, whatever the code.
+    fn said<'s, 'c>(
+        &'c self,
+        source: &'s Source,
+        context: Context<'_>,
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> Option<(RuleMatch<'c>, &'s Source)> {
+        Some((self.rules().find_for_any_code(&source.text, context, wanted)?, source))
+    }
+
+    /// What a guard says against a suppression: words that leave no doubt that the recipient is not at fault
+    /// (contract 5).
+    pub(super) fn objection(
+        &self,
+        evidence: &Evidence,
+        codes: &Codes,
+        suppressing: &Classification,
+    ) -> Option<Classification> {
+        if let Some(reply) = codes.reply_code.filter(speaks_of_our_login) {
+            let (severity, rule) = (severity_of(codes), format!("reply.{reply}"));
+            return Some(result(Class::SenderAuth, severity, rule, codes.field, &codes.shown, codes));
+        }
+        let context = codes.context(evidence, None, None);
+        // Prose may speak of other recipients, too: it is heard only where it decided.
+        let heard = |source: &&Source| {
+            source.field != EvidenceField::Text || suppressing.evidence_field == EvidenceField::Text
+        };
+        deciding_sources(evidence, suppressing.effective_status).filter(heard).find_map(|source| {
+            let found = self.rules().find_guard(&source.text, context)?;
+            Some(by_rule(found, source, severity_of(codes), codes))
+        })
+    }
+}
+
+/// The sources without the prose around them, in which there is always something that no rule knows.
+fn replies<'s>(sources: &[&'s Source]) -> impl Iterator<Item = &'s Source> {
+    sources.iter().copied().filter(|source| source.field != EvidenceField::Text)
+}
+
+/// RFC 4954 §6: the login at our own host failed, whatever user is unknown.
+fn speaks_of_our_login(reply: &ReplyCode) -> bool {
+    matches!(reply.get(), 534 | 535 | 538)
+}
+
+/// What follows where a reply speaks of the sender in words that no rule knows.
+fn about_the_sender(source: &Source, codes: &Codes) -> Option<Classification> {
+    let found = words::speaks_of_sender(&source.text).filter(|_| source.field != EvidenceField::Text)?;
+    let (shown, rule) = (excerpt(source, found.start, found.end), ABOUT_THE_SENDER.to_owned());
+    Some(result(Class::SenderAuth, severity_of(codes), rule, source.field, &shown, codes))
+}

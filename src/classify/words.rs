@@ -1,0 +1,273 @@
+//! What a text is about, before anybody asks what it says: names are blanked, the sender is told from the
+//! recipient, and a text that adds nothing to its code is known for one.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A pattern that is part of the program; the tests use every one of them.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a valid pattern")
+}
+
+/// An address, whose words mean nothing: `spam@example.com` speaks of no spam.
+static ADDRESS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"[^\s<>"'(),;:\[\]=]+@[^\s<>"'(),;:\[\]]*[^\s<>"'(),;:\[\].]"#));
+
+/// A URL, or the name of a host: the last label is a word of letters, no digits as in 5.1.1.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?i)\b(?:https?|ftp|mailto):[^\s<>"'\])]+|\bwww\.[^\s<>"'\])]+|\b[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?)*\.[a-z]{2,}\b"#,
+    )
+});
+
+/// Words with dots in them that are no names: Exchange's classes of faults.
+const DOTTED_WORDS: &[&str] = &[
+    "resolver.",
+    "storedrv",
+    "smtpsend.",
+    "queue.",
+    "routing.",
+    "agent.",
+    "approval.",
+    "transport.",
+    "dsn.",
+];
+
+/// Top-level domains that are words, too, where a sentence lacks its space: `unknown.please`.
+fn is_top_level(label: &str) -> bool {
+    const GENERIC: &[&str] = &[
+        "com",
+        "net",
+        "org",
+        "edu",
+        "gov",
+        "mil",
+        "int",
+        "info",
+        "biz",
+        "name",
+        "mobi",
+        "asia",
+        "app",
+        "dev",
+        "shop",
+        "cloud",
+        "online",
+        "email",
+        "site",
+        "tech",
+        "store",
+        "club",
+        "agency",
+        "company",
+        "group",
+        "solutions",
+        "services",
+        "systems",
+        "network",
+        "media",
+        "design",
+        "digital",
+        "world",
+        "life",
+        "live",
+        "xyz",
+        "top",
+        "vip",
+        "pro",
+        "berlin",
+        "bayern",
+        "hamburg",
+        "koeln",
+        "wien",
+        "paris",
+        "london",
+        "example",
+        "test",
+        "invalid",
+        "local",
+        "localhost",
+        "localdomain",
+        "lan",
+        "internal",
+        "intra",
+        "home",
+        "corp",
+        "arpa",
+        "onmicrosoft",
+        "microsoft",
+    ];
+    const NOT_COUNTRIES: &[&str] = &["if", "or", "as", "an", "he", "we", "up", "go", "on", "ok"];
+    label.len() == 2 && !NOT_COUNTRIES.contains(&label) || GENERIC.contains(&label)
+}
+
+/// The text with every letter and digit of its addresses put out, at the same length; with `all`, those of URLs
+/// and of host names, too. Signs stay, so that a pattern still sees that an address stood there.
+#[must_use]
+pub(super) fn blanked(text: &str, all: bool) -> Cow<'_, str> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    if text.contains('@') {
+        found.extend(ADDRESS.find_iter(text).map(|found| found.range()));
+    }
+    if all && text.contains(['.', ':']) {
+        let names = NAME.find_iter(text).map(|found| found.range());
+        found.extend(names.filter(|found| is_name(&text[found.clone()]) && !goes_on(text, found.end)));
+    }
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = text.as_bytes().to_vec();
+    for range in found {
+        for byte in &mut bytes[range] {
+            if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
+                *byte = b'_';
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Whether another label follows, as in `Signature.sa.2.2`.
+fn goes_on(text: &str, end: usize) -> bool {
+    let rest = &text.as_bytes()[end..];
+    rest.first() == Some(&b'.') && rest.get(1).is_some_and(u8::is_ascii_alphanumeric)
+}
+
+fn is_name(found: &str) -> bool {
+    if found.contains("://") || found.contains(':') {
+        return true;
+    }
+    let lower = found.to_ascii_lowercase();
+    let Some((rest, last)) = lower.rsplit_once('.') else { return false };
+    // "unknown.It" is the end of one sentence and the beginning of the next.
+    let sentence = found.ends_with(|c: char| c.is_ascii_lowercase())
+        && found[rest.len() + 1..].starts_with(|c: char| c.is_ascii_uppercase());
+    !sentence && is_top_level(last) && !DOTTED_WORDS.iter().any(|word| lower.starts_with(word))
+}
+
+/// Who sends, in the languages of the field; and what we need for it: an account, a login, a right.
+static SENDER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?xi)
+          \b(?:sender|submitter|originator)(?:'s)?\b | \b(?:unauthori[sz]ed|fake|spoofed|forged)\ (?:sender|from)\b
+        | \b(?:mail|message|e-?mail)s?\ ?from:? (?:\ |\b) | \bfrom[-\x20](?:address|header|domain|field|line|user|account)s?\b | \bfrom:\ ?<?[^\s]+@
+        | \b(?:return|reverse)[-\x20]?path\b | \benvelope[-\x20]?(?:from|sender)\b | \breply-to\b
+        | \b(?:sending|originating|submitting)\ (?:e-?mail\ |mail\ |smtp\ )?(?:account|address|domain|user|host|server|ip|mta|client|mailbox|quota|limit|privilege|permission|system|party|site|organi[sz]ation|is|has|was|for|from|of)\b
+        | \b(?:mail|message|e-?mail|smtp)\ (?:sending|submission)\b | ^\W*(?:[0-9.]+\W+)*(?:sending|submission)\b
+        | \b(?:not\ )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled)\ to\ send\b | \bsubmission\b
+        | \bout(?:going|bound)\b | \bsmtp\ (?:access|service|login|user|account)\b
+        | \b(?:your|our)\ (?:e-?mail\ |mail\ |hosting\ |sending\ |smtp\ |user\ |own\ )?(?:account|subscription|plan|package|licen[cs]e|ip|host(?:name)?|server|domain|tenant|organi[sz]ation|mailbox|service|credentials?|login|password|trial|network|site|website|client|contract|product|website)\b
+        | \b(?:helo|ehlo|spf|dkim|dmarc|authentication|credentials?)\b | \bclient\ (?:host|ip|name|address)\b | \blog-?in\b | \bcampaigns?\b | \bapi\ key\b
+        | \bihr(?:e[mnrs]?)?\ (?:konto|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b
+        | \bvo(?:tre|s)\ (?:compte|serveur|adresse\ ip|ip|domaine|abonnement|h(?:ô|o)te) | \b(?:su|tu|sua|suo|seu|vostro|tuo)\ (?:cuenta|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)
+        | \bваш\S*\ (?:уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост) | (?:您|你)的(?:帐户|账户|账号|帐号|服务器|域名|ip) | お使いの | お客様の
+        | absender|versender|versandkonto | exp(?:é|e)diteur | (?:é|\b)emetteur | remitente | \bemisor\b | mittente | remetente | afzender | verzender
+        | avs(?:ä|a)ndar | avsender | afsender | l(?:ä|a)hett(?:ä|a)j | nadawc | odes(?:í|i)latel | odosielate | отправител | відправник | подател | адресант
+        | g(?:ö|o)nderen | g(?:ö|o)nderici | g(?:ö|o)nderim | αποστολ(?:έ|ε)α | felad(?:ó|o)\b | expeditor | po(?:š|s)iljatelj | pengirim | ng(?:ườ|uo)i\ g(?:ử|u)i | ผู้ส่ง | המרסל|השולח | المرسل
+        | 发件 | 發件 | 寄件 | 发信 | 發信 | 发送者 | 發送者 | 发送方 | 送信者 | 差出人 | 送信元 | 送信アドレス | 送信側 | 보낸 | 보내는 | 발신 | 발송",
+    )
+});
+
+/// Where a word for the sender stands behind one of these, it is not what the sentence is about.
+static NOT_SUBJECT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:to|by|notify|notif(?:ied|ying)|inform|tell|ask|contact|advise|bounced|returned to|back to|given by|used by|in reply to|reply to|an den|au|al)\s+(?:the\s+|this\s+|its\s+|your\s+|mail\s+)?$",
+    )
+});
+
+/// Who receives.
+static RECIPIENT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\brecip(?:ient)?|\brcpt|\baddressee|\bdestina(?:tion|taire|tari[oa])|\bempf(?:ä|ae|a)nger|destinat(?:á|a)ri|получател|адресат|одержувач|收件|收信|受信|宛先|あて先|mottagar|mottaker|modtager|ontvanger|geadresseerde|odbiorc|al(?:ı|i)c(?:ı|i)\b|수신|받는|p(?:ří|ri)jem|c(?:í|i)mzett|vastaanottaj|παραλ(?:ή|η)πτ|primatelj|المستلم|הנמען",
+    )
+});
+
+/// A full stop within a sentence has no space behind it, or stands in a number.
+fn sentence_of(text: &str, at: usize) -> usize {
+    let before = &text[..at];
+    let ends =
+        [". ", "; ", "! ", "? ", "。", "；"].iter().filter_map(|end| Some((before.rfind(end)?, end.len())));
+    ends.map(|(at, length)| at + length).max().unwrap_or(0)
+}
+
+/// Whether what stands at `found` is said of the sender: in its sentence, the last party named before its end
+/// is the one who sends.
+#[must_use]
+pub(super) fn said_of_sender(text: &str, found: Range<usize>) -> bool {
+    let begin = sentence_of(text, found.start);
+    let Some(sentence) = text.get(begin..found.end) else { return false };
+    let Some(sender) = subjects(sentence).last() else { return false };
+    !RECIPIENT.is_match(&sentence[sender.end..])
+}
+
+/// Where the text speaks of the sender, or of what the sender needs.
+#[must_use]
+pub(super) fn speaks_of_sender(text: &str) -> Option<Range<usize>> {
+    subjects(text).next()
+}
+
+fn subjects(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    SENDER
+        .find_iter(text)
+        .map(|found| found.range())
+        .filter(|found| !NOT_SUBJECT.is_match(&text[..found.start]))
+}
+
+/// Words that every MTA puts around what it has to say.
+const FILLERS: &str = "a aborted account action address addressee addresses an and any are as at attempt attempts be \
+    because been but by can cannot code command could couldn deliver deliverable delivered delivery \
+    destination details diagnostic did does doing dsn email emails envelope error errors esmtp exim \
+    failed failure fatal final following for further gave given gsmtp had has have help here host id in \
+    info information invalid is it its last mail mailbox mailer mailserver message microsoft more mta \
+    name no not nothing of ok okay on one or original permanent permanently please postfix problem qmail \
+    rcpt reason received recipient recipients ref refused rejected remote reply report reported \
+    requested respond responded response result returned s said says see sendmail sent server smtp some \
+    sorry status system t taken talking that the their there these this those to transaction try unable \
+    undeliverable undelivered unknown user visit was were while with x your";
+
+/// Whether a text says nothing beside its codes, the code's registered `names`, addresses, hosts and what every
+/// MTA says. What was rejected has to be the recipient: a message is rejected for what is in it.
+#[must_use]
+pub(super) fn says_nothing(text: &str, name: &str) -> bool {
+    let text = blanked(text, true).to_lowercase();
+    let name = name.to_lowercase();
+    let words = |text: &'_ str| -> Vec<String> {
+        text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .filter(|word| {
+                !word.is_empty() && !word.contains('_') && !word.chars().any(|c| c.is_ascii_digit())
+            })
+            .map(str::to_owned)
+            .collect()
+    };
+    let registered = words(&name);
+    let said = words(&text);
+    let refused = said.iter().any(|word| matches!(word.as_str(), "rejected" | "refused"));
+    let of_message = said.iter().any(|word| {
+        matches!(
+            word.as_str(),
+            "message" | "mail" | "email" | "emails" | "data" | "transaction" | "subject" | "from"
+        )
+    });
+    let of_recipient = said
+        .iter()
+        .any(|word| matches!(word.as_str(), "recipient" | "address" | "user" | "mailbox" | "rcpt"));
+    if speaks_of_sender(&text).is_some() {
+        return false;
+    }
+    if refused && of_message && !of_recipient {
+        return false;
+    }
+    let fillers: HashSet<&str> = FILLERS.split(' ').collect();
+    // "Server error" is a fault of the server, however common each of the two words is.
+    let fault = said.windows(2).any(|two| {
+        matches!(
+            two[0].as_str(),
+            "system" | "server" | "host" | "mta" | "transaction" | "data" | "smtp" | "mailserver"
+        ) && matches!(two[1].as_str(), "error" | "errors" | "failure" | "failed" | "problem")
+    });
+    !fault && said.iter().all(|word| fillers.contains(word.as_str()) || registered.contains(word))
+}
