@@ -80,7 +80,7 @@ fn the_more_precise_code_wins() {
 fn a_transient_reply_is_believed_whatever_the_status_claims() {
     expect("failed", "5.2.0", "450 4.2.0 try again", Class::Undetermined, Decision::Count);
     expect("failed", "5.4.2", "421 4.4.2 bad connection", Class::BadConnection, Decision::Count);
-    expect("failed", "5.1.1", "450 mailbox busy", Class::RecipientUnknown, Decision::Count);
+    expect("failed", "5.1.1", "450 mailbox unavailable", Class::RecipientUnknown, Decision::Count);
     expect("failed", "5.0.0", "450 4.1.1 unknown for now", Class::RecipientUnknown, Decision::Count);
 }
 

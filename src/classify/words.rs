@@ -155,7 +155,7 @@ static SENDER: LazyLock<Regex> = LazyLock::new(|| {
         r"(?xi)
           \b(?:sender|submitter|originator)(?:'s)?\b | \b(?:unauthori[sz]ed|fake|spoofed|forged)\ (?:sender|from)\b
         | \b(?:mail|message|e-?mail)s?\ ?from:? (?:\ |\b) | \bfrom[-\x20](?:address|header|domain|field|line|user|account)s?\b | \bfrom:\ ?<?[^\s]+@
-        | \b(?:return|reverse)[-\x20]?path\b | \benvelope[-\x20]?(?:from|sender)\b | \breply[-\x20]?to\b
+        | \b(?:return|reverse)[-\x20]?path\b | \benvelope[-\x20]?(?:from|sender)\b | \breply-to\b
         | \b(?:sending|originating|submitting)\ (?:e-?mail\ |mail\ |smtp\ )?(?:account|address|domain|user|host|server|ip|mta|client|mailbox|quota|limit|privilege|permission|system|party|site|organi[sz]ation|is|has|was|for|from|of)\b
         | \b(?:mail|message|e-?mail|smtp)\ (?:sending|submission)\b | ^\W*(?:[0-9.]+\W+)*(?:sending|submission)\b
         | \b(?:not\ )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled)\ to\ send\b | \bsubmission\b

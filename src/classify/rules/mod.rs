@@ -223,7 +223,9 @@ impl Rules {
         context: Context<'_>,
         wanted: impl Fn(&Rule) -> bool,
     ) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| !rule.guard && rule.is_general() && wanted(rule))
+        self.find_where(text, context, |rule| {
+            !rule.guard && (rule.is_general() || rule.fits_code(context)) && wanted(rule)
+        })
     }
 
     /// The first guard that speaks against a suppression.

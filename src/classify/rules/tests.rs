@@ -41,7 +41,8 @@ fn the_embedded_files_are_made_of_short_lines_and_patterns() {
         let embedded = [&[WORDS], EMBEDDED].concat().contains(&(name.as_str(), text.as_str()));
         assert!(embedded, "{name} is not embedded, or the program is older than it");
         for (at, line) in text.lines().enumerate() {
-            assert!(line.len() <= 140, "{name}:{} has {} bytes", at + 1, line.len());
+            let length = line.chars().count();
+            assert!(length <= 140, "{name}:{} has {length} characters", at + 1);
         }
         files += 1;
     }
