@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -27,14 +25,11 @@ use super::auth::Via;
 use super::places::{Busy, Place, Places};
 use super::state::Api;
 use crate::smtp::PeerAddress;
-use crate::smtp::accept::Accept;
+use crate::smtp::accept::{self, Accept};
+use crate::smtp::limits::Notice;
 
 /// Octets of a request's header, and of what is read ahead of a connection.
 const MAX_HEADER: usize = 32 * 1024;
-
-/// How long accepting pauses after it failed, at first and at most.
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Connections beyond the limit: health is answered there, and everything else is refused.
 const SPARE: usize = 32;
@@ -51,8 +46,7 @@ pub struct Server {
     usual: Room,
     /// Those beyond.
     spare: Room,
-    /// The last connection was one of those beyond.
-    full: AtomicBool,
+    full: Notice,
 }
 
 /// Connections that are answered alike.
@@ -69,7 +63,7 @@ impl Server {
         let limit = api.current().settings.max_connections;
         let usual = Room { places: Places::new(limit), router: super::router(api.clone()) };
         let spare = Room { places: Places::new(SPARE), router: super::spare_router(api.clone()) };
-        Self { api, shutdown, usual, spare, full: AtomicBool::new(false) }
+        Self { api, shutdown, usual, spare, full: Notice::default() }
     }
 
     /// What its handlers reach.
@@ -85,35 +79,13 @@ impl Server {
     /// When the listener has no local address: it is no listening socket.
     pub async fn serve(&self, listener: impl Accept) -> io::Result<()> {
         info!(address = %listener.place()?, "accepting HTTP connections");
-        let mut connections = JoinSet::new();
-        let mut pause = PAUSE;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.shutdown.cancelled() => break,
-                Some(_) = connections.join_next() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        pause = PAUSE;
-                        debug!(%peer, "HTTP connection");
-                        let via = if matches!(peer, PeerAddress::Unix(_)) { Via::Unix } else { Via::Tcp };
-                        self.admit(&mut connections, stream, via);
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, or the client left while it queued: neither ends the service.
-                        warn!(%error, ?pause, "cannot accept an HTTP connection");
-                        let _ = timeout(pause, self.shutdown.cancelled()).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
-                },
-            }
-        }
-        drop(listener);
-        let all_ended = async { while connections.join_next().await.is_some() {} };
-        if timeout(self.api.current().settings.shutdown_grace, all_ended).await.is_err() {
-            warn!(connections = connections.len(), "HTTP connections cut off: they did not end in time");
-            connections.shutdown().await;
-        }
+        let grace = || self.api.current().settings.shutdown_grace;
+        accept::serve(listener, "an HTTP connection", &self.shutdown, grace, |connections, stream, peer| {
+            debug!(%peer, "HTTP connection");
+            let via = if matches!(peer, PeerAddress::Unix(_)) { Via::Unix } else { Via::Tcp };
+            self.admit(connections, stream, via);
+        })
+        .await;
         Ok(())
     }
 
@@ -130,12 +102,11 @@ impl Server {
             shutdown: self.shutdown.clone(),
         };
         if let Some(place) = self.usual.places.take() {
-            self.full.store(false, Ordering::Relaxed);
             connections.spawn(connection(stream, self.usual.router.clone(), place, how));
             return;
         }
-        if !self.full.swap(true, Ordering::Relaxed) {
-            warn!("too many HTTP requests at once (http.max_connections); more are refused");
+        if let Some(times) = self.full.happened() {
+            warn!(times, "too many HTTP requests at once (http.max_connections); more are refused");
         }
         if let Some(place) = self.spare.places.take() {
             (how.head, how.keep_alive) = (SPARE_HEAD, false);
