@@ -9,6 +9,7 @@ mod http;
 mod lookup;
 mod privacy;
 mod reload;
+mod room;
 mod sockets;
 mod systemd;
 mod watch;
@@ -155,6 +156,10 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let config = Arc::new(ArcSwap::from_pointee(config));
     work.keep("systemd's watchdog", systemd::watchdog(Arc::clone(&store), shutdown.clone()));
     work.keep("pruning", background::prune(Arc::clone(&store), Arc::clone(&config), shutdown.clone()));
+    work.keep(
+        "the watch over the disk",
+        room::watch(Arc::clone(&store), Arc::clone(&config), ingest.room(), shutdown.clone()),
+    );
     work.keep("the end of entries", background::expire(Arc::clone(&store), shutdown.clone()));
     work.keep("the look at holds", holds::tell(Arc::clone(&store), shutdown.clone()));
     work.keep("measuring", watch::watch(Arc::clone(&store), shutdown.clone()));
@@ -233,6 +238,8 @@ pub fn ingest_settings(config: &Config) -> IngestSettings {
         max_recipients: config.store.max_recipients,
         mask_addresses: config.log.mask_addresses,
         max_waiting: config.max_waiting,
+        quotas: config.unproven,
+        exempt: config.smtp.limits.exempt.clone(),
     }
 }
 

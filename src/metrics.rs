@@ -55,6 +55,10 @@ const REJECTED: Label = Label::new(
         "return_path",
         "too_many_recipients",
         "message_rate",
+        "octet_rate",
+        "recipient_rate",
+        "unproven_quota",
+        "disk_reserve",
         "session_limit",
         "not_smtp",
         "too_big",
@@ -166,6 +170,8 @@ const ORIGIN: Label = Label::new(
 const ACTION: Label = Label::new("action", &["added", "changed", "removed", "expired", family::OTHER]);
 /// How groups of writes end.
 const COMMIT: Label = Label::new("outcome", &["committed", "failed"]);
+/// Quotas for mail that nothing proves.
+const QUOTA: Label = Label::new("quota", &["network", "domain", "all"]);
 /// Files of the database.
 const FILE: Label = Label::new("file", &["database", "wal"]);
 /// What became of a try to deliver a webhook.
@@ -287,6 +293,14 @@ metrics! {
         "From when the first write of a group was asked for until the group was committed and synced"
     STORE_GROUP: Histogram<0> = "dsnd_store_commit_jobs", Count, [], GROUP;
         "Writes that were committed together"
+    STORE_ROOM: Gauge<0> = "dsnd_store_room_bytes", Bytes, [];
+        "What the disk and unused pages of the database have room for"
+    UNPROVEN_RAW: Gauge<0> = "dsnd_store_unproven_raw_bytes", Bytes, [];
+        "Raw messages that are kept and that nothing proves"
+    UNPROVEN_DROPPED: Counter<0> = "dsnd_store_unproven_raw_dropped_total", Count, [];
+        "Raw messages that nothing proves and that made room before store.raw_days were over"
+    UNPROVEN_REFUSED: Counter<1> = "dsnd_unproven_refused_total", Count, [QUOTA];
+        "Recipients and messages that were put off, since nothing proves them and a quota of the day was used up"
     STORE_BYTES: Gauge<1> = "dsnd_store_bytes", Bytes, [FILE];
         "Size of the database file and of its write-ahead log"
 

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Daemon, Database, Home, OUR_ADDRESS, hard_bounce, say};
+use common::{Daemon, Database, Home, OUR_ADDRESS, hard_bounce, say, wait_for};
 
 /// Connections that send bounces as fast as they are taken.
 const SENDERS: usize = 32;
+
+/// Bounces that are taken while nothing else happens.
+const ALONE: usize = 500;
 
 /// Processes that ask.
 const READERS: usize = 10;
@@ -38,8 +41,13 @@ impl Ingest<'_> {
         }
     }
 
+    /// How many bounces were taken.
+    fn taken(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
     /// Runs `beside` while all send; how many bounces were taken meanwhile, and in what time.
-    fn while_sending(daemon: &Daemon, name: &str, beside: impl FnOnce()) -> (usize, Duration) {
+    fn while_sending(daemon: &Daemon, name: &str, beside: impl FnOnce(&Ingest<'_>)) -> (usize, Duration) {
         let ingest = Ingest { daemon, stop: AtomicBool::new(false), acknowledged: AtomicUsize::new(0) };
         // A thread that panics ends the others as well.
         struct Stop<'a>(&'a AtomicBool);
@@ -55,7 +63,7 @@ impl Ingest<'_> {
             }
             let _stop = Stop(&ingest.stop);
             let (before, started) = (ingest.acknowledged.load(Ordering::Relaxed), Instant::now());
-            beside();
+            beside(&ingest);
             (ingest.acknowledged.load(Ordering::Relaxed) - before, started.elapsed())
         })
     }
@@ -114,10 +122,11 @@ fn readers_and_other_writers_live_beside_a_busy_daemon() {
     let home = home();
     let daemon = home.start();
     fine(&home.run(&["suppressions", "add", "known@example.org"]), 0, "suppressions add");
-    let (alone, time_alone) =
-        Ingest::while_sending(&daemon, "alone", || thread::sleep(Duration::from_secs(2)));
+    let (alone, time_alone) = Ingest::while_sending(&daemon, "alone", |ingest| {
+        wait_for("bounces are taken", || (ingest.taken() >= ALONE).then_some(()));
+    });
 
-    let (with_readers, time_with_readers) = Ingest::while_sending(&daemon, "read", || {
+    let (with_readers, time_with_readers) = Ingest::while_sending(&daemon, "read", |_| {
         thread::scope(|scope| {
             for _ in 0..READERS {
                 scope.spawn(|| read(&home, 10));
@@ -128,7 +137,7 @@ fn readers_and_other_writers_live_beside_a_busy_daemon() {
 
     let files = home.path().join("files");
     std::fs::create_dir(&files).expect("a directory");
-    let (with_writers, time_with_writers) = Ingest::while_sending(&daemon, "write", || {
+    let (with_writers, time_with_writers) = Ingest::while_sending(&daemon, "write", |_| {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 0..10 {

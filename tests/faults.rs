@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Client, DSND, Daemon, Database, Home, dsn, hard_bounce, say, wait_for};
+use common::{Client, DSND, Daemon, Database, Home, SmallDisk, dsn, hard_bounce, say, wait_for};
 use tempfile::TempDir;
 
 /// Recipients of every bounce that fills a database: one that is there with fewer is half-written.
@@ -200,15 +200,22 @@ fn a_daemon_that_starts_beside_a_lock_waits_for_it_like_any_other() {
 
 #[test]
 fn a_lock_that_goes_in_time_costs_nothing() {
-    let home = Home::new().with("STORE_BUSY_TIMEOUT", "30");
+    let home = Home::new().with("STORE_BUSY_TIMEOUT", "60");
     let daemon = home.start();
     let mut client = daemon.connect();
+    let counted = |line: &str| {
+        let metrics = daemon.http().get("/metrics").text();
+        metrics.lines().any(|counted| counted.starts_with(line)).then_some(())
+    };
+    wait_for("what dsnd writes at its start", || {
+        counted("dsnd_store_commits_total{outcome=\"committed\"} 1").and(counted("dsnd_store_queue_jobs 0"))
+    });
     let mut holder = Database::write(&home.database());
     holder.run("BEGIN IMMEDIATE");
     let reply = std::thread::scope(|scope| {
         let reply = scope.spawn(|| client.send(&hard_bounce("patient", "patient@example.net")).unwrap());
-        // Whether the bounce waits for the lock yet or comes after it went: it must be taken either way.
-        std::thread::sleep(Duration::from_millis(300));
+        wait_for("the bounce waits for the lock", || counted("dsnd_store_queue_jobs 1"));
+        assert!(!reply.is_finished(), "it is not answered while the lock is held");
         holder.run("ROLLBACK");
         reply.join().unwrap()
     });
@@ -236,8 +243,11 @@ fn a_file_size_limit_is_answered_with_451_and_taken_up_again_when_it_is_lifted()
 
 #[test]
 fn a_full_disk_is_answered_with_451_and_taken_up_again_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let home = Home::new().with("STORE_PATH", &disk.path().join("dsnd.db").display().to_string());
+    let Some(disk) = SmallDisk::mount("2m") else { return };
+    let home = Home::new()
+        .with("STORE_PATH", &disk.path().join("dsnd.db").display().to_string())
+        .with("STORE_RESERVE", "0")
+        .with("STORE_RESERVE_UNPROVEN", "0");
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 768 * 1024]).unwrap();
     full_and_free_again(&home, home.start(), |_| std::fs::remove_file(&ballast).unwrap());
@@ -323,34 +333,6 @@ fn large_bounce(bounce: usize) -> Vec<u8> {
         message.extend_from_slice(b"\r\n");
     }
     message
-}
-
-/// A file system of 2 MiB, gone when dropped.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// `None`, and a message, where this process may not mount.
-    fn mount() -> Option<Self> {
-        let at = tempfile::tempdir().unwrap();
-        let mount = ["-t", "tmpfs", "-o", "size=2m,mode=0700", "dsnd-test"];
-        let why = match Command::new("mount").args(mount).arg(at.path()).output() {
-            Ok(output) if output.status.success() => return Some(Self(at)),
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        say(&format!("SKIPPED: a full disk, since no small one can be mounted here: {why}"));
-        None
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
 }
 
 /// A file system in a file, which only root can mount.

@@ -173,6 +173,8 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
         max_recipients: 100,
         mask_addresses: false,
         max_waiting: 500,
+        quotas: dsnd::ingest::Quotas::default(),
+        exempt: Vec::new(),
     };
     let classifier = Arc::new(Classifier::embedded().unwrap());
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, settings));

@@ -28,7 +28,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(300);
 const EXPIRE_AT_ONCE: u32 = 500;
 
 /// Raw messages dropped in one transaction.
-const RAW_AT_ONCE: u32 = 200;
+pub(super) const RAW_AT_ONCE: u32 = 200;
 
 /// Messages looked at, and events dropped, in one transaction.
 const EVENTS_AT_ONCE: u32 = 200;
@@ -85,6 +85,11 @@ pub(super) struct Batch<S> {
 /// A batch that was allowed `limit` rows: one that took fewer was the last.
 pub(super) fn up_to(limit: u32, rows: Result<u64, StoreError>) -> Result<Batch<()>, StoreError> {
     rows.map(|rows| Batch { rows, next: (rows >= u64::from(limit)).then_some(()) })
+}
+
+/// A batch that is smaller where its rows are large: one that took none was the last.
+pub(super) fn until_none(rows: Result<u64, StoreError>) -> Result<Batch<()>, StoreError> {
+    rows.map(|rows| Batch { rows, next: (rows > 0).then_some(()) })
 }
 
 /// Goes on from `start` until there is no more, or the end is near, or it fails, of which the log says what
@@ -149,7 +154,7 @@ impl Pruning<'_> {
         // Here 0 is no time at all.
         let before = if keep_days == 0 { Some(self.now) } else { self.before(keep_days) };
         let Some(before) = before else { return };
-        let batch = |()| async move { up_to(RAW_AT_ONCE, self.store.prune_raw(before, RAW_AT_ONCE).await) };
+        let batch = |()| async move { until_none(self.store.prune_raw(before, RAW_AT_ONCE).await) };
         let messages = in_batches("old raw messages stay for now", self.shutdown, (), batch).await;
         if messages > 0 {
             info!(messages, keep_days, "dropped raw messages whose time is over");

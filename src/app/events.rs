@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
@@ -19,8 +19,11 @@ use crate::metrics;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Deliveries, Outbox, Streams};
 
-/// How often the backlog is measured.
+/// How often the backlog is measured, at most.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
+
+/// How much of the time that may take, as a part of so many.
+const PART: u32 = 100;
 
 /// How long it is until TLS is tried again that could not be set up.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -133,6 +136,7 @@ pub(super) async fn measure(
     shutdown: CancellationToken,
 ) {
     loop {
+        let began = Instant::now();
         match store.webhooks().await {
             Ok(webhooks) => {
                 let config = config.load();
@@ -146,7 +150,7 @@ pub(super) async fn measure(
             Err(error) => debug!(%error, "the backlog of webhooks is measured later"),
         }
         tokio::select! {
-            () = tokio::time::sleep(MEASURE_EVERY) => {}
+            () = tokio::time::sleep(MEASURE_EVERY.max(began.elapsed() * PART)) => {}
             () = shutdown.cancelled() => return,
         }
     }

@@ -11,11 +11,14 @@ use crate::metrics;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, Vitals};
 
-/// How often it is measured.
+/// How often it is measured, at most.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How often all entries of the list are looked at.
+/// How often all entries of the list are looked at, at most.
 const COUNT_LIST_EVERY: Duration = Duration::from_secs(60);
+
+/// How much of the time measuring may take, as a part of so many: a large store is measured less often.
+const PART: u32 = 100;
 
 /// Changes that are counted with one statement.
 const CHANGES_AT_ONCE: u32 = 10_000;
@@ -23,15 +26,16 @@ const CHANGES_AT_ONCE: u32 = 10_000;
 /// Measures until the shutdown. What cannot be read now is read the next time.
 pub(super) async fn watch(store: Arc<SqliteStore>, shutdown: CancellationToken) {
     let mut seen = None;
-    let mut counted: Option<Instant> = None;
+    let mut count_next = Instant::now();
     loop {
         metrics::upkeep();
         metrics::STORE_OLDEST.set_to([], store.pressure().oldest.as_secs_f64());
-        if let Err(error) = measure(&store, &mut seen, &mut counted).await {
+        let began = Instant::now();
+        if let Err(error) = measure(&store, &mut seen, &mut count_next).await {
             debug!(%error, "the store is measured later");
         }
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(EVERY.max(began.elapsed() * PART)) => {}
             () = shutdown.cancelled() => return,
         }
     }
@@ -40,7 +44,7 @@ pub(super) async fn watch(store: Arc<SqliteStore>, shutdown: CancellationToken) 
 async fn measure(
     store: &SqliteStore,
     seen: &mut Option<i64>,
-    counted: &mut Option<Instant>,
+    count_next: &mut Instant,
 ) -> Result<(), StoreError> {
     // What was changed before this process started is in no counter of its own.
     let mut last = match *seen {
@@ -65,13 +69,14 @@ async fn measure(
     metrics::HELD_EVENTS.set([], vital.held);
     metrics::STORE_BYTES.set(["database"], vital.database_bytes);
     metrics::STORE_BYTES.set(["wal"], vital.log_bytes);
-    if counted.is_none_or(|at| at.elapsed() >= COUNT_LIST_EVERY) {
+    if *count_next <= Instant::now() {
+        let began = Instant::now();
         let entries = store.entries_by_reason(Timestamp::now()).await?;
         for reason in metrics::SUPPRESSIONS.values() {
             let found = entries.iter().find(|(name, _)| name == reason);
             metrics::SUPPRESSIONS.set([reason], found.map_or(0, |(_, entries)| *entries));
         }
-        *counted = Some(Instant::now());
+        *count_next = Instant::now() + COUNT_LIST_EVERY.max(began.elapsed() * PART);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(super) fn limits(reader: &mut Reader, name: &str, max_message_size: usize) -
         connections_per_address: number("limits.connections_per_address", default.connections_per_address),
         connections_per_minute: number("limits.connections_per_minute", default.connections_per_minute),
         messages_per_minute: number("limits.messages_per_minute", default.messages_per_minute),
+        recipients_per_minute: number("limits.recipients_per_minute", default.recipients_per_minute),
         min_rate: number("limits.min_rate", default.min_rate),
         commands_without_message: number("limits.commands_without_message", default.commands_without_message),
         without_message: secs(reader.integer(
@@ -27,6 +28,7 @@ pub(super) fn limits(reader: &mut Reader, name: &str, max_message_size: usize) -
             default.reserved_percent as u64,
             0..=90,
         )),
+        octets_per_minute: reader.integer("limits.octets_per_minute", default.octets_per_minute, 0..=1 << 40),
         body_memory: reader.integer("limits.body_memory", default.body_memory, 1 << 20..=1 << 40),
         tarpit: secs(reader.integer("limits.tarpit", default.tarpit.as_secs(), 0..=10)),
         exempt: match reader.texts("limits.exempt") {

@@ -12,6 +12,7 @@ mod return_path;
 mod store;
 mod streams;
 mod tls;
+mod unproven;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use store::{HashKeyFileError, StoreConfig, read_hash_key_file};
 
 use crate::classify::rules::RuleFile;
 use crate::events::Endpoint;
+use crate::ingest::Quotas;
 use crate::policy::{Breaker, Policy, Scope};
 use crate::returnpath::{ReturnPaths, UnsignedTrust};
 use crate::smtp::settings::{BareNewline, Settings};
@@ -66,6 +68,8 @@ pub struct Config {
     pub streams: Streams,
     /// The database.
     pub store: StoreConfig,
+    /// Quotas for mail that nothing proves.
+    pub unproven: Quotas,
     /// Thresholds and terms.
     pub policy: Policy,
     /// When suppressions wait for a person.
@@ -220,6 +224,7 @@ impl Config {
         let unsigned_trust = unsigned_trust(&mut reader, &domains);
         let streams = streams::streams(&mut reader);
         let store = store::store(&mut reader, name, return_paths.max_age_days());
+        let unproven = unproven::unproven(&mut reader);
         let lookup = lookup::lookup(&mut reader, &streams);
         let policy = policy(&mut reader, name);
         let breaker = breaker::breaker(&mut reader);
@@ -247,6 +252,7 @@ impl Config {
             unsigned_trust,
             streams,
             store,
+            unproven,
             policy,
             breaker,
             keep_events_days,

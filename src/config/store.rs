@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::reader::Reader;
 use super::return_path::{KeyFileError, read_secret_file};
 use super::{secs, size, small};
+use crate::ingest::Reserve;
 use crate::store::{Addresses, HashKey, HashKeyError};
 
 /// Days by which events are kept longer than a token is valid: it is taken through the whole of its last day, and one
@@ -30,6 +31,10 @@ pub struct StoreConfig {
     pub aggregates_days: u32,
     /// How many recipients of one report are recorded.
     pub max_recipients: usize,
+    /// Octets of free disk below which nothing is taken that no return path proves, and below which nothing is.
+    pub reserve: Reserve,
+    /// Octets of the file that keeps room for what makes room; 0: none.
+    pub reserve_file: u64,
     /// How addresses are kept.
     pub addresses: Addresses,
 }
@@ -78,6 +83,12 @@ pub(super) fn store(reader: &mut Reader, name: &str, max_age_days: u32) -> Store
     let waiting_days = small(reader.integer("store.waiting_days", 365, 0..=36_500));
     let aggregates_days = small(reader.integer("store.aggregates_days", 396, 0..=36_500));
     let max_recipients = size(reader.integer("store.max_recipients", 1_000, 1..=100_000));
+    let default = Reserve::default();
+    let reserve = Reserve {
+        unproven: reader.integer("store.reserve_unproven", default.unproven, 0..=1 << 50),
+        all: reader.integer("store.reserve", default.all, 0..=1 << 50),
+    };
+    let reserve_file = reader.integer("store.reserve_file", 16 << 20, 0..=1 << 40);
     let addresses = addresses(reader, name);
     if addresses.all_hashed() {
         if reader.has("store.raw_days") && raw_days > 0 {
@@ -94,6 +105,8 @@ pub(super) fn store(reader: &mut Reader, name: &str, max_age_days: u32) -> Store
         waiting_days,
         aggregates_days,
         max_recipients,
+        reserve,
+        reserve_file,
         addresses,
     };
     contradictions(reader, name, max_age_days, &store);
@@ -101,7 +114,11 @@ pub(super) fn store(reader: &mut Reader, name: &str, max_age_days: u32) -> Store
 }
 
 fn contradictions(reader: &mut Reader, name: &str, max_age_days: u32, store: &StoreConfig) {
-    let StoreConfig { raw_days, events_days, waiting_days, .. } = *store;
+    let StoreConfig { raw_days, events_days, waiting_days, reserve, .. } = *store;
+    if reserve.unproven < reserve.all {
+        let what = format!("{} is less than store.reserve = {}", reserve.unproven, reserve.all);
+        reader.impossible(name, "store.reserve_unproven", what);
+    }
     if events_days == 0 {
         return;
     }

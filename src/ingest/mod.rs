@@ -5,14 +5,17 @@ mod attribute;
 mod count;
 mod digest;
 mod explain;
+mod guard;
 mod nameless;
 mod reassess;
 mod replay;
 mod waiting;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
@@ -21,6 +24,8 @@ pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
 pub use digest::{digest, event_key, message_digest};
 pub use explain::{Explained, OriginalPart, RecipientPart, ReportPart, explain};
+pub use guard::{Quotas, Reserve, Room};
+use guard::{Taken, Way};
 pub use nameless::add_nameless;
 pub use reassess::{Reread, reassess};
 pub use replay::{Prepared, recorded_digest};
@@ -57,6 +62,10 @@ pub struct IngestSettings {
     pub mask_addresses: bool,
     /// Messages that may wait to be committed before new connections are turned away.
     pub max_waiting: usize,
+    /// How much mail that nothing proves is taken a day.
+    pub quotas: Quotas,
+    /// Clients whose networks the quotas do not count.
+    pub exempt: Vec<IpNet>,
 }
 
 /// Takes messages from the listener and brings them into the store.
@@ -68,6 +77,8 @@ pub struct Ingest<S> {
     /// Reading is work for the processor: as many at once as there are cores.
     readers: Arc<Semaphore>,
     waiting: Arc<Waiting>,
+    taken: Arc<Taken>,
+    room: Arc<Room>,
 }
 
 impl<S: Store> Ingest<S> {
@@ -75,7 +86,21 @@ impl<S: Store> Ingest<S> {
     pub fn new(store: Arc<S>, classifier: Arc<Classifier>, settings: IngestSettings) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let readers = Arc::new(Semaphore::new(cores));
-        Self { store, classifier, settings: Arc::new(settings), readers, waiting: Arc::default() }
+        Self {
+            store,
+            classifier,
+            settings: Arc::new(settings),
+            readers,
+            waiting: Arc::default(),
+            taken: Arc::default(),
+            room: Arc::default(),
+        }
+    }
+
+    /// The room on the disk: whoever measures it notes it here.
+    #[must_use]
+    pub fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
     }
 
     /// The same with other rules and settings, for what comes from now on; what is on its way goes on as it began.
@@ -87,6 +112,8 @@ impl<S: Store> Ingest<S> {
             settings: Arc::new(settings),
             readers: Arc::clone(&self.readers),
             waiting: Arc::clone(&self.waiting),
+            taken: Arc::clone(&self.taken),
+            room: Arc::clone(&self.room),
         }
     }
 
@@ -109,10 +136,30 @@ impl<S: Store> Ingest<S> {
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
+        let to = || envelope.recipients.iter().map(|recipient| &recipient.forward_path);
+        let signed = to().any(|path| self.settings.return_paths.accepted(path).is_signed());
+        let domain = to().next().map(domain).unwrap_or_default();
+        let way = Way { client: self.counted(envelope.peer.address.ip()), domain: &domain };
         let prepared = self.prepare(envelope, message, now).await?;
         let handle = Handle::of(&prepared.message.digest);
+        let unproven = prepared.message.unproven;
+        // A signed return path is let in whatever came today: what cannot be read may be the bounce all the same.
+        if unproven && !signed && !self.taken.may_come(&self.settings.quotas, way, now) {
+            info!("put off: too much mail that nothing proves came today ([unproven])");
+            return Ok(Delivery::TryLater);
+        }
+        let (octets, rows) = (prepared.message.octets(), 1 + prepared.message.events.len() as u64);
         let recorded = self.record(prepared).await?;
+        if unproven && !recorded.duplicate {
+            self.taken.count(way, octets, rows, now);
+        }
         Ok(Delivery::Committed { handle, duplicate: recorded.duplicate })
+    }
+
+    /// A client whose network has a quota.
+    fn counted(&self, client: Option<IpAddr>) -> Option<IpAddr> {
+        let exempt = |client: IpAddr| self.settings.exempt.iter().any(|network| network.contains(&client));
+        client.map(|client| client.to_canonical()).filter(|client| !exempt(*client))
     }
 
     /// Reads and judges a message, so far as that can be done without the store.
@@ -161,6 +208,28 @@ impl<S: Store> Sink for Ingest<S> {
         verdict(&self.settings.return_paths, recipient)
     }
 
+    fn check_room(&self, recipient: &ForwardPath, client: Option<IpAddr>) -> RecipientVerdict {
+        if !self.room.for_all() {
+            return RecipientVerdict::NoRoom;
+        }
+        let settings = &self.settings;
+        if settings.return_paths.accepted(recipient).is_signed()
+            || settings.unsigned_trust.covers(client, [recipient])
+        {
+            return RecipientVerdict::Accept;
+        }
+        if !self.room.for_unproven() {
+            return RecipientVerdict::NoRoom;
+        }
+        let domain = domain(recipient);
+        let way = Way { client: self.counted(client), domain: &domain };
+        if self.taken.may_come(&settings.quotas, way, Timestamp::now()) {
+            RecipientVerdict::Accept
+        } else {
+            RecipientVerdict::TooMuchUnproven
+        }
+    }
+
     fn ready(&self) -> bool {
         self.waiting.ready()
     }
@@ -177,6 +246,14 @@ impl<S: Store> Sink for Ingest<S> {
                 Delivery::TryLater
             }
         }
+    }
+}
+
+/// The domain of a forward-path, as it is counted; empty for `Postmaster` alone.
+fn domain(path: &ForwardPath) -> String {
+    match path {
+        ForwardPath::Mailbox(mailbox) => mailbox.domain_key(),
+        _ => String::new(),
     }
 }
 
@@ -266,7 +343,9 @@ fn prepare(
         defects.push("line ends other than CRLF".to_owned());
     }
     let original = report.original.clone().unwrap_or_default();
+    let unproven = !events.iter().any(|event| event.applies || event.trust == Trust::Proven);
     Ok(NewMessage {
+        unproven,
         digest: message_digest(&content, &arrival.paths, arrival.unsigned_counts),
         received_at: now,
         replayed: None,

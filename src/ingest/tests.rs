@@ -31,6 +31,10 @@ fn now() -> Timestamp {
 
 impl World {
     async fn new() -> Self {
+        Self::with(Quotas::default()).await
+    }
+
+    async fn with(quotas: Quotas) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("dsnd.db");
         let store = SqliteStore::open(&path, Access::Serve, Settings::default(), Duration::from_secs(5))
@@ -47,6 +51,8 @@ impl World {
                 max_recipients: 100,
                 mask_addresses: false,
                 max_waiting: 500,
+                quotas,
+                exempt: Vec::new(),
             };
             Ingest::new(Arc::clone(&store), Arc::clone(&classifier), settings)
         };
@@ -354,4 +360,48 @@ fn an_address_in_the_log_steers_no_terminal_and_ends_no_line() {
 fn masking_leaves_the_domain_and_one_character() {
     assert_eq!(masked("dead.user@example.com"), "d***@example.com");
     assert_eq!(masked("x400 thing"), "***");
+}
+
+#[tokio::test]
+async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has_none() {
+    // A message and its recipient are two rows.
+    let world = World::with(Quotas { network_rows: 4, ..Quotas::default() }).await;
+    let fixed = |number: usize| format!("bounces+{number}");
+    let path = |local: &str| ForwardPath::Mailbox(Mailbox::new(local, "b.example").unwrap());
+    let room = |ingest: &Ingest<SqliteStore>, local: &str, client: &str| {
+        ingest.check_room(&path(local), client.parse().ok())
+    };
+    for number in 0..2 {
+        let report = names(&[&format!("a{number}@x.example")]);
+        let taken = world.take(&world.doubting, &[fixed(1)], &report).await;
+        assert!(matches!(taken, Delivery::Committed { duplicate: false, .. }), "{taken:?}");
+        // The same once more takes no room.
+        let taken = world.take(&world.doubting, &[fixed(1)], &report).await;
+        assert!(matches!(taken, Delivery::Committed { duplicate: true, .. }), "{taken:?}");
+    }
+    let report = names(&["b@x.example"]);
+    assert_eq!(world.take(&world.doubting, &[fixed(1)], &report).await, Delivery::TryLater);
+    let token = world.token("b@x.example", 7, 0, false);
+    let taken = world.take(&world.doubting, std::slice::from_ref(&token), &report).await;
+    assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
+    // A report about somebody else proves nothing, and comes to a signed return path all the same.
+    let stranger = world.take(&world.doubting, &[token], &names(&["c@x.example"])).await;
+    assert!(matches!(stranger, Delivery::Committed { .. }), "{stranger:?}");
+    let taken = world.take(&world.believing, &[fixed(1)], &names(&["d@x.example"])).await;
+    assert!(matches!(taken, Delivery::Committed { .. }), "the operator trusts them: {taken:?}");
+
+    // At RCPT the day is that of the clock.
+    let world = World::with(Quotas { network_rows: 2, ..Quotas::default() }).await;
+    let envelope_of_today = Timestamp::now();
+    let way = guard::Way { client: "192.0.2.1".parse().ok(), domain: "b.example" };
+    world.doubting.taken.count(way, 1, 2, envelope_of_today);
+    let token = world.token("b@x.example", 7, 0, false);
+    for (local, client, verdict) in [
+        ("bounces+1", "192.0.2.9", RecipientVerdict::TooMuchUnproven),
+        ("bounces+1", "192.0.3.9", RecipientVerdict::Accept),
+        (&token, "192.0.2.9", RecipientVerdict::Accept),
+    ] {
+        assert_eq!(room(&world.doubting, local, client), verdict, "{local} {client}");
+    }
+    assert_eq!(room(&world.believing, "bounces+1", "192.0.2.9"), RecipientVerdict::Accept);
 }

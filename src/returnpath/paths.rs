@@ -37,6 +37,14 @@ pub enum ReturnPath {
     Fixed,
 }
 
+impl ReturnPath {
+    /// Whether a signature in it fits: only those whom we mailed know such an address.
+    #[must_use]
+    pub const fn is_signed(&self) -> bool {
+        matches!(self, Self::Token { .. } | Self::Batv { .. })
+    }
+}
+
 /// Why a forward-path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

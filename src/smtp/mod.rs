@@ -22,6 +22,7 @@ pub mod tls;
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 
 pub use peer::{NoProxy, Peer, PeerAddress, Proxy};
 
@@ -111,6 +112,10 @@ pub enum RecipientVerdict {
     NoSuchMailbox,
     /// The domain is not ours: `550 5.7.1`, no relaying.
     NotOurs,
+    /// Ours, and the disk has no room for it now: `452 4.3.1`.
+    NoRoom,
+    /// Ours, and nothing proves what comes to it; there was too much of that today: `450 4.7.0`.
+    TooMuchUnproven,
     /// Ours by its form, and not taken: `550 5.7.1` with this text, which tells a postmaster why.
     Refuse(&'static str),
 }
@@ -166,6 +171,13 @@ impl Delivery {
 pub trait Sink: Send + Sync + 'static {
     /// Decides about one recipient, before any message data is read. Must not block.
     fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict;
+
+    /// Whether there is room for what comes to a recipient that [`Self::check_recipient`] accepts; `client` is the
+    /// address that brings it, where it has one. Must not block.
+    fn check_room(&self, recipient: &ForwardPath, client: Option<IpAddr>) -> RecipientVerdict {
+        let _ = (recipient, client);
+        RecipientVerdict::Accept
+    }
 
     /// Whether more can be taken. While it says no, new connections are asked to come back later (`421 4.3.2`);
     /// sessions that are there already go on, and wait for the replies to their messages. Must not block.

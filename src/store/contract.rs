@@ -130,6 +130,7 @@ pub(crate) fn message(number: u8, day: i64, mut events: Vec<NewEvent>) -> NewMes
         original_subject: None,
         defects: vec![],
         size: 5,
+        unproven: false,
         raw: zstd::encode_all(&b"hello"[..], 1).unwrap(),
         events,
     }

@@ -238,7 +238,12 @@ pub trait Store: Send + Sync + 'static {
     /// recipient whom another delivery of the same report has changed is left alone (contract 2).
     fn settle(&self, settling: Settling) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
 
-    /// Drops the raw bytes of at most `limit` messages recorded before `before`; returns how many.
+    /// Drops the raw bytes of the oldest messages that nothing proves, at most `limit` of them, while there are more
+    /// than `keep` octets of these; returns how many messages. None is the end.
+    fn prune_unproven(&self, keep: u64, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Drops the raw bytes of at most `limit` messages recorded before `before`, fewer where they are large; returns how
+    /// many. None is the end.
     fn prune_raw(
         &self,
         before: Timestamp,

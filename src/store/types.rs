@@ -85,10 +85,52 @@ pub struct NewMessage {
     pub defects: Vec<String>,
     /// Octets as received.
     pub size: u64,
+    /// Nothing in it is proven, and nothing is applied: anybody may have sent it.
+    pub unproven: bool,
     /// The message, zstd-compressed.
     pub raw: Vec<u8>,
     /// One a recipient.
     pub events: Vec<NewEvent>,
+}
+
+impl NewMessage {
+    /// Octets that it takes in the store, about.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        /// What a row has besides its texts, with its places in the indexes.
+        const ROW: usize = 512;
+        /// An event stands in the outbox as well.
+        const COPIES: usize = 2;
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = [
+            &self.envelope_id,
+            &self.message_id,
+            &self.sender,
+            &self.subject,
+            &self.reporting_mta,
+            &self.original_envelope_id,
+            &self.original_message_id,
+            &self.original_from,
+            &self.original_subject,
+        ];
+        let lists = [&self.recipients, &self.original_to, &self.defects];
+        let mut octets = ROW + self.raw.len() + texts.into_iter().map(length).sum::<usize>();
+        octets += lists.into_iter().flatten().map(String::len).sum::<usize>();
+        octets += self.original_recipients.iter().map(length).sum::<usize>();
+        for event in &self.events {
+            let texts = [
+                &event.original_recipient,
+                &event.final_recipient,
+                &event.status,
+                &event.diagnostic_type,
+                &event.diagnostic_code,
+                &event.remote_mta,
+            ];
+            let own = event.recipient.len() + event.classification.evidence.len();
+            octets += COPIES * (ROW + own + texts.into_iter().map(length).sum::<usize>());
+        }
+        octets as u64
+    }
 }
 
 /// What a report says about one recipient, on its way into the store.

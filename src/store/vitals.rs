@@ -15,6 +15,10 @@ pub struct Vital {
     pub holds: u64,
     /// Events that wait in them.
     pub held: u64,
+    /// Octets of raw messages that nothing proves.
+    pub unproven_raw: u64,
+    /// Octets of pages in the database that hold nothing.
+    pub unused_bytes: u64,
     /// Size of the database in octets.
     pub database_bytes: u64,
     /// Size of what is committed and not folded into it yet.

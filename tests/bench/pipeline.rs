@@ -159,6 +159,8 @@ impl Receiver {
         let store = runtime.block_on(open(folder.path()));
         let settings = IngestSettings {
             max_waiting: usize::MAX,
+            quotas: dsnd::ingest::Quotas::default(),
+            exempt: Vec::new(),
             return_paths: ReturnPaths::new(&["localhost".to_owned()], vec!["*".parse().unwrap()]),
             unsigned_trust: UnsignedTrust { generally: true, ..UnsignedTrust::default() },
             max_recipients: 1_000,

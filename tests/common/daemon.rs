@@ -34,6 +34,7 @@ impl Home {
             .with("RETURN_PATH_DOMAINS", OUR_DOMAIN)
             .with("RETURN_PATH_TRUST_UNSIGNED", "true")
             .with("STORE_PATH", &database.display().to_string())
+            .with("STORE_RESERVE_FILE", "0") // there are many homes
             .with("LOG_FORMAT", "json")
     }
 

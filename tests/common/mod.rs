@@ -5,12 +5,14 @@
 mod client;
 mod daemon;
 mod database;
+mod disk;
 mod http;
 mod tls;
 
 pub(crate) use client::{Agreed, Client, Reply};
 pub(crate) use daemon::{Daemon, Home, json_lines};
 pub(crate) use database::Database;
+pub(crate) use disk::SmallDisk;
 pub(crate) use http::{Answer, Http, answer};
 pub(crate) use tls::{Authority, Pair, client_config, put};
 

@@ -5,6 +5,7 @@
 mod common;
 mod lookups;
 mod old;
+mod strangers;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ fn home() -> Home {
         .with("LIMITS_CONNECTIONS_PER_ADDRESS", "0")
         .with("LIMITS_CONNECTIONS_PER_MINUTE", "0")
         .with("LIMITS_MESSAGES_PER_MINUTE", "0")
+        .with("LIMITS_OCTETS_PER_MINUTE", "0")
+        .with("LIMITS_RECIPIENTS_PER_MINUTE", "0")
         .with("SMTP_MAX_CONNECTIONS", "20000")
 }
 

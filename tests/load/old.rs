@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::common::{Daemon, Database, Home, hard_bounce, say, wait_for};
 
 /// Messages of long ago with an event each, as the daemon writes them.
-fn fill(home: &Home, number: usize) {
+pub(super) fn fill(home: &Home, number: usize) {
     let mut database = Database::write(&home.database());
     let sql = format!(
         "PRAGMA synchronous = OFF;

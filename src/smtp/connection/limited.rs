@@ -245,6 +245,36 @@ async fn messages_beyond_the_rate_are_refused_at_mail_until_the_next_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn octets_beyond_the_rate_are_refused_at_mail_and_recipients_at_rcpt_until_the_next_minute() {
+    let counted = Counted::default();
+    let few = limited(|limits| (limits.octets_per_minute, limits.recipients_per_minute) = (1_000, 3));
+    let (said, _) = with_client(few, &counted, async |mut writer| {
+        writer
+            .write_all(b"EHLO a\r\nMAIL FROM:<> SIZE=5000\r\nRCPT TO:<a@b.example>\r\nDATA\r\n")
+            .await
+            .unwrap();
+        writer.write_all(&[b'x'; 900]).await.unwrap();
+        writer.write_all(b"\r\n.\r\nMAIL FROM:<> SIZE=200\r\n").await.unwrap();
+        writer.write_all(b"MAIL FROM:<>\r\n").await.unwrap();
+        writer.write_all(&b"RCPT TO:<a@b.example>\r\n".repeat(3)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        writer
+            .write_all(b"RCPT TO:<a@b.example>\r\nRSET\r\nMAIL FROM:<> SIZE=200\r\nQUIT\r\n")
+            .await
+            .unwrap();
+    })
+    .await;
+    let codes: Vec<&str> =
+        said.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..9]).collect();
+    let (octets, recipient) = ("450 4.7.0", "250 2.1.5");
+    let first = ["250 2.1.0", recipient, "354 End d", "250 2.6.0", octets, "250 2.1.0"];
+    assert_eq!(codes[2..8], first, "one message comes, however large: {said}");
+    assert_eq!(codes[8..12], [recipient, recipient, "450 4.7.0", recipient], "{said}");
+    assert_eq!(codes[12..], ["250 2.0.0", "250 2.1.0", "221 2.0.0"], "{said}");
+    assert!(said.contains("Too many octets from your address") && said.contains("Too many recipients from"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn chunks_take_their_memory_and_their_pace_from_the_same_account_as_data() {
     let small = limited(|limits| limits.body_memory = 4 * 20_000);
     let small = Settings { max_message_size: 20_000, ..small };

@@ -20,7 +20,8 @@ use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
 use super::settings::{ListenerSettings, Settings};
 use super::tls::{MaybeTls, TlsAcceptor};
-use super::{Peer, Sink};
+use super::{Peer, RecipientVerdict, Sink};
+use crate::address::ForwardPath;
 use crate::metrics;
 use times::{Times, after};
 
@@ -164,7 +165,12 @@ where
                 Err(ended) => return Ok(ended),
             };
             let sink = &self.sink;
-            let step = self.session.line(line, |forward_path| sink.check_recipient(forward_path));
+            let client = self.session.peer().address.ip();
+            let check = |forward_path: &ForwardPath| match sink.check_recipient(forward_path) {
+                RecipientVerdict::Accept => sink.check_room(forward_path, client),
+                refused => refused,
+            };
+            let step = self.session.line(line, check);
             self.say_politely(&step.replies).await?;
             match step.next {
                 Next::Command => {}

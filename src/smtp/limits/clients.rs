@@ -55,6 +55,8 @@ struct Open {
 struct Rate {
     connections: u32,
     messages: u32,
+    recipients: u32,
+    octets: u64,
 }
 
 impl Table {
@@ -130,6 +132,23 @@ impl Guest {
         count(&mut table.rate(self.key).messages, limits.messages_per_minute)
     }
 
+    pub(super) fn may_bring(&self, octets: u64, limits: &Limits) -> bool {
+        let so_far = self.clients.table().rate(self.key).octets;
+        let limit = limits.octets_per_minute;
+        limit == 0 || so_far == 0 || so_far.saturating_add(octets) <= limit
+    }
+
+    pub(super) fn brought(&self, octets: u64) {
+        let mut table = self.clients.table();
+        let rate = table.rate(self.key);
+        rate.octets = rate.octets.saturating_add(octets);
+    }
+
+    pub(super) fn may_name(&self, limits: &Limits) -> bool {
+        let mut table = self.clients.table();
+        count(&mut table.rate(self.key).recipients, limits.recipients_per_minute)
+    }
+
     pub(super) fn body_memory(&self) -> Arc<BodyMemory> {
         Arc::clone(&self.body_memory)
     }
@@ -192,6 +211,22 @@ mod tests {
         let none = Limits { connections_per_minute: 0, messages_per_minute: 0, ..Limits::default() };
         for _ in 0..10 {
             assert!(clients.admit(address("192.0.2.1"), &none).unwrap().may_send(&none), "0 is no limit");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn octets_and_recipients_are_counted_a_minute_at_a_time() {
+        let clients = Arc::new(Clients::default());
+        let limits = Limits { octets_per_minute: 1_000, recipients_per_minute: 2, ..Limits::default() };
+        let guest = clients.admit(address("192.0.2.1"), &limits).unwrap();
+        for _ in 0..2 {
+            assert!(guest.may_bring(5_000, &limits), "one message comes, however large");
+            guest.brought(600);
+            assert!(guest.may_bring(400, &limits) && !guest.may_bring(401, &limits));
+            assert!(clients.admit(address("192.0.2.2"), &limits).unwrap().may_bring(1_000, &limits));
+            let named: Vec<bool> = (0..3).map(|_| guest.may_name(&limits)).collect();
+            assert_eq!(named, [true, true, false]);
+            tokio::time::advance(WINDOW).await;
         }
     }
 

@@ -32,6 +32,10 @@ pub struct Limits {
     pub connections_per_minute: u32,
     /// Messages of one client within a minute; `450 4.7.0` at MAIL beyond. 0: any number.
     pub messages_per_minute: u32,
+    /// Octets of messages of one client within a minute; `450 4.7.0` at MAIL beyond. 0: any number.
+    pub octets_per_minute: u64,
+    /// Recipients of one client that are accepted within a minute; `450 4.7.0` at RCPT beyond. 0: any number.
+    pub recipients_per_minute: u32,
     /// Octets a second that a message must come in with, on average; slower: `421 4.4.2`. 0: any pace.
     pub min_rate: u32,
     /// Commands of one connection without a message being taken, accepted recipients and chunks aside; then `421 4.7.0`.
@@ -60,6 +64,8 @@ impl Default for Limits {
             connections_per_address: 30,
             connections_per_minute: 300,
             messages_per_minute: 300,
+            octets_per_minute: 64 * 1024 * 1024,
+            recipients_per_minute: 1_000,
             min_rate: 500,
             commands_without_message: 200,
             without_message: Duration::from_secs(600),
@@ -145,6 +151,25 @@ impl Client {
     #[must_use]
     pub fn may_send(&self, limits: &Limits) -> bool {
         self.guest.as_ref().is_none_or(|guest| guest.may_send(limits))
+    }
+
+    /// Whether a message of so many octets may come. One always may, however large, where none came this minute.
+    #[must_use]
+    pub fn may_bring(&self, octets: u64, limits: &Limits) -> bool {
+        self.guest.as_ref().is_none_or(|guest| guest.may_bring(octets, limits))
+    }
+
+    /// Counts the octets of a message that came.
+    pub fn brought(&self, octets: u64) {
+        if let Some(guest) = &self.guest {
+            guest.brought(octets);
+        }
+    }
+
+    /// Counts a recipient; false when there were too many.
+    #[must_use]
+    pub fn may_name(&self, limits: &Limits) -> bool {
+        self.guest.as_ref().is_none_or(|guest| guest.may_name(limits))
     }
 
     /// An account for one message body of at most `largest` octets, with nothing on it yet.

@@ -167,6 +167,12 @@ impl Session {
         self.transaction.is_some()
     }
 
+    /// Who is at the other end.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// What the server says first (RFC 5321 §3.1).
     #[must_use]
     pub fn greeting(&self) -> Reply {
@@ -257,6 +263,7 @@ impl Session {
                 refused(Reply::new(550, 6, 0, "Message has line ends other than CR LF"))
             }
             Message::Complete { octets, bare_newlines } => {
+                self.client.brought(octets.len() as u64);
                 let envelope = Envelope {
                     peer: self.peer.clone(),
                     protocol: self.protocol,
@@ -393,6 +400,10 @@ impl Session {
             self.mail_refused = true;
             return ok(replies::no_room()); // RFC 1870 §6.1
         }
+        if !self.client.may_bring(announced, &self.settings.limits) {
+            self.mail_refused = true;
+            return ok(replies::too_many_octets());
+        }
         if !self.client.may_send(&self.settings.limits) {
             self.mail_refused = true;
             return ok(replies::too_many_messages());
@@ -425,6 +436,10 @@ impl Session {
             return ok(Reply::new(452, 5, 3, "Too many recipients")); // RFC 5321 §4.5.3.1.10
         }
         let verdict = check_recipient(&forward_path);
+        if verdict == RecipientVerdict::Accept && !self.client.may_name(&self.settings.limits) {
+            transaction.refused = true;
+            return ok(replies::too_many_named());
+        }
         if verdict == RecipientVerdict::Accept {
             let original_recipient = parameters.original_recipient;
             transaction.recipients.push(EnvelopeRecipient { forward_path, original_recipient });

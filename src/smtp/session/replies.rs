@@ -45,6 +45,10 @@ impl RecipientVerdict {
             Self::Accept => Reply::new(250, 1, 5, "Recipient OK"),
             Self::NoSuchMailbox => Reply::new(550, 1, 1, "No such mailbox here"),
             Self::NotOurs => Reply::new(550, 7, 1, "Relaying denied"),
+            Self::NoRoom => Reply::new(452, 3, 1, "The disk is nearly full, try again later"),
+            Self::TooMuchUnproven => {
+                Reply::new(450, 7, 0, "Too much mail that nothing proves came today, try again later")
+            }
             Self::Refuse(text) => Reply::new(550, 7, 1, text), // RFC 3463 §3.8: delivery not authorized
         }
     }
@@ -61,8 +65,12 @@ pub(in crate::smtp) fn rejection(reply: &Reply) -> Option<&'static str> {
         (421, Some((7, 0))) if *reply == not_smtp() => "not_smtp",
         (421, Some((7, 0))) => "session_limit",
         (421, Some((5, 0))) => "chunk_lost",
+        (450, _) if *reply == RecipientVerdict::TooMuchUnproven.reply() => "unproven_quota",
+        (450, _) if *reply == too_many_octets() => "octet_rate",
+        (450, _) if *reply == too_many_named() => "recipient_rate",
         (450, _) => "message_rate",
         (451, _) => "store_unavailable",
+        (452, Some((3, 1))) if *reply == RecipientVerdict::NoRoom.reply() => "disk_reserve",
         (452, Some((3, 1))) => "no_memory",
         (452, Some((5, 3))) => "too_many_recipients",
         (500, _) => "not_recognized",
@@ -93,6 +101,16 @@ pub(super) fn no_room() -> Reply {
 /// At MAIL: the client had its messages for this minute.
 pub(super) fn too_many_messages() -> Reply {
     Reply::new(450, 7, 0, "Too many messages from your address, try again later")
+}
+
+/// At MAIL: the client brought its octets for this minute.
+pub(super) fn too_many_octets() -> Reply {
+    Reply::new(450, 7, 0, "Too many octets from your address, try again later")
+}
+
+/// At RCPT: the client named its recipients for this minute.
+pub(super) fn too_many_named() -> Reply {
+    Reply::new(450, 7, 0, "Too many recipients from your address, try again later")
 }
 
 /// The end of a client that does not speak SMTP.
@@ -188,6 +206,10 @@ mod tests {
             (too_big(), Some("too_big")),
             (no_room(), Some("no_memory")),
             (too_many_messages(), Some("message_rate")),
+            (too_many_octets(), Some("octet_rate")),
+            (too_many_named(), Some("recipient_rate")),
+            (RecipientVerdict::NoRoom.reply(), Some("disk_reserve")),
+            (RecipientVerdict::TooMuchUnproven.reply(), Some("unproven_quota")),
             (delivered(Delivery::Committed { handle: Handle::of(&[1; 32]), duplicate: true }), None),
             (delivered(Delivery::TryLater), Some("store_unavailable")),
             (idle(), Some("timeout")),

@@ -91,6 +91,12 @@ async fn of_address(
     rows.iter().map(to_suppression).collect()
 }
 
+/// What is held about addresses, the oldest first.
+pub(super) const HELD: &str = "
+    SELECT recipient_key, hold FROM json_each(?1) AS asked CROSS JOIN events INDEXED BY events_held_address
+        ON recipient_key = asked.value
+    WHERE change = 'held' AND hold IS NOT NULL ORDER BY received_at";
+
 async fn standing_of(
     connection: &mut SqliteConnection,
     keys: &str,
@@ -114,16 +120,7 @@ async fn standing_of(
         let entry = to_suppression(row)?;
         standing.entries.entry(entry.address_key.clone()).or_default().push(entry);
     }
-    // Few wait: from what is held to whom it is about, and not the other way.
-    let rows = sqlx::query(
-        "SELECT recipient_key, hold FROM events INDEXED BY events_held
-         WHERE hold IS NOT NULL AND change = 'held' AND recipient_key IN (SELECT value FROM json_each(?1))
-         ORDER BY received_at",
-    )
-    .bind(keys)
-    .fetch_all(connection)
-    .await
-    .map_err(failed)?;
+    let rows = sqlx::query(HELD).bind(keys).fetch_all(connection).await.map_err(failed)?;
     for row in &rows {
         standing.holds.insert(row.try_get(0)?, row.try_get(1)?);
     }

@@ -34,7 +34,7 @@ pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Resul
 /// The hold that a bounce of an address waits in.
 pub(super) async fn of(pool: &SqlitePool, [plain, hashed]: &[String; 2]) -> Result<Option<i64>, StoreError> {
     sqlx::query_scalar(
-        "SELECT hold FROM events INDEXED BY events_recipient
+        "SELECT hold FROM events INDEXED BY events_held_address
          WHERE recipient_key IN (?1, ?2) AND change = 'held' AND hold IS NOT NULL ORDER BY received_at DESC LIMIT 1",
     )
     .bind(plain)

@@ -13,6 +13,7 @@ mod gauge;
 mod holds;
 mod join;
 mod known;
+mod line;
 mod lists;
 mod log;
 mod mask;
@@ -22,10 +23,12 @@ mod outbox;
 mod people;
 mod place;
 mod quarantine;
+mod raw;
 mod read;
 mod readers;
 mod reclassify;
 mod record;
+mod reserve;
 mod retention;
 mod settle;
 mod statistics;
@@ -47,6 +50,8 @@ use super::{
 pub use erase::occurrences;
 pub use open::{Access, SCHEMA};
 use readers::Readers;
+pub use reserve::Disk;
+use reserve::Reserve;
 use stored::Arriving;
 use writer::Writer;
 
@@ -56,6 +61,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Option<Writer>,
     addresses: Addresses,
+    reserve: Reserve,
 }
 
 impl SqliteStore {
@@ -72,10 +78,14 @@ impl SqliteStore {
         busy_timeout: std::time::Duration,
     ) -> Result<Self, StoreError> {
         let addresses = settings.addresses.clone();
+        let reserve = Reserve::beside(path);
+        if access == Access::Write {
+            reserve.spend(); // also opening writes
+        }
         let options = open::prepare(path, access, busy_timeout, &addresses).await?;
         let readers = Readers::new(&options);
         let writer = (access != Access::Read).then(|| Writer::start(&options, settings, busy_timeout));
-        Ok(Self { readers, writer, addresses })
+        Ok(Self { readers, writer, addresses, reserve })
     }
 
     /// Settings for what is recorded from now on. A store that was opened for reading has none.
@@ -109,6 +119,22 @@ impl SqliteStore {
         }
         let mut connection = self.readers.lookups.acquire().await.map_err(read::failed)?;
         stored::any_hashed(&mut connection).await.map_err(read::failed)
+    }
+
+    /// What the disk has.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn disk(&self) -> std::io::Result<Disk> {
+        self.reserve.disk()
+    }
+
+    /// Keeps a file of so many octets, which are given back when something has to be deleted on a full disk. 0: none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep_reserve(&self, octets: u64) -> std::io::Result<()> {
+        self.reserve.keep(octets)
     }
 
     /// How addresses are kept. A reader of this engine asks for rows by both of [`Addresses::keys`]:
@@ -201,6 +227,10 @@ impl Store for SqliteStore {
 
     async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
         self.writer()?.settle(settling).await
+    }
+
+    async fn prune_unproven(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {
+        self.writer()?.prune_unproven(keep, limit).await
     }
 
     async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

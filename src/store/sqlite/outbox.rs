@@ -68,7 +68,10 @@ impl Outbox for SqliteStore {
     ) -> Result<u64, StoreError> {
         let rows = usize::try_from(limit).unwrap_or(usize::MAX);
         self.writer()?
-            .send(rows, Box::new(move |connection, _| Box::pin(prune(connection, before, webhooks, limit))))
+            .send_freeing(
+                rows,
+                Box::new(move |connection, _| Box::pin(prune(connection, before, webhooks, limit))),
+            )
             .await
     }
 }

@@ -141,31 +141,14 @@ async fn known_in(
     .await
 }
 
-/// Drops raw bytes older than a time, a bounded number at once.
-pub(super) async fn prune_raw(
-    connection: &mut SqliteConnection,
-    before: Timestamp,
-    limit: u32,
-) -> Result<u64, sqlx::Error> {
-    let pruned = sqlx::query(
-        "UPDATE messages SET raw = NULL WHERE id IN
-             (SELECT id FROM messages WHERE raw IS NOT NULL AND recorded_at < ?1 ORDER BY recorded_at LIMIT ?2)",
-    )
-    .bind(written(before))
-    .bind(limit)
-    .execute(connection)
-    .await?;
-    Ok(pruned.rows_affected())
-}
-
 async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "INSERT INTO messages (digest, received_at, peer, helo, reverse_path, recipients, original_recipients, envelope_id, kind, message_id,
                                sender, subject, reporting_mta, original_envelope_id, arrival_date, original_message_id,
                                original_from, original_to, original_subject, defects, size, raw, protocol, tls, replayed_at,
-                               recorded_at)
+                               recorded_at, unproven)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25, ?26)
+                 ?23, ?24, ?25, ?26, ?27)
          RETURNING id",
     )
     .bind(&message.digest[..])
@@ -194,6 +177,7 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .bind(&message.tls)
     .bind(message.replayed.as_ref().map(|replayed| written(replayed.at)))
     .bind(written(message.replayed.as_ref().map_or(message.received_at, |replayed| replayed.at)))
+    .bind(message.unproven)
     .fetch_one(connection)
     .await
 }

@@ -11,13 +11,13 @@ impl Retention for SqliteStore {
     async fn prune_events(&self, old: OldEvents) -> Result<Dropped, StoreError> {
         let rows = rows(old.events);
         self.writer()?
-            .send(rows, Box::new(move |connection, _| Box::pin(prune_events(connection, old))))
+            .send_freeing(rows, Box::new(move |connection, _| Box::pin(prune_events(connection, old))))
             .await
     }
 
     async fn prune_holds(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.writer()?
-            .send(
+            .send_freeing(
                 rows(limit),
                 Box::new(move |connection, _| Box::pin(prune_holds(connection, before, limit))),
             )
@@ -26,7 +26,7 @@ impl Retention for SqliteStore {
 
     async fn prune_counters(&self, old: OldCounters, limit: u32) -> Result<u64, StoreError> {
         self.writer()?
-            .send(
+            .send_freeing(
                 rows(limit),
                 Box::new(move |connection, _| Box::pin(prune_counters(connection, old, limit))),
             )
@@ -35,7 +35,7 @@ impl Retention for SqliteStore {
 
     async fn prune_statistics(&self, before_day: i64, limit: u32) -> Result<u64, StoreError> {
         self.writer()?
-            .send(
+            .send_freeing(
                 rows(limit),
                 Box::new(move |connection, _| Box::pin(prune_statistics(connection, before_day, limit))),
             )

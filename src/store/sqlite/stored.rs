@@ -113,16 +113,17 @@ pub(super) async fn hash_entries_as(
     hashed: &str,
     rewrite: impl Fn(&str) -> Option<String>,
 ) -> Result<(), sqlx::Error> {
-    let rows = sqlx::query("SELECT stream, evidence, note FROM suppressions WHERE address_key = ?1")
-        .bind(plain)
-        .fetch_all(&mut *connection)
-        .await?;
+    let rows =
+        sqlx::query("SELECT stream, evidence, note, remote_mta FROM suppressions WHERE address_key = ?1")
+            .bind(plain)
+            .fetch_all(&mut *connection)
+            .await?;
     for row in rows {
         let text = |column: &str| -> Result<Option<String>, sqlx::Error> {
             Ok(row.try_get::<Option<String>, _>(column)?.and_then(|text| rewrite(&text)))
         };
         sqlx::query(
-            "UPDATE OR IGNORE suppressions SET address_key = ?3, address = ?3, evidence = ?4, note = ?5
+            "UPDATE OR IGNORE suppressions SET address_key = ?3, address = ?3, evidence = ?4, note = ?5, remote_mta = ?6
              WHERE address_key = ?1 AND stream = ?2",
         )
         .bind(plain)
@@ -130,6 +131,7 @@ pub(super) async fn hash_entries_as(
         .bind(hashed)
         .bind(text("evidence")?)
         .bind(text("note")?)
+        .bind(text("remote_mta")?)
         .execute(&mut *connection)
         .await?;
     }

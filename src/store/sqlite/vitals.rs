@@ -15,6 +15,7 @@ impl Vitals for SqliteStore {
             "SELECT (SELECT count(*) FROM events WHERE change = 'quarantined') AS quarantined,
                     (SELECT count(*) FROM holds WHERE state = 'open') AS holds,
                     (SELECT count(*) FROM events WHERE change = 'held') AS held,
+                    (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size) AS unused,
                     (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) AS bytes,
                     (SELECT file FROM pragma_database_list WHERE name = 'main') AS file",
         )
@@ -23,11 +24,14 @@ impl Vitals for SqliteStore {
         .map_err(failed)?;
         let number = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(failed);
         let file: String = row.try_get("file").map_err(failed)?;
+        let unproven = super::raw::unproven(&self.readers.tasks).await.map_err(failed)?;
         let log = tokio::fs::metadata(Path::new(&format!("{file}-wal"))).await;
         Ok(Vital {
             quarantined: number("quarantined")?,
             holds: number("holds")?,
             held: number("held")?,
+            unproven_raw: unproven.unsigned_abs(),
+            unused_bytes: number("unused")?,
             database_bytes: number("bytes")?,
             log_bytes: log.map_or(0, |log| log.len()),
         })

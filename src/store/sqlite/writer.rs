@@ -12,26 +12,28 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::super::{
-    HoldSettled, HoldSettling, ManualEntry, Outcome, Pressure, Recorded, Removal, Settings, Settling,
-    StoreError, SuppressionFilter,
+    HoldSettled, HoldSettling, HoldVerdict, ManualEntry, Outcome, Pressure, Recorded, Removal, Settings,
+    Settling, StoreError, SuppressionFilter, Verdict,
 };
 use super::breaker::{self, Judge};
 use super::gauge::Gauge;
+use super::line::Line;
 use super::log::Log;
 use super::place::Place;
+use super::reserve::Reserve;
 use super::stored::Arriving;
 use super::turn::Turns;
-use super::{audit, holds, open, people, quarantine, record};
+use super::{audit, holds, open, people, quarantine, raw, record};
 use crate::metrics;
 
 /// Jobs that may wait before those who bring more have to.
 const QUEUE: usize = 512;
 
-/// Most jobs in one transaction.
-const GROUP: usize = 256;
+/// Rows of a job of which nobody knows how many it writes.
+const ALL: usize = 4_096;
 
-/// Most events in one transaction, so that a group of huge reports does not hold it for long.
-const GROUP_EVENTS: usize = 4_096;
+/// Octets that count as a row.
+const ROW: u64 = 16 << 10;
 
 /// What a job does inside the transaction.
 pub(super) type Operation<R> = Box<
@@ -43,6 +45,7 @@ pub(super) type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 /// A job: its work, its result until the commit, and who waits for it.
 struct Task<R> {
     events: usize,
+    frees: bool,
     queued: Instant,
     operation: Option<Operation<R>>,
     result: Option<Result<R, StoreError>>,
@@ -53,6 +56,8 @@ struct Task<R> {
 trait Job: Send {
     /// How many rows it writes, roughly.
     fn events(&self) -> usize;
+    /// Whether it makes room on the disk.
+    fn frees(&self) -> bool;
     /// When it was asked for.
     fn queued(&self) -> Instant;
     /// Does the work. An error that waiting may mend comes back; any other becomes the job's result, and the
@@ -71,6 +76,10 @@ trait Job: Send {
 impl<R: Send + 'static> Job for Task<R> {
     fn events(&self) -> usize {
         self.events
+    }
+
+    fn frees(&self) -> bool {
+        self.frees
     }
 
     fn queued(&self) -> Instant {
@@ -151,7 +160,8 @@ impl Writer {
     }
 
     pub(super) async fn record(&self, message: Arriving) -> Result<Recorded, StoreError> {
-        let events = 1 + message.message.events.len();
+        let octets = message.message.octets() / ROW;
+        let events = 1 + message.message.events.len() + usize::try_from(octets).unwrap_or(usize::MAX / 2);
         self.send(
             events,
             Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
@@ -176,43 +186,48 @@ impl Writer {
     ) -> Result<u64, StoreError> {
         let operation: Operation<u64> =
             Box::new(move |connection, _| Box::pin(people::undo(connection, filter, now, actor)));
-        self.send(GROUP_EVENTS, operation).await
+        self.send(ALL, operation).await
     }
 
     pub(super) async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let events = usize::try_from(limit).unwrap_or(GROUP_EVENTS);
+        let events = usize::try_from(limit).unwrap_or(ALL);
         self.send(events, Box::new(move |connection, _| Box::pin(audit::expire(connection, now, limit))))
             .await
     }
 
     pub(super) async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
         let events = settling.events.len();
-        self.send(
-            events,
-            Box::new(move |connection, judge| Box::pin(quarantine::settle(connection, judge, settling))),
-        )
-        .await
+        let frees = settling.verdict == Verdict::Discard;
+        let operation: Operation<Vec<Outcome>> =
+            Box::new(move |connection, judge| Box::pin(quarantine::settle(connection, judge, settling)));
+        self.put(events, frees, operation).await
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(record::prune_raw(connection, before, limit))))
+        self.send_freeing(1, Box::new(move |connection, _| Box::pin(raw::prune(connection, before, limit))))
             .await
+    }
+
+    pub(super) async fn prune_unproven(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {
+        let operation: Operation<u64> =
+            Box::new(move |connection, _| Box::pin(raw::prune_unproven(connection, keep, limit)));
+        self.send_freeing(1, operation).await
     }
 
     pub(super) async fn settle_hold(
         &self,
         settling: HoldSettling,
     ) -> Result<Option<HoldSettled>, StoreError> {
-        let events = usize::try_from(settling.limit).unwrap_or(GROUP_EVENTS);
-        self.send(
-            events,
-            Box::new(move |connection, judge| Box::pin(holds::settle(connection, judge, settling))),
-        )
-        .await
+        let events = usize::try_from(settling.limit).unwrap_or(ALL);
+        let frees = settling.verdict == HoldVerdict::Discard;
+        let operation: Operation<Option<HoldSettled>> =
+            Box::new(move |connection, judge| Box::pin(holds::settle(connection, judge, settling)));
+        self.put(events, frees, operation).await
     }
 
     pub(super) async fn prune_rates(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.send(1, Box::new(move |connection, _| Box::pin(breaker::prune(connection, now, limit)))).await
+        self.send_freeing(1, Box::new(move |connection, _| Box::pin(breaker::prune(connection, now, limit))))
+            .await
     }
 
     /// Puts a job in the line and waits until it is committed. `events` says how many rows it writes, roughly.
@@ -221,11 +236,30 @@ impl Writer {
         events: usize,
         operation: Operation<R>,
     ) -> Result<R, StoreError> {
+        self.put(events, false, operation).await
+    }
+
+    /// The same for a job that makes room on the disk: on a full one it has what is reserved.
+    pub(super) async fn send_freeing<R: Send + 'static>(
+        &self,
+        events: usize,
+        operation: Operation<R>,
+    ) -> Result<R, StoreError> {
+        self.put(events, true, operation).await
+    }
+
+    async fn put<R: Send + 'static>(
+        &self,
+        events: usize,
+        frees: bool,
+        operation: Operation<R>,
+    ) -> Result<R, StoreError> {
         let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
         let (done, result) = oneshot::channel();
         let _waits = self.gauge.enter();
         let task = Task {
             events,
+            frees,
             queued: Instant::now(),
             operation: Some(operation),
             result: None,
@@ -272,28 +306,26 @@ async fn run(
     // One to a file that was cut short. It stays open until the file is whole again: with the last connection the log
     // would go, and with that what a restored file lacks.
     let mut doubtful: Option<SqliteConnection> = None;
-    let mut group = Vec::with_capacity(GROUP);
+    let mut line: Line<Box<dyn Job>> = Line::default();
+    let reserve = Reserve::beside(options.get_filename());
     let mut log = Log::default();
     loop {
-        let first = match jobs.try_recv() {
-            Ok(first) => first,
-            Err(_) => {
-                turns.idle();
-                let Some(first) = jobs.recv().await else { break };
-                first
-            }
-        };
+        if line.len() == 0 && jobs.is_empty() {
+            turns.idle();
+            let Some(first) = jobs.recv().await else { break };
+            line.push(first.events(), first);
+        }
         turns.leave_a_gap().await;
-        let mut events = first.events();
-        let queued = first.queued();
-        gauge.begun(queued);
-        group.push(first);
-        while group.len() < GROUP
-            && events < GROUP_EVENTS
+        while line.len() < QUEUE
             && let Ok(next) = jobs.try_recv()
         {
-            events += next.events();
-            group.push(next);
+            line.push(next.events(), next);
+        }
+        let Some(queued) = line.heads().map(|job| job.queued()).min() else { continue };
+        gauge.begun(queued);
+        let mut group = line.group();
+        if group.iter().any(|job| job.frees()) {
+            reserve.spend();
         }
         if let Some((open, _)) = connection.take_if(|(_, place)| !place.is_whole()) {
             tracing::warn!(

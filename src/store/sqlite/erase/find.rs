@@ -214,7 +214,7 @@ async fn in_entries(pool: &SqlitePool, plan: &Plan) -> Result<Vec<(String, i64)>
     let mut after = (String::new(), -1);
     loop {
         let rows = sqlx::query(
-            "SELECT address_key, stream, concat_ws(char(10), evidence, note) AS text FROM suppressions
+            "SELECT address_key, stream, concat_ws(char(10), evidence, note, remote_mta) AS text FROM suppressions
              WHERE (address_key, stream) > (?1, ?2) AND instr(lower(text), ?3) ORDER BY address_key, stream LIMIT ?4",
         )
         .bind(&after.0)

@@ -87,7 +87,7 @@ async fn entries(store: &SqliteStore, key: &HashKey, clear: Vec<String>) -> Resu
             Ok(())
         })
     });
-    store.writer()?.send(rows, operation).await
+    store.writer()?.send_freeing(rows, operation).await
 }
 
 async fn rows(
@@ -107,7 +107,7 @@ async fn rows(
             }
         })
     });
-    store.writer()?.send(usize::try_from(to - from).unwrap_or(0), operation).await
+    store.writer()?.send_freeing(usize::try_from(to - from).unwrap_or(0), operation).await
 }
 
 fn text(row: &SqliteRow, column: &str) -> Result<Option<String>, sqlx::Error> {

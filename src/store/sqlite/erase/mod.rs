@@ -146,7 +146,7 @@ impl SqliteStore {
                 Ok(erased)
             })
         });
-        self.writer()?.send(AT_ONCE, operation).await
+        self.writer()?.send_freeing(AT_ONCE, operation).await
     }
 }
 

@@ -279,16 +279,17 @@ pub(super) async fn quoted(
 ) -> Result<Erased, sqlx::Error> {
     let mut erased = Erased::default();
     for (key, stream) in entries {
-        let row =
-            sqlx::query("SELECT evidence, note FROM suppressions WHERE address_key = ?1 AND stream = ?2")
-                .bind(&key)
-                .bind(stream)
-                .fetch_optional(&mut *connection)
-                .await?;
+        let row = sqlx::query(
+            "SELECT evidence, note, remote_mta FROM suppressions WHERE address_key = ?1 AND stream = ?2",
+        )
+        .bind(&key)
+        .bind(stream)
+        .fetch_optional(&mut *connection)
+        .await?;
         let Some(row) = row else { continue };
-        let Some(texts) = scrubbed(plan, &row, &["evidence", "note"])? else { continue };
+        let Some(texts) = scrubbed(plan, &row, &["evidence", "note", "remote_mta"])? else { continue };
         let mut update = sqlx::query(
-            "UPDATE suppressions SET evidence = ?3, note = ?4 WHERE address_key = ?1 AND stream = ?2",
+            "UPDATE suppressions SET evidence = ?3, note = ?4, remote_mta = ?5 WHERE address_key = ?1 AND stream = ?2",
         )
         .bind(key)
         .bind(stream);

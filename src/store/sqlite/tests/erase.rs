@@ -236,7 +236,7 @@ const MAY_NAME: &[&str] = &[
     "messages: helo reverse_path recipients original_recipients envelope_id message_id sender subject reporting_mta
         original_envelope_id original_message_id original_from original_to original_subject defects",
     "outbox: address_key data",
-    "suppressions: address_key address evidence note",
+    "suppressions: address_key address evidence note remote_mta",
 ];
 
 /// Columns whose words are dsnd's own, an operator's, or names of hosts and domains.
@@ -253,7 +253,7 @@ const NAMES_NOBODY: &[&str] = &[
     "outbox: at type",
     "probe: at",
     "suppression_rates: kind name",
-    "suppressions: reason class status rule first_seen last_seen expires_at origin domain remote_mta changed_at",
+    "suppressions: reason class status rule first_seen last_seen expires_at origin domain changed_at",
     "webhook_deliveries: webhook state failed_at next_at dead_at error",
     "webhooks: name failing_since error delivered_at",
 ];

@@ -175,3 +175,39 @@ async fn a_log_that_a_reader_held_shrinks_when_the_reader_is_gone() {
     let whole: String = sqlx::query_scalar("PRAGMA quick_check").fetch_one(&mut reader).await.unwrap();
     assert_eq!(whole, "ok");
 }
+
+#[tokio::test]
+async fn the_oldest_raw_messages_that_nothing_proves_go_first_and_what_was_read_from_them_stays() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir.path().join("dsnd.db"), Access::Serve).await.unwrap();
+    let mut ids = Vec::new();
+    for (number, unproven) in [(1, false), (2, true), (3, true), (4, true)] {
+        let mut message = contract::message(number, number.into(), contract::hard("a@example.org"));
+        (message.unproven, message.raw) = (unproven, vec![0; 1_000]);
+        ids.push(store.record(message).await.unwrap().id);
+    }
+    assert_eq!(crate::store::Vitals::vitals(&store).await.unwrap().unproven_raw, 3_000);
+    assert_eq!(store.prune_unproven(3_000, 10).await.unwrap(), 0, "there is room for them");
+    assert_eq!(store.prune_unproven(1_500, 1).await.unwrap(), 1, "no more at once than asked for");
+    assert_eq!(store.prune_unproven(1_500, 10).await.unwrap(), 1);
+    let mut kept = Vec::new();
+    for id in ids {
+        kept.push(store.bounce(id).await.unwrap().unwrap().raw_kept);
+    }
+    assert_eq!(kept, [true, false, false, true]);
+    assert_eq!(store.prune_unproven(0, 10).await.unwrap(), 1);
+    assert_eq!(crate::store::Vitals::vitals(&store).await.unwrap().unproven_raw, 0);
+}
+
+#[tokio::test]
+async fn what_is_held_about_an_address_is_found_by_the_address() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    open(&path, Access::Serve).await.unwrap().close().await;
+    let mut connection = raw_connection(&path).await;
+    let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", super::super::edits::HELD));
+    let rows = sqlx::query(plan).fetch_all(&mut connection).await.unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
+    let index = "SEARCH events USING INDEX events_held_address (recipient_key=?)";
+    assert!(steps.iter().any(|step| step == index), "{steps:?}");
+}
