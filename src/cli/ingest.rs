@@ -164,6 +164,7 @@ fn judge(text: &str, config: &Config) -> Result<ForwardPath, Refusal> {
         RecipientVerdict::Accept => return Ok(path),
         RecipientVerdict::NoSuchMailbox => NO_USER,
         RecipientVerdict::NotOurs | RecipientVerdict::Refuse(_) => NO_PERMISSION,
+        RecipientVerdict::NoRoom | RecipientVerdict::TooMuchUnproven => TRY_LATER,
     };
     Err(Refusal(code, format!("{}: {}", shortened(text), verdict.reply())))
 }
