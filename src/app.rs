@@ -131,6 +131,9 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     privacy::warn_of_addresses(&store, &config).await;
     files::warn_if_few(config.smtp.max_connections);
 
+    // Before the first message: what comes of it is for a webhook that is new as well.
+    events::enrol(&store, &config).await?;
+
     let shutdown = CancellationToken::new();
     let api = http::api(&store, Arc::clone(&classifier), &config, &shutdown);
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));

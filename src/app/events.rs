@@ -1,12 +1,12 @@
 //! Events that are told to others: a task for each webhook, and one that drops what is old.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::events::{Dispatcher, Endpoint, HttpReceiver};
 use crate::metrics;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Deliveries, Outbox, Streams};
+use crate::store::{Deliveries, Outbox, StoreError, Streams};
 
 /// How often the backlog is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
@@ -102,6 +102,22 @@ impl Webhooks {
     }
 }
 
+/// Lets the database know of the webhooks of a configuration: what happens from then on is for them.
+///
+/// # Errors
+/// [`StoreError`], when it cannot be written.
+pub(super) async fn enrol(store: &SqliteStore, config: &Config) -> Result<(), StoreError> {
+    for name in names(config) {
+        store.webhook(&name).await?;
+    }
+    Ok(())
+}
+
+/// The names under which the database knows the webhooks that are used.
+fn names(config: &Config) -> impl Iterator<Item = String> {
+    config.webhooks.iter().filter(|webhook| webhook.enabled).flat_map(Endpoint::names)
+}
+
 async fn bring(
     store: Arc<SqliteStore>,
     endpoint: Endpoint,
@@ -109,18 +125,33 @@ async fn bring(
     shutdown: CancellationToken,
     grace: Duration,
 ) {
-    while !shutdown.is_cancelled() {
-        match HttpReceiver::new(endpoint.clone()) {
-            Ok(receiver) => {
-                let (store, endpoint, streams) = (Arc::clone(&store), endpoint.clone(), streams.clone());
-                let dispatcher = Dispatcher::new(store, receiver, endpoint, streams, shutdown.clone(), grace);
-                match tokio::spawn(async move { dispatcher.run().await }).await {
-                    Ok(()) => return,
-                    // Of a fault of ours, one webhook is late; nothing is lost.
-                    Err(error) => error!(%error, "bringing events broke off; this is tried again"),
-                }
-            }
+    let (endpoint, streams) = (Arc::new(endpoint), Arc::new(streams));
+    let receiver = loop {
+        match HttpReceiver::new(Endpoint::clone(&endpoint)) {
+            Ok(receiver) => break Arc::new(receiver),
             Err(error) => error!(%error, "no events are brought; this is tried again"),
+        }
+        if timeout(PAUSE, shutdown.cancelled()).await.is_ok() {
+            return;
+        }
+    };
+    let mut ways = JoinSet::new();
+    for way in endpoint.ways() {
+        let (store, receiver) = (Arc::clone(&store), Arc::clone(&receiver));
+        let (endpoint, streams) = ((Arc::clone(&endpoint), *way), Arc::clone(&streams));
+        let dispatcher = Dispatcher::new(store, receiver, endpoint, streams, shutdown.clone(), grace);
+        ways.spawn(keep_bringing(Arc::new(dispatcher), shutdown.clone()));
+    }
+    ways.join_all().await;
+}
+
+async fn keep_bringing(dispatcher: Arc<Dispatcher<SqliteStore, HttpReceiver>>, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        let work = Arc::clone(&dispatcher);
+        match tokio::spawn(async move { work.run().await }).await {
+            Ok(()) => return,
+            // Of a fault of ours, one webhook is late; nothing is lost.
+            Err(error) => error!(%error, "bringing events broke off; this is tried again"),
         }
         let _ = timeout(PAUSE, shutdown.cancelled()).await;
     }
@@ -135,11 +166,8 @@ pub(super) async fn measure(
     loop {
         match store.webhooks().await {
             Ok(webhooks) => {
-                let config = config.load();
-                let used = |name: &str| {
-                    config.webhooks.iter().any(|webhook| webhook.enabled && webhook.name == name)
-                };
-                let used = webhooks.iter().filter(|webhook| used(&webhook.state.name));
+                let names: HashSet<String> = names(&config.load()).collect();
+                let used = webhooks.iter().filter(|webhook| names.contains(&webhook.state.name));
                 let backlog: i64 = used.map(|webhook| webhook.behind + webhook.waiting).sum();
                 metrics::WEBHOOK_BACKLOG.set([], backlog.unsigned_abs());
             }
@@ -163,8 +191,7 @@ pub(super) async fn prune(
     while !shutdown.is_cancelled() {
         let (keep_days, webhooks) = {
             let config = config.load();
-            let enabled = config.webhooks.iter().filter(|webhook| webhook.enabled);
-            (config.keep_events_days, enabled.map(|webhook| webhook.name.clone()).collect::<Vec<_>>())
+            (config.keep_events_days, names(&config).collect::<Vec<_>>())
         };
         let kept = SignedDuration::from_hours(24 * i64::from(keep_days));
         let before = clock.date().and_then(|now| now.checked_sub(kept).ok());

@@ -23,6 +23,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         policy: config.policy.clone(),
         streams: config.streams.clone(),
         return_paths: config.return_paths.clone(),
+        webhooks: config.webhooks.clone(),
         ..config.http.settings.clone()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use super::events::Webhooks;
@@ -14,8 +15,8 @@ use crate::ingest::Ingest;
 use crate::lookup;
 use crate::smtp::listener::Server;
 use crate::smtp::tls::{TlsAcceptor, TlsError};
-use crate::store::Addresses;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Addresses, StoreError};
 
 /// What runs, as far as a new configuration can change it.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(super) enum ReloadError {
     NoFile(String),
     #[error("{0} is empty, as a file is that is just being written; return_path.domains would be lost")]
     Emptied(String),
+    #[error("{0} (store.path)")]
+    Store(#[from] StoreError),
     #[error("reading it was cut off: {0}")]
     CutOff(#[from] tokio::task::JoinError),
 }
@@ -86,7 +89,7 @@ impl Running {
     /// First everything that can fail, then everything that cannot. The keys that need a restart come back.
     async fn take_up(&mut self) -> Result<Vec<&'static str>, ReloadError> {
         let old = self.config.load_full();
-        let tls = self.tls.clone();
+        let (tls, store) = (self.tls.clone(), Arc::clone(&self.store));
         let (config, classifier, stays) = tokio::task::spawn_blocking(move || {
             // A pipe may be read once, at the start; whoever opens it again waits.
             if let Some(file) = old.file.as_deref()
@@ -103,6 +106,8 @@ impl Running {
             }
             let classifier = Classifier::with_rules(&config.rules)?;
             let stays = keep_what_stays(&old, &mut config);
+            // What happens from then on is for a webhook that is new as well.
+            Handle::current().block_on(super::events::enrol(&store, &config))?;
             // Last, since it takes effect at once; it logs its own result.
             if let (Some(tls), Some(settings)) = (tls, &config.tls) {
                 tls.reload_with(settings)

@@ -1,10 +1,12 @@
-//! `dsnd events list|webhooks|dead|replay`.
+//! `dsnd events list|webhooks|dead|replay|test`.
+
+mod replay;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,16 +15,11 @@ use super::{block_on, open_store, output};
 use crate::config::Config;
 use crate::events::named;
 use crate::store::sqlite::Access;
-use crate::store::{
-    Again, DeadLetter, Deliveries, EventType, Outbox, OutboxEvent, OutboxFilter, WebhookStanding,
-};
+use crate::store::{DeadLetter, Deliveries, EventType, Outbox, OutboxEvent, OutboxFilter, WebhookStanding};
 use crate::when;
 
 /// Rows read at once while listing.
 const PAGE: u32 = 500;
-
-/// Events that were given up and are let go again in one transaction.
-const AT_ONCE: u32 = 2_000;
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -37,9 +34,14 @@ pub(super) enum Events {
     Dead(Dead),
     /// Let webhooks have events again, also while the daemon runs: it begins within seconds.
     ///
-    /// An event keeps its webhook-id, so that a receiver that has it can drop the double. Exit status 0, or 1 when
-    /// there was nothing to bring again, or 2 when there is no such event.
-    Replay(Replay),
+    /// It counts them first; on a terminal it asks, unless --yes is given. --dry-run only counts. An event keeps its
+    /// webhook-id, so that a receiver that has it can drop the double. Exit status 0, or 1 when there is nothing to
+    /// bring again, or 2 when there is no such event.
+    Replay(replay::Replay),
+    /// Send a test event to a webhook, from here, and say what it answers.
+    ///
+    /// Its type is webhook.test, and it tells of nothing. Exit status 0 when it was taken, else 1.
+    Test(replay::Test),
 }
 
 /// `list`.
@@ -84,34 +86,6 @@ pub(super) struct Dead {
     json: bool,
 }
 
-/// `replay`.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("what").required(true).args(["dead", "since", "id"]))]
-pub(super) struct Replay {
-    /// Only for this webhook; otherwise for each that is configured.
-    #[arg(long, value_name = "NAME")]
-    endpoint: Option<String>,
-    /// What was given up.
-    #[arg(long)]
-    dead: bool,
-    /// Everything written at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
-    #[arg(long, value_name = "TIME", value_parser = when::parse)]
-    since: Option<Timestamp>,
-    /// This event.
-    #[arg(long, value_name = "N")]
-    id: Option<i64>,
-    /// One JSON object a webhook.
-    #[arg(long)]
-    json: bool,
-}
-
-/// What a webhook gets again.
-#[derive(Debug, Serialize)]
-struct Brought<'a> {
-    webhook: &'a str,
-    events: u64,
-}
-
 /// How a webhook stands, and what the configuration says about it.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
@@ -137,7 +111,8 @@ pub(super) fn run(config: Option<&Path>, verb: &Events) -> anyhow::Result<ExitCo
             Events::List(arguments) => list(&config, arguments).await,
             Events::Webhooks(arguments) => webhooks(&config, arguments).await,
             Events::Dead(arguments) => dead(&config, arguments).await,
-            Events::Replay(arguments) => replay(&config, arguments).await,
+            Events::Replay(arguments) => replay::replay(&config, arguments).await,
+            Events::Test(arguments) => replay::test(&config, arguments).await,
         }
     })
 }
@@ -225,7 +200,8 @@ async fn webhooks(config: &Config, arguments: &Webhooks) -> anyhow::Result<ExitC
     let standings = store.webhooks().await?;
     let mut out = output::stdout();
     let shown = standings.iter().map(|standing| {
-        let webhook = config.webhooks.iter().find(|webhook| webhook.name == standing.state.name);
+        let webhook =
+            config.webhooks.iter().find(|webhook| webhook.names().any(|name| name == standing.state.name));
         let configured = match webhook {
             Some(webhook) if webhook.enabled => "enabled",
             Some(_) => "disabled",
@@ -309,49 +285,4 @@ async fn dead(config: &Config, arguments: &Dead) -> anyhow::Result<ExitCode> {
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn replay(config: &Config, arguments: &Replay) -> anyhow::Result<ExitCode> {
-    let names: Vec<&str> = config.webhooks.iter().map(|webhook| webhook.name.as_str()).collect();
-    let chosen: Vec<&str> = match &arguments.endpoint {
-        None if names.is_empty() => anyhow::bail!("no [[webhook]] is configured"),
-        None => names,
-        Some(name) if names.contains(&name.as_str()) => vec![name],
-        Some(name) => anyhow::bail!("{name:?} is no webhook; there are {}", names.join(", ")),
-    };
-    let what = match (arguments.since, arguments.id) {
-        (Some(since), _) => Again::Since(since),
-        (None, Some(id)) => Again::Event(id),
-        (None, None) => Again::Dead(AT_ONCE),
-    };
-    let store = open_store(config, Access::Write).await?;
-    if let Some(id) = arguments.id
-        && store.outbox_event(id).await?.is_none()
-    {
-        store.close().await;
-        anyhow::bail!("there is no event {id}");
-    }
-    let mut out = output::stdout();
-    let mut nothing = true;
-    for webhook in chosen {
-        let mut events = 0;
-        loop {
-            let more = store.again(webhook, what).await?;
-            events += more;
-            // What was given up may be much: it goes in steps.
-            if more == 0 || !arguments.dead {
-                break;
-            }
-        }
-        nothing &= events == 0;
-        if arguments.json {
-            output::json_line(&mut out, &Brought { webhook, events })?;
-        } else {
-            let are = if events == 1 { "is" } else { "are" };
-            writeln!(out, "{webhook}: {} {are} brought again", output::counted(events, "event"))?;
-        }
-    }
-    out.flush()?;
-    store.close().await;
-    Ok(if nothing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

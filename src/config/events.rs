@@ -44,6 +44,7 @@ struct Table {
     secret_file: Option<(Place, String)>,
     types: Option<(Place, Vec<String>)>,
     streams: Vec<i64>,
+    unproven: bool,
     format: Format,
     timeout: u64,
     concurrency: u64,
@@ -61,6 +62,7 @@ impl Table {
             secret_file: reader.text("webhook.secret_file").filter(named),
             types: reader.texts("webhook.events").filter(|(_, types)| !types.is_empty()),
             streams: stream_numbers(reader, streams),
+            unproven: reader.boolean("webhook.unproven").is_some_and(|(_, value)| value),
             format: reader.choice(
                 "webhook.format",
                 Format::Dsnd,
@@ -95,6 +97,15 @@ impl Table {
                 .map_err(|error| reader.wrong(&at, error.to_string()))
                 .ok(),
         };
+        if self.unproven && self.format == Format::Ses {
+            reader.wrong(at, "unproven = true needs format = \"dsnd\": SES has no word for unproven reports");
+        }
+        if self.unproven && self.concurrency < 2 {
+            reader.wrong(
+                at,
+                "unproven = true needs a concurrency of 2 or more: one delivery at a time is for them",
+            );
+        }
         let secret = secret(reader, at, name.as_deref(), self.secret, self.secret_file);
         Some(Endpoint {
             name: name?,
@@ -102,6 +113,7 @@ impl Table {
             secret: secret?,
             types,
             streams: self.streams,
+            unproven: self.unproven,
             format: self.format,
             timeout: secs(self.timeout),
             concurrency: size(self.concurrency),
@@ -196,6 +208,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::events::Way;
+    use crate::store::Head;
 
     fn read(text: &str, variables: &[(&str, &str)]) -> (Vec<Endpoint>, Vec<String>) {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -228,8 +242,43 @@ mod tests {
         assert_eq!(ses.streams, [7, 8]);
         assert_eq!(ses.secret, crm.secret);
         assert_eq!(b.types, [EventType::HoldOpened]);
-        assert!(b.wants(EventType::HoldOpened, 0) && !b.wants(EventType::BounceRecorded, 0));
-        assert!(ses.wants(EventType::BounceRecorded, 0) && !ses.wants(EventType::BounceRecorded, 9));
+        let head = |kind, stream| {
+            let at = jiff::Timestamp::UNIX_EPOCH;
+            Head { event: 1, at, kind, address_key: String::new(), stream, believed: true }
+        };
+        let wants = |webhook: &Endpoint, kind, stream| webhook.wants(&head(kind, stream), Way::Believed);
+        assert!(wants(b, EventType::HoldOpened, 0) && !wants(b, EventType::BounceRecorded, 0));
+        assert!(wants(ses, EventType::BounceRecorded, 0) && !wants(ses, EventType::BounceRecorded, 9));
+        assert!([crm, ses, b].iter().all(|webhook| webhook.ways() == [Way::Believed]));
+    }
+
+    #[test]
+    fn unproven_reports_have_a_way_and_places_of_their_own() {
+        let table = |more: &str| {
+            let head =
+                format!("[[webhook]]\nname = \"crm\"\nurl = \"https://a.example\"\nsecret = \"{SECRET}\"\n");
+            read(&format!("{head}unproven = true\n{more}\n"), &[])
+        };
+        for (more, believed, unproven) in
+            [("", 6, 2), ("concurrency = 2", 1, 1), ("concurrency = 3", 2, 1), ("concurrency = 64", 48, 16)]
+        {
+            let (webhooks, problems) = table(more);
+            assert_eq!(problems, [""; 0]);
+            let crm = &webhooks[0];
+            assert_eq!(crm.names().collect::<Vec<_>>(), ["crm", "crm/unproven"]);
+            assert_eq!(
+                (crm.places(Way::Believed), crm.places(Way::Unproven)),
+                (believed, unproven),
+                "{more}"
+            );
+        }
+        for (more, wanted) in [
+            ("concurrency = 1", "f:1: webhook: unproven = true needs a concurrency of 2"),
+            ("format = \"ses\"", "f:1: webhook: unproven = true needs format = \"dsnd\""),
+        ] {
+            let (_, problems) = table(more);
+            assert!(problems.iter().any(|problem| problem.starts_with(wanted)), "{problems:#?}");
+        }
     }
 
     #[test]

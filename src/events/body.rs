@@ -1,11 +1,14 @@
 //! What is sent: the same octets and the same id, however often.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::endpoint::{Endpoint, Format};
 use super::ses;
 use crate::store::{OutboxEvent, Streams};
+
+/// The type of a test event.
+const TEST: &str = "webhook.test";
 
 /// An event, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,19 @@ pub(super) fn message(event: OutboxEvent, endpoint: &Endpoint, streams: &Streams
     Some(Message { id, body })
 }
 
+/// An event that tells of nothing, so that somebody can see whether events arrive. SES itself sends such a one.
+pub(super) fn test(format: Format) -> Message {
+    let now = jiff::Timestamp::now();
+    let body = match format {
+        Format::Dsnd => json!({"id": 0, "type": TEST, "timestamp": now, "data": {}}),
+        Format::Ses => {
+            json!({"notificationType": "AmazonSnsSubscriptionSucceeded", "message": "A test by dsnd."})
+        }
+    };
+    let id = format!("evt_test_{:016x}", getrandom::u64().unwrap_or_default());
+    Message { id, body: body.to_string().into_bytes() }
+}
+
 /// Made of the number and of what the event says: numbers may come again where an old copy of the database was
 /// restored, and what follows then is something else.
 fn id(event: &OutboxEvent) -> String {
@@ -50,8 +66,6 @@ fn id(event: &OutboxEvent) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::store::EventType;
 

@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, redirect};
 use tokio::time::timeout;
 
-use super::body::Message;
+use super::body::{self, Message};
 use super::endpoint::Endpoint;
 
 /// How long, and how many octets, are spent on the body of an answer, so that its connection can be used again.
@@ -80,6 +80,11 @@ impl HttpReceiver {
             .build()
             .map_err(|cause| ReceiverError { name: endpoint.name.clone(), cause })?;
         Ok(Self { client, endpoint })
+    }
+
+    /// Brings a test event: one that tells of nothing, and is written nowhere.
+    pub async fn test(&self) -> Answer {
+        self.bring(body::test(self.endpoint.format)).await
     }
 }
 

@@ -12,10 +12,10 @@ use tracing::{debug, info, warn};
 
 use super::body;
 use super::client::{Answer, Receiver};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Way};
 use super::lanes::{Lanes, Outcome, PATIENCE, Turn};
 use crate::metrics;
-use crate::store::{Burial, Deliveries, Outbox, StoreError, Streams};
+use crate::store::{Deliveries, Outbox, StoreError, Streams};
 
 /// How often the store is asked for what other processes have written.
 const POLL: Duration = Duration::from_secs(5);
@@ -26,6 +26,9 @@ const WRITE_EVERY: Duration = Duration::from_millis(250);
 
 /// How long the store is left alone when it could not be asked.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How often, at most, the log tells of refusals.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Events given up in one transaction.
 const BURIED_AT_ONCE: u32 = 1_000;
@@ -55,52 +58,105 @@ pub struct Dispatcher<S, R> {
     store: Arc<S>,
     receiver: Arc<R>,
     endpoint: Arc<Endpoint>,
+    way: Way,
+    /// What the database and the log call it.
+    name: String,
     streams: Arc<Streams>,
     shutdown: CancellationToken,
     grace: Duration,
 }
 
-/// What a try came to: `None`, when it was none, since the store could not be asked.
-type Tried = (i64, Option<Answer>, Duration);
+/// What a try came to.
+#[derive(Debug)]
+enum Tried {
+    /// The endpoint's answer, after so long.
+    Answered(Answer, Duration),
+    /// There was nothing to bring.
+    Nothing,
+    /// The store could not be asked.
+    Unread,
+}
 
 /// What runs while an endpoint is served.
 struct Work {
     clock: Clock,
     lanes: Lanes,
-    tries: JoinSet<Tried>,
+    tries: JoinSet<(i64, Tried)>,
     commits: watch::Receiver<u64>,
     /// There may be events that were not read.
     news: bool,
     /// Whether all that was passed by was read, and up to which event.
     waiting: Option<i64>,
+    /// The store could not be asked: it is left alone until then.
+    rest: Option<Instant>,
+    refusals: Refusals,
     next_poll: Instant,
     next_write: Instant,
 }
 
+impl Work {
+    /// Whether the store may be asked.
+    fn may_read(&self) -> bool {
+        self.rest.is_none_or(|rest| Instant::now() >= rest)
+    }
+
+    /// Whether there is something to read, and room for it.
+    fn has_more(&self) -> bool {
+        match self.waiting {
+            Some(_) => self.lanes.room_for_waiting() > 0,
+            None => (self.news && self.lanes.room() > 0) || self.lanes.hungry().is_some(),
+        }
+    }
+}
+
+/// Tells the log of refusals: of the first at once, of those that follow once a minute.
+#[derive(Debug, Default)]
+struct Refusals {
+    told: Option<Instant>,
+    count: u64,
+    last: String,
+}
+
+impl Refusals {
+    fn add(&mut self, error: &str) {
+        self.count += 1;
+        error.clone_into(&mut self.last);
+    }
+
+    /// How many there were since the log was told, and the last of them, where it is time to tell.
+    fn due(&mut self, now: Instant) -> Option<(u64, String)> {
+        if self.count == 0 || self.told.is_some_and(|told| now < told + TELL_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some((std::mem::take(&mut self.count), std::mem::take(&mut self.last)))
+    }
+}
+
 impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
-    /// Brings the events of a store to an endpoint, by way of `receiver`. When `shutdown` is cancelled, what is on its
-    /// way may end within `grace`.
+    /// Brings the events of a store to an endpoint on one of its ways, through `receiver`. When `shutdown` is
+    /// cancelled, what is on its way may end within `grace`.
     #[must_use]
     pub fn new(
         store: Arc<S>,
-        receiver: R,
-        endpoint: Endpoint,
-        streams: Streams,
+        receiver: Arc<R>,
+        (endpoint, way): (Arc<Endpoint>, Way),
+        streams: Arc<Streams>,
         shutdown: CancellationToken,
         grace: Duration,
     ) -> Self {
-        let (receiver, endpoint) = (Arc::new(receiver), Arc::new(endpoint));
-        Self { store, receiver, endpoint, streams: Arc::new(streams), shutdown, grace }
+        let name = endpoint.named(way);
+        Self { store, receiver, endpoint, way, name, streams, shutdown, grace }
     }
 
     /// Works until the shutdown.
     pub async fn run(&self) {
         let clock = Clock { date: Timestamp::now(), at: Instant::now() };
         while !self.shutdown.is_cancelled() {
-            match self.store.webhook(&self.endpoint.name).await {
+            match self.store.webhook(&self.name).await {
                 Ok(state) => {
-                    debug!(webhook = self.endpoint.name, through = state.through, "events are brought");
-                    let lanes = Lanes::new(state, self.endpoint.concurrency);
+                    debug!(webhook = self.name, through = state.through, "events are brought");
+                    let lanes = Lanes::new(state, self.endpoint.places(self.way));
                     self.work(Work {
                         clock,
                         lanes,
@@ -108,6 +164,8 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
                         commits: self.store.commits(),
                         news: true,
                         waiting: Some(0),
+                        rest: None,
+                        refusals: Refusals::default(),
                         next_poll: Instant::now() + POLL,
                         next_write: Instant::now(),
                     })
@@ -126,13 +184,16 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
         while !self.shutdown.is_cancelled() {
             if let Err(error) = self.read(&mut work).await {
                 self.complain(&error);
-                work.news = false; // until the next poll
+                work.rest = Some(Instant::now() + PAUSE);
             }
             while let Some(event) = work.lanes.next(work.clock.now()) {
                 work.tries.spawn(self.attempt(event));
             }
             if Instant::now() >= work.next_write && !self.write(&mut work).await {
                 break;
+            }
+            if let Some((count, last)) = work.refusals.due(Instant::now()) {
+                warn!(webhook = self.name, count, last, "the webhook refused events; they are tried again");
             }
             if !self.wait(&mut work).await {
                 break;
@@ -141,83 +202,97 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
         self.finish(work).await;
     }
 
-    /// Reads what comes next, as far as there is room: first what was passed by.
+    /// Reads the next page, where there is room: first of what was passed by.
     async fn read(&self, work: &mut Work) -> Result<(), StoreError> {
-        while let Some(after) = work.waiting {
-            let room = work.lanes.room_for_waiting();
-            if room == 0 {
-                return Ok(());
-            }
-            let page = u32::try_from(room).unwrap_or(u32::MAX);
-            let waiting = self.store.waiting(&self.endpoint.name, after, page).await?;
-            work.waiting = waiting.last().map(|last| last.event).filter(|_| waiting.len() == room);
-            waiting.into_iter().for_each(|waiting| work.lanes.wait(waiting));
+        if !work.may_read() {
+            return Ok(());
         }
-        while work.news {
-            let room = work.lanes.room();
-            if room == 0 {
-                return Ok(());
+        work.rest = None;
+        if let Some(after) = work.waiting {
+            let room = work.lanes.room_for_waiting();
+            if room > 0 {
+                let page = u32::try_from(room).unwrap_or(u32::MAX);
+                let waiting = self.store.waiting(&self.name, after, page).await?;
+                work.waiting = waiting.last().map(|last| last.event).filter(|_| waiting.len() == room);
+                waiting.into_iter().for_each(|waiting| work.lanes.wait(waiting));
             }
+            return Ok(());
+        }
+        self.read_hungry(work).await?;
+        let room = if work.news { work.lanes.room() } else { 0 };
+        if room > 0 {
             let page = u32::try_from(room).unwrap_or(u32::MAX);
             let heads = self.store.heads(work.lanes.read_to(), page).await?;
             work.news = heads.len() == room;
             for head in heads {
-                let wanted = self.endpoint.wants(head.kind, head.stream);
+                let wanted = self.endpoint.wants(&head, self.way);
                 work.lanes.offer(head, wanted);
             }
         }
         Ok(())
     }
 
+    /// Reads the next events of lanes of which none is known here.
+    async fn read_hungry(&self, work: &mut Work) -> Result<(), StoreError> {
+        while let Some((address, after, limit)) = work.lanes.hungry() {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            let found = self.store.waiting_about(&self.name, &address, after, limit).await?;
+            work.lanes.feed(&address, found);
+        }
+        Ok(())
+    }
+
     /// One try.
-    fn attempt(&self, event: i64) -> impl Future<Output = Tried> + Send + use<S, R> {
+    fn attempt(&self, event: i64) -> impl Future<Output = (i64, Tried)> + Send + use<S, R> {
         let (store, receiver) = (Arc::clone(&self.store), Arc::clone(&self.receiver));
         let (endpoint, streams) = (Arc::clone(&self.endpoint), Arc::clone(&self.streams));
         async move {
             let started = Instant::now();
-            let answer = match store.outbox_event(event).await {
-                Ok(found) => match found.and_then(|event| body::message(event, &endpoint, &streams)) {
-                    Some(message) => Some(receiver.bring(message).await),
-                    None => Some(Answer::Taken), // erased: there is nothing to tell any more
-                },
+            let found = match store.outbox_event(event).await {
+                Ok(found) => found,
                 Err(error) => {
                     debug!(%error, event, "cannot read an event");
-                    None
+                    return (event, Tried::Unread);
                 }
             };
-            (event, answer, started.elapsed())
+            match found.and_then(|event| body::message(event, &endpoint, &streams)) {
+                Some(message) => (event, Tried::Answered(receiver.bring(message).await, started.elapsed())),
+                None => (event, Tried::Nothing),
+            }
         }
     }
 
     /// Waits for an answer, for news, or for the time of the next try. False: it has to look anew where it stands.
     async fn wait(&self, work: &mut Work) -> bool {
+        if Instant::now() >= work.next_poll {
+            work.next_poll = Instant::now() + POLL;
+            work.news = true;
+            return self.is_current(work).await;
+        }
         let wake = work.lanes.wake_at().map(|at| work.clock.when(at));
         let until = wake.into_iter().chain([work.next_poll]).min().unwrap_or(work.next_poll);
         let unwritten = work.next_write > Instant::now();
         let until = if unwritten { until.min(work.next_write) } else { until };
+        let more = work.may_read() && work.has_more();
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => {}
             Some(tried) = work.tries.join_next(), if !work.tries.is_empty() => {
-                if let Ok(tried) = tried {
-                    return self.settle(work, tried).await;
+                if let Ok((event, tried)) = tried {
+                    return self.settle(work, event, tried).await;
                 }
             }
+            // There is more to read.
+            () = std::future::ready(()), if more => {}
             Ok(()) = work.commits.changed(), if !work.news => work.news = true,
-            () = sleep_until(until) => {
-                if Instant::now() >= work.next_poll {
-                    work.next_poll = Instant::now() + POLL;
-                    work.news = true;
-                    return self.is_current(work).await;
-                }
-            }
+            () = sleep_until(until) => {}
         }
         true
     }
 
     /// Whether nobody has asked for events again.
     async fn is_current(&self, work: &Work) -> bool {
-        match self.store.webhook(&self.endpoint.name).await {
+        match self.store.webhook(&self.name).await {
             Ok(state) => state.replays == work.lanes.written().replays,
             Err(error) => {
                 self.complain(&error);
@@ -227,15 +302,23 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
     }
 
     /// Takes the result of a try. False: as [`Self::wait`].
-    async fn settle(&self, work: &mut Work, (event, answer, took): Tried) -> bool {
+    async fn settle(&self, work: &mut Work, event: i64, tried: Tried) -> bool {
         let now = work.clock.now();
-        let Some(answer) = answer else {
-            work.lanes.put_back(event, now.checked_add(PAUSE).unwrap_or(now));
-            return true;
+        let (answer, took) = match tried {
+            Tried::Answered(answer, took) => (answer, took),
+            Tried::Nothing => {
+                work.lanes.skip(event);
+                return true;
+            }
+            Tried::Unread => {
+                work.lanes.put_back(event, now.checked_add(PAUSE).unwrap_or(now));
+                return true;
+            }
         };
-        let name = &self.endpoint.name;
+        let name = &self.name;
         if let Answer::Refused { error, .. } = &answer {
             debug!(webhook = name, event, error, "an event was not taken");
+            work.refusals.add(error);
         }
         let error = match &answer {
             Answer::Refused { error, .. } => error.clone(),
@@ -267,23 +350,17 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
 
     /// Gives up what has waited for a day for an endpoint that takes nothing. False: as [`Self::wait`].
     async fn give_up(&self, work: &mut Work, now: Timestamp) -> bool {
-        let all = work.lanes.give_up_old(now);
-        if !self.write(work).await {
-            return false;
-        }
-        let before = now.checked_sub(PATIENCE).unwrap_or(Timestamp::MIN);
-        while all && !self.shutdown.is_cancelled() {
-            let burial = Burial {
-                state: work.lanes.written().clone(),
-                before,
-                types: self.endpoint.types.clone(),
-                streams: self.endpoint.streams.clone(),
-                at: now,
-                limit: BURIED_AT_ONCE,
-            };
-            match self.store.bury(burial).await {
-                Ok(Some(through)) => work.lanes.buried(through),
-                Ok(None) => break,
+        // Those of a lane that the store alone knows come up when those before them are gone.
+        while work.lanes.give_up_old(now) && !self.shutdown.is_cancelled() {
+            if !self.write(work).await {
+                return false;
+            }
+            if !work.lanes.is_written() {
+                break;
+            }
+            match self.give_up_more(work, now).await {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error) => {
                     self.complain(&error);
                     break;
@@ -291,10 +368,23 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
             }
         }
         warn!(
-            webhook = self.endpoint.name,
+            webhook = self.name,
             "what waited for a day was given up; see `dsnd events dead`, and `dsnd events replay` once it is back"
         );
         true
+    }
+
+    /// The same for what it has not come to yet, a page at a time. False: there is no more.
+    async fn give_up_more(&self, work: &mut Work, now: Timestamp) -> Result<bool, StoreError> {
+        let before = now.checked_sub(PATIENCE).unwrap_or(Timestamp::MIN);
+        let hungry = work.lanes.hungry().is_some();
+        self.read_hungry(work).await?;
+        let heads = self.store.heads(work.lanes.read_to(), BURIED_AT_ONCE).await?;
+        let old: Vec<_> = heads.into_iter().take_while(|head| head.at < before).collect();
+        for head in &old {
+            work.lanes.bury(head, self.endpoint.wants(head, self.way), now);
+        }
+        Ok(hungry || !old.is_empty())
     }
 
     /// Writes down how far it is. False: as [`Self::wait`].
@@ -320,20 +410,20 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
     async fn finish(&self, mut work: Work) {
         let ended = async {
             while let Some(tried) = work.tries.join_next().await {
-                if let Ok((event, Some(answer), _)) = tried {
+                if let Ok((event, Tried::Answered(answer, _))) = tried {
                     work.lanes.settle(event, answer, work.clock.now(), chance());
                 }
             }
         };
         if timeout(self.grace, ended).await.is_err() {
-            debug!(webhook = self.endpoint.name, "tries were cut off; the events are brought again");
+            debug!(webhook = self.name, "tries were cut off; the events are brought again");
         }
         work.tries.shutdown().await;
         self.write(&mut work).await;
     }
 
     fn complain(&self, error: &StoreError) {
-        warn!(webhook = self.endpoint.name, %error, "events wait for the database");
+        warn!(webhook = self.name, %error, "events wait for the database");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::sign::Secret;
-use crate::store::{ANY_STREAM, EventType};
+use crate::store::{ANY_STREAM, EventType, Head};
 
 /// How the body of a webhook is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Endpoint {
     pub types: Vec<EventType>,
     /// Only events of these streams, and those that are about every one; empty for all.
     pub streams: Vec<i64>,
+    /// Also reports that nothing proves and that changed nothing.
+    pub unproven: bool,
     /// How they are written.
     pub format: Format,
     /// How long a delivery may take, from connecting to the answer.
@@ -60,6 +62,7 @@ impl fmt::Debug for Endpoint {
             .field("host", &self.url.host_str())
             .field("types", &self.types)
             .field("streams", &self.streams)
+            .field("unproven", &self.unproven)
             .field("format", &self.format)
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
@@ -85,12 +88,54 @@ pub enum EndpointError {
     Clear,
 }
 
+/// One of the two ways on which an endpoint gets its events. Each has its own place in the database, its own order, and
+/// its own part of the deliveries at the same time, so that what anybody may send holds up nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// What holds.
+    Believed,
+    /// Reports that nothing proves and that changed nothing.
+    Unproven,
+}
+
 impl Endpoint {
-    /// Whether it wants an event.
+    /// The ways on which it gets events.
     #[must_use]
-    pub fn wants(&self, kind: EventType, stream: i64) -> bool {
-        self.types.contains(&kind)
-            && (self.streams.is_empty() || stream == ANY_STREAM || self.streams.contains(&stream))
+    pub const fn ways(&self) -> &'static [Way] {
+        if self.unproven { &[Way::Believed, Way::Unproven] } else { &[Way::Believed] }
+    }
+
+    /// The names under which the database knows its ways.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.ways().iter().map(|way| self.named(*way))
+    }
+
+    /// The name under which the database knows one of its ways.
+    #[must_use]
+    pub fn named(&self, way: Way) -> String {
+        match way {
+            Way::Believed => self.name.clone(),
+            // No webhook can be called that.
+            Way::Unproven => format!("{}/unproven", self.name),
+        }
+    }
+
+    /// Whether it wants an event, on one of its ways.
+    #[must_use]
+    pub fn wants(&self, head: &Head, way: Way) -> bool {
+        head.believed == (way == Way::Believed)
+            && self.types.contains(&head.kind)
+            && (self.streams.is_empty() || head.stream == ANY_STREAM || self.streams.contains(&head.stream))
+    }
+
+    /// Deliveries at the same time on one of its ways: what is unproven has a quarter of them.
+    #[must_use]
+    pub fn places(&self, way: Way) -> usize {
+        let unproven = if self.unproven { (self.concurrency / 4).max(1) } else { 0 };
+        match way {
+            Way::Believed => self.concurrency.saturating_sub(unproven).max(1),
+            Way::Unproven => unproven,
+        }
     }
 
     /// Reads a URL. Without `allow_http`, one in the clear stays on this machine or in a private network.

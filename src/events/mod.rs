@@ -9,13 +9,15 @@ mod client;
 mod dispatch;
 mod endpoint;
 mod lanes;
+mod replay;
 mod ses;
 mod sign;
 
 pub use body::named;
 pub use client::{Answer, HttpReceiver, Receiver, ReceiverError};
 pub use dispatch::Dispatcher;
-pub use endpoint::{Endpoint, EndpointError, Format};
+pub use endpoint::{Endpoint, EndpointError, Format, Way};
+pub use replay::Replay;
 pub use sign::{Secret, SecretError};
 
 #[cfg(test)]

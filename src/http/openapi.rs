@@ -52,6 +52,7 @@ const WITH_BODY: &[(&str, &str)] = &[
         (name = "bounces", description = "What came in, and what a message means"),
         (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
         (name = "events", description = "What happened, in its order"),
+        (name = "webhooks", description = "Where events are brought, how that goes, and what is brought again"),
         (name = "status codes", description = "What a code means and what to do about it"),
         (name = "service", description = "Whether dsnd works, and how it does")
     )

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::events::Endpoint;
 use crate::policy::Policy;
 use crate::returnpath::ReturnPaths;
 use crate::store::Streams;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub streams: Streams,
     /// The return paths, and the keys that sign them.
     pub return_paths: ReturnPaths,
+    /// Where events are brought.
+    pub webhooks: Vec<Endpoint>,
 }
 
 impl Default for Settings {
@@ -56,6 +59,7 @@ impl Default for Settings {
             policy: Policy::default(),
             streams: Streams::default(),
             return_paths: ReturnPaths::default(),
+            webhooks: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{EventType, StoreError};
 pub struct WebhookState {
     /// Its name in the configuration.
     pub name: String,
-    /// Every event up to this one is delivered, or passed by: tried in vain, waiting behind such a one, or given up.
+    /// Every event up to this one is delivered, or passed by: refused, overtaken, waiting behind such a one, or given up.
     pub through: i64,
     /// How often somebody has asked for events again.
     #[serde(skip)]
@@ -52,6 +52,8 @@ pub struct Head {
     pub address_key: String,
     /// The stream it is about, 0 for every one.
     pub stream: i64,
+    /// It tells of something that holds: anything but a report that nothing proves and that changed nothing.
+    pub believed: bool,
 }
 
 /// An event that was passed by and is tried again.
@@ -88,32 +90,24 @@ pub struct PassedBy {
     pub error: Option<String>,
 }
 
+impl PassedBy {
+    /// One that was not tried yet.
+    #[must_use]
+    pub const fn untried(event: i64) -> Self {
+        Self { event, attempts: 0, failed_at: None, next_at: None, dead_at: None, error: None }
+    }
+}
+
 /// What became of events since the last time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// How the webhook stands now. Where somebody asked for events again meanwhile, `through` is left alone.
+    /// How the webhook stands now. Where somebody asked for events again meanwhile, `through` is left alone, and nothing
+    /// is written about events after it.
     pub state: WebhookState,
     /// Events that were passed by before, and are delivered now.
     pub delivered: Vec<i64>,
     /// Events that were not.
     pub passed_by: Vec<PassedBy>,
-}
-
-/// Events that a webhook is not going to get, since it has taken nothing for too long.
-#[derive(Debug, Clone)]
-pub struct Burial {
-    /// How the webhook stands: those after its `through`.
-    pub state: WebhookState,
-    /// Only those written before.
-    pub before: Timestamp,
-    /// Only those that it wants, by their types.
-    pub types: Vec<EventType>,
-    /// Only those that it wants, by their streams; empty for all.
-    pub streams: Vec<i64>,
-    /// Now.
-    pub at: Timestamp,
-    /// At most so many events are looked at.
-    pub limit: u32,
 }
 
 /// An event that was given up.
@@ -145,8 +139,8 @@ pub struct DeadLetter {
 pub enum Again {
     /// Those that were given up, at most so many at once.
     Dead(u32),
-    /// Everything written at this time or later.
-    Since(Timestamp),
+    /// This one and every later one, in their order.
+    From(i64),
     /// One.
     Event(i64),
 }
@@ -170,14 +164,19 @@ pub trait Deliveries: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Waiting>, StoreError>> + Send;
 
+    /// The same for one address alone.
+    fn waiting_about(
+        &self,
+        name: &str,
+        address_key: &str,
+        after: i64,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Waiting>, StoreError>> + Send;
+
     /// Writes down what became of events. False: somebody has asked for events again, so read anew where it stands.
     fn progress(&self, progress: Progress) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Gives up events that a webhook has not come to. Returns the last that was looked at; `None`: there are no more,
-    /// or somebody has asked for events again.
-    fn bury(&self, burial: Burial) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
-
-    /// What was given up, of one webhook or of all, after an event, the oldest first.
+    /// What was given up, of one webhook (its unproven reports among it) or of all, after an event, the oldest first.
     fn dead(
         &self,
         name: Option<&str>,

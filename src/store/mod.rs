@@ -39,7 +39,7 @@ pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed
 pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
 pub use backup::Backup;
 pub use deliveries::{
-    Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
+    Again, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
 pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};

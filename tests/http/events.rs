@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Daemon, Home, Http, PATIENCE, hard_bounce, json_lines};
+use crate::common::{Daemon, Home, Http, PATIENCE, hard_bounce, json_lines, wait_for};
 
 fn bounce(daemon: &Daemon, id: &str, address: &str) {
     daemon.connect().send(&hard_bounce(id, address)).expect("a reply");
@@ -128,9 +128,13 @@ fn an_answer_waits_for_the_next_event_whoever_writes_it() {
     let waiting = asks(2);
     home.run(&["suppressions", "add", "b@example.org"]);
     assert_eq!(numbers(&json_lines(&waiting.join().expect("an answer").body)), [3]);
+    // All places of those who wait but one are taken: once there is none, the last has it.
+    let _others: Vec<_> = (0..49).map(|_| Listening::start(&http, "/v1/events", "")).collect();
     let waiting = asks(3);
+    wait_for("the last place to be taken", || {
+        (http.get("/v1/events?after=3&wait=1&type=hold.opened").status == 503).then_some(())
+    });
     // It is answered when the daemon ends, and does not hold it up.
-    std::thread::sleep(Duration::from_millis(300));
     let began = Instant::now();
     daemon.stop();
     assert!(began.elapsed() < Duration::from_secs(20));

@@ -1,5 +1,6 @@
 //! Webhooks as their receivers see them: the real program, and receivers that refuse, hang, or are not there.
 
+mod api;
 #[path = "../common/mod.rs"]
 mod common;
 mod receiver;
@@ -7,8 +8,9 @@ mod receiver;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::Instant;
 
-use common::{Daemon, Home, hard_bounce, say, wait_for};
+use common::{Daemon, Home, dsn, hard_bounce, say, wait_for};
 use receiver::{Manner, Taken, WebhookReceiver};
 use serde_json::Value;
 
@@ -23,6 +25,11 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         Self { home: Home::new(), config: String::new() }
+    }
+
+    /// Nobody is believed who cannot prove what they report.
+    fn believing_proof_alone() -> Self {
+        Self { home: Home::new().with("RETURN_PATH_TRUST_UNSIGNED", "false"), config: String::new() }
     }
 
     fn with_webhook(mut self, name: &str, url: &str, more: &str) -> Self {
@@ -48,14 +55,6 @@ impl Scene {
         assert_eq!(webhooks.len(), 1);
         webhooks[0].clone()
     }
-
-    /// Waits until a webhook was heard of: what happens from then on is for it.
-    fn until_known(&self, name: &str) {
-        wait_for("the webhook", || {
-            let (_, webhooks) = self.run(&["events", "webhooks"]);
-            webhooks.iter().any(|webhook| webhook["name"] == name).then_some(())
-        });
-    }
 }
 
 /// Sends bounces about addresses, each in a message of its own.
@@ -63,6 +62,17 @@ fn bounces(daemon: &Daemon, ids: &str, addresses: &[&str]) {
     let mut client = daemon.connect();
     for (number, address) in addresses.iter().enumerate() {
         let reply = client.send(&hard_bounce(&format!("{ids}-{number}"), address)).expect("a reply");
+        assert_eq!(reply.code, 250, "{reply:?}");
+    }
+}
+
+/// Three messages of a thousand reports each about one address.
+fn flood(daemon: &Daemon, address: &str) {
+    let mut client = daemon.connect();
+    for number in 0..3 {
+        let texts: Vec<String> = (0..1_000).map(|line| format!("550 5.1.1 no such user {line}")).collect();
+        let reports: Vec<_> = texts.iter().map(|text| (address, "5.1.1", text.as_str())).collect();
+        let reply = client.send(&dsn(&format!("flood-{number}"), &reports)).expect("a reply");
         assert_eq!(reply.code, 250, "{reply:?}");
     }
 }
@@ -93,7 +103,6 @@ fn a_bounce_is_told_signed_and_the_code_in_the_readme_verifies_it() {
     let receiver = WebhookReceiver::start(|_, _| Manner::Answer(204));
     let scene = Scene::new().with_webhook("crm", &receiver.url(), "");
     let daemon = scene.start();
-    scene.until_known("crm");
     bounces(&daemon, "one", &["Dead@Example.org"]);
     until_taken(&receiver, 2);
     let [bounce, added] = &receiver.came()[..] else { panic!("two events") };
@@ -135,7 +144,6 @@ fn killed_between_commit_and_delivery_it_tells_everything_when_it_is_back() {
     drop(listener);
     let scene = Scene::new().with_webhook("crm", &format!("http://{address}/hook?key=value"), "");
     let daemon = scene.start();
-    scene.until_known("crm");
     let addresses: Vec<String> = (0..20).map(|number| format!("{}@example.org", number % 12)).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     bounces(&daemon, "before", &addresses);
@@ -171,7 +179,6 @@ fn whatever_a_receiver_does_every_event_arrives_in_the_order_of_its_address() {
     });
     let scene = Scene::new().with_webhook("crm", &receiver.url(), "concurrency = 4");
     let daemon = scene.start();
-    scene.until_known("crm");
     bounces(
         &daemon,
         "rude",
@@ -198,21 +205,24 @@ fn a_webhook_is_added_by_a_reload_begins_there_and_gets_the_rest_when_asked() {
     let second = WebhookReceiver::start(|_, _| Manner::Answer(200));
     let scene = Scene::new().with_webhook("first", &first.url(), "");
     let daemon = scene.start();
-    scene.until_known("first");
     bounces(&daemon, "before", &["a@example.org"]);
     until_taken(&first, 2);
     let only = "events = [\"suppression.added\"]";
     let scene = scene.with_webhook("second", &second.url(), only);
     assert!(Command::new("kill").args(["-HUP", &daemon.pid().to_string()]).status().expect("kill").success());
-    scene.until_known("second");
+    wait_for("the reload", || daemon.log().contains("were read again").then_some(()));
     bounces(&daemon, "after", &["b@example.org"]);
     until_taken(&first, 4);
     wait_for("the new one", || (!second.taken().is_empty()).then_some(()));
     let numbers = |receiver: &WebhookReceiver| receiver.taken().iter().map(Taken::event).collect::<Vec<_>>();
     assert_eq!(numbers(&second), [4], "what it wants, from when it was there");
 
-    let (done, brought) = scene.run(&["events", "replay", "--endpoint", "second", "--since", "1h"]);
-    assert!(done, "{brought:?}");
+    let replay = ["events", "replay", "--endpoint", "second", "--since", "1h"];
+    let (done, counted) = scene.run(&[&replay[..], &["--dry-run"]].concat());
+    assert_eq!((done, &counted[0]["events"], &counted[0]["dry_run"]), (true, &2.into(), &true.into()));
+    assert_eq!(numbers(&second), [4], "it was only counted");
+    let (done, brought) = scene.run(&replay);
+    assert_eq!((done, &brought[0]["events"]), (true, &2.into()), "those that it wants: {brought:?}");
     wait_for("what was before", || numbers(&second).contains(&2).then_some(()));
     wait_for("the whole replay", || (numbers(&second).len() == 3).then_some(()));
     let mut again = numbers(&second)[1..].to_vec();
@@ -239,7 +249,6 @@ fn consumers_of_ses_get_what_they_know() {
     let receiver = WebhookReceiver::start(|_, _| Manner::Answer(200));
     let scene = Scene::new().with_webhook("ses", &receiver.url(), "format = \"ses\"");
     let daemon = scene.start();
-    scene.until_known("ses");
     bounces(&daemon, "ses", &["dead@example.org"]);
     wait_for("the notification", || (!receiver.came().is_empty()).then_some(()));
     let told = receiver.came()[0].json();
@@ -256,7 +265,6 @@ fn what_was_given_up_is_shown_kept_and_brought_when_somebody_asks() {
     let receiver = WebhookReceiver::start(|_, _| Manner::Answer(200));
     let scene = Scene::new().with_webhook("crm", &receiver.url(), "");
     let daemon = scene.start();
-    scene.until_known("crm");
     bounces(&daemon, "x", &["dead@example.org"]);
     until_taken(&receiver, 2);
     wait_for("its place to be noted", || (scene.webhook()["through"] == 2).then_some(()));
@@ -280,4 +288,80 @@ fn what_was_given_up_is_shown_kept_and_brought_when_somebody_asks() {
     wait_for("its place to be noted", || (scene.webhook()["waiting"] == 0).then_some(()));
     daemon.stop();
     assert_eq!(scene.run(&["events", "dead"]).1, [Value::Null; 0]);
+}
+
+#[test]
+fn much_about_one_address_holds_up_no_other() {
+    let receiver = WebhookReceiver::start(|taken, _| match taken.address().as_str() {
+        "flood@example.org" => Manner::Slow,
+        _ => Manner::Answer(204),
+    });
+    // Whoever asks for unproven reports gets them, too.
+    let scene = Scene::new().with_webhook("crm", &receiver.url(), "unproven = true");
+    let daemon = scene.start();
+    flood(&daemon, "flood@example.org");
+    let began = Instant::now();
+    bounces(&daemon, "honest", &["honest@example.org"]);
+    wait_for("the honest one", || {
+        receiver.came().iter().any(|came| came.address() == "honest@example.org").then_some(())
+    });
+    say(&format!(
+        "webhooks: behind 3,000 events about one address, another comes after {:?}",
+        began.elapsed()
+    ));
+    assert!(receiver.came().len() < 2_000, "{} came before it", receiver.came().len());
+    receiver.release();
+    let last = scene.run(&["events", "list", "--limit", "1"]).1[0]["id"].as_i64().expect("a number");
+    until_taken(&receiver, last);
+    check(&receiver, last);
+    daemon.stop();
+}
+
+#[test]
+fn what_nothing_proves_is_brought_to_those_who_ask_for_it_and_holds_up_nothing() {
+    let plain = WebhookReceiver::start(|_, _| Manner::Answer(204));
+    let curious = WebhookReceiver::start(|_, _| Manner::Slow);
+    let scene = Scene::believing_proof_alone().with_webhook("plain", &plain.url(), "").with_webhook(
+        "curious",
+        &curious.url(),
+        "unproven = true",
+    );
+    let daemon = scene.start();
+    flood(&daemon, "flood@example.org");
+    bounces(&daemon, "unsigned", &["a@example.org"]);
+    scene.home.run(&["suppressions", "add", "hand@example.org", "--config", "dsnd.toml"]);
+    for receiver in [&plain, &curious] {
+        wait_for("the entry", || {
+            receiver.came().iter().any(|came| came.address() == "hand@example.org").then_some(())
+        });
+    }
+    assert!(curious.came().len() < 2_000, "{} came before it", curious.came().len());
+    assert_eq!(plain.came().len(), 1, "the rest proves nothing");
+    curious.release();
+    wait_for("the unproven ones", || {
+        curious.came().iter().any(|came| came.address() == "a@example.org").then_some(())
+    });
+    daemon.stop();
+}
+
+#[test]
+fn one_address_that_is_refused_costs_the_others_nothing_and_the_log_tells_of_it_once() {
+    let receiver = WebhookReceiver::start(|taken, _| {
+        if taken.address().starts_with("odd") { Manner::Answer(422) } else { Manner::Answer(204) }
+    });
+    let scene = Scene::new().with_webhook("crm", &receiver.url(), "");
+    let daemon = scene.start();
+    let odd: Vec<String> = (0..8).map(|number| format!("odd{number}@example.org")).collect();
+    bounces(&daemon, "odd", &odd.iter().map(String::as_str).collect::<Vec<_>>());
+    wait_for("a second try of each", || (receiver.came().len() >= 16).then_some(()));
+    for address in ["a@example.org", "b@example.org"] {
+        bounces(&daemon, address, &[address]);
+        wait_for("another address", || {
+            receiver.taken().iter().any(|taken| taken.address() == address).then_some(())
+        });
+    }
+    let log = daemon.stop();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("the webhook refused events")).collect();
+    assert_eq!(told.len(), 1, "once a minute at most: {told:?}");
+    assert!(told[0].contains("422"), "{told:?}");
 }

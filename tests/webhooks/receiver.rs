@@ -1,12 +1,18 @@
 //! An HTTP server that takes webhooks, and can be as rude as receivers are.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+
+/// How long a slow answer takes.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// How long it is from one octet to the next.
+const DRIP: Duration = Duration::from_millis(200);
 
 /// What it does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +25,9 @@ pub(crate) enum Manner {
     Redirect,
     /// Closes in the middle of the answer, after it has read everything.
     Reset,
-    /// Sends an octet of its header now and then, for ever.
+    /// Takes it, after a while, or as soon as it is released.
+    Slow,
+    /// Sends an octet of its header now and then, until the client leaves.
     Drip,
     /// Takes it, and never ends the body of its answer.
     Endless,
@@ -52,7 +60,7 @@ impl Taken {
     }
 
     pub(crate) fn was_taken(&self) -> bool {
-        matches!(self.manner, Manner::Answer(200..300) | Manner::Endless)
+        matches!(self.manner, Manner::Answer(200..300) | Manner::Endless | Manner::Slow)
     }
 }
 
@@ -63,7 +71,11 @@ type Manners = dyn Fn(&Taken, usize) -> Manner + Send + Sync;
 pub(crate) struct WebhookReceiver {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
+    released: Arc<Release>,
 }
+
+/// What slow answers wait for.
+type Release = (Mutex<bool>, Condvar);
 
 impl WebhookReceiver {
     /// On any port.
@@ -79,17 +91,25 @@ impl WebhookReceiver {
         let address = listener.local_addr().expect("its address");
         let taken = Arc::<Mutex<Vec<Taken>>>::default();
         let (all, manners): (_, Arc<Manners>) = (Arc::clone(&taken), Arc::new(manners));
+        let released = Arc::<Release>::default();
+        let release = Arc::clone(&released);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (all, manners) = (Arc::clone(&all), Arc::clone(&manners));
-                std::thread::spawn(move || serve(stream, &all, &manners));
+                let (all, manners, release) = (Arc::clone(&all), Arc::clone(&manners), Arc::clone(&release));
+                std::thread::spawn(move || serve(stream, &all, &manners, &release));
             }
         });
-        Self { address, taken }
+        Self { address, taken, released }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook?key=value", self.address)
+    }
+
+    /// Slow answers are slow no more.
+    pub(crate) fn release(&self) {
+        *self.released.0.lock().expect("the release") = true;
+        self.released.1.notify_all();
     }
 
     /// Everything that came so far.
@@ -104,7 +124,7 @@ impl WebhookReceiver {
 }
 
 /// One connection with its requests.
-fn serve(stream: TcpStream, all: &Mutex<Vec<Taken>>, manners: &Arc<Manners>) {
+fn serve(stream: TcpStream, all: &Mutex<Vec<Taken>>, manners: &Arc<Manners>, release: &Release) {
     let Ok(mut writer) = stream.try_clone() else { return };
     let mut reader = BufReader::new(stream);
     while let Some((headers, body)) = request(&mut reader) {
@@ -119,6 +139,13 @@ fn serve(stream: TcpStream, all: &Mutex<Vec<Taken>>, manners: &Arc<Manners>) {
         let answered = match manner {
             Manner::Answer(code) => {
                 writer.write_all(format!("HTTP/1.1 {code} X\r\nContent-Length: 2\r\n\r\nok").as_bytes())
+            }
+            Manner::Slow => {
+                let released = release.0.lock().expect("the release");
+                drop(
+                    release.1.wait_timeout_while(released, SLOW, |released| !*released).expect("the release"),
+                );
+                writer.write_all(b"HTTP/1.1 204 X\r\n\r\n")
             }
             Manner::Later(seconds) => {
                 let head = format!("HTTP/1.1 429 X\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n");
@@ -144,12 +171,17 @@ fn serve(stream: TcpStream, all: &Mutex<Vec<Taken>>, manners: &Arc<Manners>) {
     }
 }
 
-fn drip(writer: &mut TcpStream, octets: &[u8]) -> std::io::Result<()> {
+/// Sends an octet each time that the client has not left for a while.
+fn drip(stream: &mut TcpStream, octets: &[u8]) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(DRIP))?;
     for octet in octets {
-        writer.write_all(&[*octet])?;
-        std::thread::sleep(Duration::from_millis(200));
+        stream.write_all(&[*octet])?;
+        match stream.read(&mut [0]) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            _ => return Err(ErrorKind::ConnectionAborted.into()),
+        }
     }
-    Ok(())
+    stream.set_read_timeout(None)
 }
 
 fn request(reader: &mut BufReader<TcpStream>) -> Option<(HashMap<String, String>, Vec<u8>)> {

@@ -1,5 +1,7 @@
 //! Whatever an endpoint answers and whenever the program ends: every event arrives, and each address in its order.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -21,7 +23,8 @@ fn state() -> WebhookState {
 }
 
 fn head(event: i64, address: &str) -> Head {
-    Head { event, at: at(0), kind: EventType::BounceRecorded, address_key: address.to_owned(), stream: 0 }
+    let (kind, address_key) = (EventType::BounceRecorded, address.to_owned());
+    Head { event, at: at(0), kind, address_key, stream: 0, believed: true }
 }
 
 fn lanes(events: &[(i64, &str)]) -> Lanes {
@@ -88,7 +91,7 @@ fn intervals_double_up_to_an_hour_and_after_a_day_it_is_given_up() {
         }
         if let Some(progress) = lanes.progress() {
             let passed: Vec<i64> = progress.passed_by.iter().map(|passed| passed.event).collect();
-            assert_eq!((&passed[..1], progress.state.through), (&[1][..], 2), "and what waits behind it");
+            assert_eq!((&passed[..], progress.state.through), (&[1][..], 1));
             lanes.wrote(progress);
         }
         waits.push(seconds_until(&lanes, now));
@@ -121,15 +124,20 @@ fn an_endpoint_that_is_not_there_is_asked_by_one_event_alone_and_then_gets_all()
     assert_eq!(all(&mut lanes, 1).len(), 1);
     let mut now = 1;
     for wait in [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] {
-        let probe = lanes.down.unwrap().probe.unwrap();
+        let probe = lanes.health.down.unwrap().probe.unwrap();
         assert_eq!(lanes.settle(probe, nobody_there(None), at(now), 0.5).1, Turn::Same);
         assert_eq!(seconds_until(&lanes, now), wait);
         now += wait;
         assert_eq!(all(&mut lanes, now).len(), 1);
     }
-    let probe = lanes.down.unwrap().probe.unwrap();
+    let probe = lanes.health.down.unwrap().probe.unwrap();
     assert_eq!(lanes.settle(probe, Answer::Taken, at(now), 0.5), (Outcome::Delivered, Turn::CameUp));
-    assert_eq!(all(&mut lanes, now).len(), 3, "none waits for an interval of its own");
+    let mut left = 3;
+    while let Some(event) = lanes.next(at(now)) {
+        lanes.settle(event, Answer::Taken, at(now), 0.5);
+        left -= 1;
+    }
+    assert_eq!(left, 0, "none waits for an interval of its own");
     assert!(lanes.room() > 0);
 }
 
@@ -148,21 +156,112 @@ fn an_endpoint_may_say_when_to_ask_again_within_an_hour() {
 }
 
 #[test]
-fn one_that_refuses_everybody_is_down_and_one_that_refuses_somebody_is_not() {
+fn one_that_refuses_twenty_addresses_in_a_row_is_down_and_one_that_refuses_somebody_is_not() {
     let mut sullen = lanes(&[]);
-    for event in 1..=5 {
+    for event in 1..=20 {
         sullen.offer(head(event, &event.to_string()), true);
         assert_eq!(sullen.next(at(0)), Some(event));
         let turn = sullen.settle(event, no(), at(0), 0.5).1;
-        assert_eq!(turn, if event == 5 { Turn::WentDown } else { Turn::Same });
+        assert_eq!(turn, if event == 20 { Turn::WentDown } else { Turn::Same });
     }
     let mut picky = lanes(&[]);
     for event in 1..=100 {
         picky.offer(head(event, &event.to_string()), true);
         assert_eq!(picky.next(at(0)), Some(event));
-        let answer = if event % 3 == 0 { Answer::Taken } else { no() };
+        let answer = if event % 20 == 0 { Answer::Taken } else { no() };
         assert_eq!(picky.settle(event, answer, at(0), 0.5).1, Turn::Same);
     }
+    // However often one address is refused, it is one.
+    let mut odd = lanes(&[(1, "a")]);
+    let mut now = 0;
+    for _ in 0..30 {
+        assert_eq!(odd.next(at(now)), Some(1));
+        if odd.settle(1, no(), at(now), 0.5).0 == Outcome::Dead {
+            break;
+        }
+        assert_eq!(odd.health.down.map(|down| down.probes), None);
+        now += seconds_until(&odd, now);
+    }
+}
+
+#[test]
+fn one_that_is_down_is_asked_with_other_addresses_and_what_was_refused_keeps_its_interval() {
+    let mut lanes = lanes(&[]);
+    for event in 1..=20 {
+        lanes.offer(head(event, &event.to_string()), true);
+        lanes.next(at(0));
+        lanes.settle(event, no(), at(0), 0.5);
+    }
+    assert!(lanes.room() > 0, "there is none left to ask with");
+    (21..=24).for_each(|event| lanes.offer(head(event, &event.to_string()), true));
+    assert_eq!((lanes.room(), lanes.next(at(0))), (0, None));
+    assert_eq!(all(&mut lanes, 1), [21], "one at a time, and none of those that it refused");
+    assert_eq!(lanes.settle(21, no(), at(1), 0.5).1, Turn::Same);
+    assert_eq!((all(&mut lanes, 2), all(&mut lanes, 3)), (vec![], vec![22]));
+    assert_eq!(lanes.settle(22, Answer::Taken, at(3), 0.5).1, Turn::CameUp);
+    let next = all(&mut lanes, 3);
+    assert!(next.contains(&23) && next.contains(&24), "{next:?}: what was refused has half of the places");
+}
+
+#[test]
+fn what_is_tried_again_leaves_half_of_the_places_to_the_rest() {
+    let mut lanes = lanes(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+    for event in all(&mut lanes, 0) {
+        lanes.settle(event, no(), at(0), 0.5);
+    }
+    (5..=9).for_each(|event| lanes.offer(head(event, &event.to_string()), true));
+    assert_eq!(all(&mut lanes, 1), [1, 2, 5, 6]);
+    lanes.settle(1, no(), at(1), 0.5);
+    assert_eq!(all(&mut lanes, 1), [3]);
+    lanes.settle(5, Answer::Taken, at(1), 0.5);
+    assert_eq!(all(&mut lanes, 1), [7]);
+}
+
+#[test]
+fn events_about_no_address_wait_for_no_other() {
+    let mut lanes = lanes(&[(1, ""), (2, ""), (3, "")]);
+    assert_eq!(all(&mut lanes, 0), [1, 2, 3]);
+}
+
+#[test]
+fn one_long_lane_takes_no_room_and_comes_bit_by_bit() {
+    let many: Vec<(i64, &str)> = (1..=2_000).map(|event| (event, "a")).collect();
+    let mut lanes = lanes(&many[..1_000]);
+    assert!(lanes.room() > 0);
+    let progress = lanes.progress().unwrap();
+    assert_eq!(progress.state.through, 1_000);
+    assert_eq!(progress.passed_by.len(), 1_000, "the store has them: no more than a few are known here");
+    assert_eq!(lanes.items.len(), LANE);
+    lanes.wrote(progress);
+    for (event, address) in &many[1_000..] {
+        lanes.offer(head(*event, address), true);
+    }
+    assert_eq!((lanes.room(), lanes.hungry()), (511, None));
+    lanes.offer(head(2_001, "b"), true);
+    for event in 1..=LANE as i64 {
+        assert_eq!(lanes.next(at(0)), Some(event));
+        lanes.settle(event, Answer::Taken, at(0), 0.5);
+    }
+    assert_eq!(lanes.hungry(), None, "the store has to know of the last ones first");
+    let progress = lanes.progress().unwrap();
+    lanes.wrote(progress);
+    let (name, after, limit) = lanes.hungry().unwrap();
+    assert_eq!((&*name, after, limit), ("a", LANE as i64, LANE));
+    lanes.feed(&name, vec![]);
+    assert_eq!((lanes.hungry(), all(&mut lanes, 0)), (None, vec![2_001]));
+}
+
+#[test]
+fn what_was_overtaken_is_noted_so_that_what_came_does_not_come_again() {
+    let mut lanes = lanes(&[(1, "slow"), (2, "b"), (3, "c"), (4, "d")]);
+    assert_eq!(all(&mut lanes, 0), [1, 2, 3, 4]);
+    lanes.settle(3, Answer::Taken, at(0), 0.5);
+    let progress = lanes.progress().unwrap();
+    let passed: Vec<i64> = progress.passed_by.iter().map(|passed| passed.event).collect();
+    assert_eq!((passed, progress.state.through), (vec![1, 2], 3));
+    lanes.wrote(progress);
+    lanes.settle(1, Answer::Taken, at(9), 0.5);
+    assert_eq!(lanes.progress().unwrap().delivered, [1]);
 }
 
 #[test]
@@ -216,6 +315,9 @@ struct World {
     through: i64,
     rows: BTreeMap<i64, PassedBy>,
     arrived: Vec<i64>,
+    /// What was taken and written down since: that does not arrive again.
+    noted: BTreeSet<i64>,
+    taken: BTreeSet<i64>,
 }
 
 impl World {
@@ -225,17 +327,21 @@ impl World {
 
     fn load(&self) -> Lanes {
         let mut lanes = Lanes::new(WebhookState { through: self.through, ..state() }, 3);
-        for (event, row) in self.rows.iter().filter(|(_, row)| row.dead_at.is_none()) {
-            lanes.wait(Waiting {
-                event: *event,
-                at: at(0),
-                address_key: self.address(*event),
-                attempts: row.attempts,
-                failed_at: row.failed_at,
-                next_at: row.next_at,
-            });
-        }
+        lanes.lane = 3;
+        self.waiting().for_each(|waiting| lanes.wait(waiting));
         lanes
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = Waiting> {
+        let waiting = self.rows.iter().filter(|(_, row)| row.dead_at.is_none());
+        waiting.map(|(event, row)| Waiting {
+            event: *event,
+            at: at(0),
+            address_key: self.address(*event),
+            attempts: row.attempts,
+            failed_at: row.failed_at,
+            next_at: row.next_at,
+        })
     }
 
     fn write(&mut self, lanes: &mut Lanes) {
@@ -248,10 +354,16 @@ impl World {
         }
         assert!(progress.state.through >= self.through);
         self.through = progress.state.through;
+        assert!(self.rows.keys().all(|event| *event <= self.through), "what it comes to has no row");
         lanes.wrote(progress);
+        self.noted.append(&mut self.taken);
     }
 
     fn read(&self, lanes: &mut Lanes) {
+        while let Some((name, after, limit)) = lanes.hungry() {
+            let ours = |waiting: &Waiting| waiting.event > after && waiting.address_key == *name;
+            lanes.feed(&name, self.waiting().filter(ours).take(limit).collect());
+        }
         for event in lanes.read_to() + 1..=self.events.len() as i64 {
             if lanes.room() == 0 {
                 return;
@@ -266,14 +378,21 @@ impl World {
         for earlier in earlier {
             assert!(self.arrived.contains(&earlier) || dead(&earlier), "{earlier} before {event}");
         }
+        assert!(!self.noted.contains(&event), "{event} was noted as taken");
         self.arrived.push(event);
+    }
+
+    fn takes(&mut self, lanes: &mut Lanes, event: i64, now: i64) {
+        self.arrives(event);
+        self.taken.insert(event);
+        lanes.settle(event, Answer::Taken, at(now), 0.5);
     }
 }
 
 proptest! {
     #[test]
     fn nothing_is_lost_and_every_address_has_its_order(
-        events in prop::collection::vec(0_u8..6, 1..60),
+        events in prop::collection::vec(0_u8..6, 1..90),
         steps in prop::collection::vec((0_u8..12, 1_i64..3_000), 0..250),
     ) {
         let mut world = World { events, ..World::default() };
@@ -286,9 +405,7 @@ proptest! {
             let one = flying.len().checked_sub(1).map(|last| usize::try_from(wait).unwrap() % (last + 1));
             match (step, one) {
                 (0..=4, Some(one)) => {
-                    let event = flying.swap_remove(one);
-                    world.arrives(event);
-                    lanes.settle(event, Answer::Taken, at(now), 0.5);
+                    world.takes(&mut lanes, flying.swap_remove(one), now);
                 }
                 (5 | 6, Some(one)) => {
                     lanes.settle(flying.swap_remove(one), no(), at(now), 0.5);
@@ -305,6 +422,7 @@ proptest! {
                 (11, _) => {
                     lanes = world.load();
                     flying.clear();
+                    world.taken.clear();
                 }
                 _ => {}
             }
@@ -315,13 +433,12 @@ proptest! {
             world.read(&mut lanes);
             flying.extend(all(&mut lanes, now));
             for event in std::mem::take(&mut flying) {
-                world.arrives(event);
-                lanes.settle(event, Answer::Taken, at(now), 0.5);
+                world.takes(&mut lanes, event, now);
             }
             world.write(&mut lanes);
             match lanes.wake_at() {
                 Some(at_) => now = now.max(at_.as_second() - at(0).as_second()) + 1,
-                None if lanes.read_to() == world.events.len() as i64 => break,
+                None if lanes.read_to() == world.events.len() as i64 && lanes.hungry().is_none() => break,
                 None => {}
             }
         }

@@ -9,6 +9,7 @@ mod service;
 mod stats;
 mod status_codes;
 mod suppressions;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -22,6 +23,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         bounces::routes,
         explain::routes,
         events::routes,
+        webhooks::routes,
         return_paths::routes,
         status_codes::routes,
         stats::routes,

@@ -9,7 +9,8 @@ pub(crate) async fn check<S: Store + Outbox + Deliveries, F: Future<Output = S>>
     a_new_webhook_begins_now_and_an_old_one_where_it_was(&make().await).await;
     what_is_passed_by_waits_until_it_is_delivered_or_given_up(&make().await).await;
     what_is_asked_for_again_comes_again(&make().await).await;
-    what_is_old_is_given_up_in_steps(&make().await).await;
+    what_waits_about_one_address_is_found_alone(&make().await).await;
+    what_nothing_proves_is_told_apart(&make().await).await;
     nothing_is_dropped_that_a_webhook_has_still_to_get(&make().await).await;
 }
 
@@ -127,45 +128,70 @@ async fn what_is_asked_for_again_comes_again(store: &(impl Store + Outbox + Deli
     assert_eq!(store.again("crm", Again::Event(99)).await.unwrap(), 0, "there is none");
     assert_eq!(waiting(store).await, [1, 4]);
 
-    let long_ago = Timestamp::UNIX_EPOCH;
-    assert_eq!(store.again("crm", Again::Since(long_ago)).await.unwrap(), 6);
+    assert_eq!(store.again("crm", Again::From(1)).await.unwrap(), 6);
     assert_eq!(store.webhook("crm").await.unwrap().through, 0);
     assert_eq!((waiting(store).await, dead(store).await), (vec![], vec![]), "all of it comes in its order");
-    let never = Timestamp::from_second(32_503_680_000).unwrap();
-    assert_eq!(store.again("crm", Again::Since(never)).await.unwrap(), 0);
+    let late = Progress {
+        state: WebhookState { through: 6, replays: -1, ..store.webhook("crm").await.unwrap() },
+        delivered: vec![],
+        passed_by: vec![gone(5)],
+    };
+    assert!(!store.progress(late).await.unwrap());
+    assert!(dead(store).await.is_empty(), "it comes to that once more");
+    assert_eq!(store.again("crm", Again::From(99)).await.unwrap(), 0);
     assert_eq!(store.webhook("crm").await.unwrap().through, 0);
     bounces(store, 4..=4).await;
-    assert_eq!(store.again("new", Again::Since(long_ago)).await.unwrap(), 8, "one that was never used");
+    assert_eq!(store.again("new", Again::From(1)).await.unwrap(), 8, "one that was never used");
     assert_eq!(store.webhook("new").await.unwrap().through, 0);
 }
 
-async fn what_is_old_is_given_up_in_steps(store: &(impl Store + Outbox + Deliveries)) {
-    let state = store.webhook("crm").await.unwrap();
-    let mut events = hard("7@example.org");
-    events[0].stream = 7;
-    store.record(message(1, 0, events)).await.unwrap();
-    bounces(store, 2..=3).await;
-    let now = Timestamp::now();
-    let later = now.checked_add(SignedDuration::from_hours(1)).unwrap();
-    let earlier = now.checked_sub(SignedDuration::from_hours(1)).unwrap();
-    let burial = |through, before, types: &[EventType], streams: &[i64], limit| Burial {
-        state: WebhookState { through, ..state.clone() },
-        before,
-        types: types.to_vec(),
-        streams: streams.to_vec(),
-        at: at(2),
-        limit,
+async fn what_waits_about_one_address_is_found_alone(store: &(impl Store + Outbox + Deliveries)) {
+    store.webhook("crm").await.unwrap();
+    for number in 1..=3 {
+        store.record(message(number, 0, hard("a@example.org"))).await.unwrap();
+        bounces(store, 10 + number..=10 + number).await;
+    }
+    let all = store.heads(0, 100).await.unwrap();
+    let about_a: Vec<i64> =
+        all.iter().filter(|head| head.address_key == "a@example.org").map(|head| head.event).collect();
+    assert_eq!(about_a.len(), 4, "three bounces, and one entry");
+    let last = all.last().unwrap().event;
+    goes_to(store, last, all.iter().map(|head| PassedBy::untried(head.event)).collect()).await;
+    let about = async |after: i64, limit: u32| {
+        let found = store.waiting_about("crm", "a@example.org", after, limit).await.unwrap();
+        found.iter().map(|waiting| waiting.event).collect::<Vec<_>>()
     };
-    let all = EventType::ALL;
-    assert_eq!(store.bury(burial(0, earlier, &all, &[], 10)).await.unwrap(), None, "nothing is so old");
-    assert_eq!(store.bury(burial(0, later, &[EventType::BounceRecorded], &[8], 2)).await.unwrap(), Some(2));
-    assert!(dead(store).await.is_empty(), "nothing that it wanted");
-    assert_eq!(store.webhook("crm").await.unwrap().through, 2);
-    assert_eq!(store.bury(burial(2, later, &[EventType::BounceRecorded], &[8], 10)).await.unwrap(), Some(6));
-    assert_eq!(dead(store).await, [3, 5], "what names no stream is about every one");
-    assert_eq!(store.bury(burial(6, later, &all, &[], 10)).await.unwrap(), None);
-    store.again("crm", Again::Dead(9)).await.unwrap();
-    assert_eq!(store.bury(burial(0, later, &all, &[], 10)).await.unwrap(), None, "it must look anew");
+    assert_eq!(about(0, 100).await, about_a);
+    assert_eq!(about(about_a[0], 2).await, about_a[1..3]);
+    assert!(store.waiting_about("other", "a@example.org", 0, 9).await.unwrap().is_empty());
+}
+
+async fn what_nothing_proves_is_told_apart(store: &(impl Store + Outbox + Deliveries)) {
+    let mut events: Vec<NewEvent> = ["proven", "trusted", "stranger", "waits"]
+        .iter()
+        .flat_map(|who| hard(&format!("{who}@example.org")))
+        .collect();
+    events[1].trust = Trust::Unsigned;
+    (events[2].trust, events[2].applies) = (Trust::TokenOnly, false);
+    (events[3].trust, events[3].applies, events[3].quarantined) = (Trust::Unsigned, false, true);
+    store.record(message(1, 0, events)).await.unwrap();
+    let hand = ManualEntry {
+        address: "hand@example.org".to_owned(),
+        address_key: "hand@example.org".to_owned(),
+        stream: ANY_STREAM,
+        origin: AuditOrigin::Cli,
+        actor: None,
+        now: at(0),
+        expires_at: None,
+        note: None,
+    };
+    store.add(hand).await.unwrap();
+    let heads = store.heads(0, 100).await.unwrap();
+    let mut unproven: Vec<&str> =
+        heads.iter().filter(|head| !head.believed).map(|head| head.address_key.as_str()).collect();
+    unproven.sort_unstable();
+    assert_eq!(unproven, ["stranger@example.org", "waits@example.org"]);
+    assert_eq!(heads.len(), 7, "four reports and three entries");
 }
 
 async fn nothing_is_dropped_that_a_webhook_has_still_to_get(store: &(impl Store + Outbox + Deliveries)) {
@@ -181,6 +207,12 @@ async fn nothing_is_dropped_that_a_webhook_has_still_to_get(store: &(impl Store 
     };
     assert_eq!(prune(&["crm"]).await, [3, 5, 6], "what waits, and what it has not come to");
     assert!(dead(store).await.is_empty(), "what was given up is kept as long as its event");
+    let (names, limit) = (vec!["crm".to_owned()], 1);
+    bounces(store, 4..=4).await;
+    goes_to(store, 7, vec![passed(3)]).await;
+    store.prune_outbox(later, names, limit).await.unwrap();
+    let left: Vec<i64> = store.heads(0, 100).await.unwrap().iter().map(|head| head.event).collect();
+    assert_eq!(left, [3, 6, 7, 8], "what stays does not hide what is behind it");
     assert_eq!(prune(&[]).await, [0; 0], "one that is not used holds nothing back");
     assert!(store.webhooks().await.unwrap().is_empty(), "and is forgotten");
 }

@@ -1,17 +1,17 @@
 //! How far each webhook is, on SQLite.
 
-use jiff::Timestamp;
 use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::super::{
-    Again, Burial, DeadLetter, Deliveries, Head, PassedBy, Progress, StoreError, Waiting, WebhookStanding,
+    Again, DeadLetter, Deliveries, Head, PassedBy, Progress, StoreError, Waiting, WebhookStanding,
     WebhookState,
 };
-use super::outbox::{kind, words};
+use super::outbox::kind;
 use super::read::{failed, maybe_time, time};
 use super::{SqliteStore, written};
+use crate::returnpath::Trust;
 
 impl Deliveries for SqliteStore {
     async fn webhook(&self, name: &str) -> Result<WebhookState, StoreError> {
@@ -49,7 +49,9 @@ impl Deliveries for SqliteStore {
 
     async fn heads(&self, after: i64, limit: u32) -> Result<Vec<Head>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, at, type, address_key, stream FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2",
+            "SELECT outbox.id, at, type, address_key, outbox.stream, data ->> '$.trust' AS trust, applies
+             FROM outbox LEFT JOIN events ON events.id = data ->> '$.event'
+             WHERE outbox.id > ?1 ORDER BY outbox.id LIMIT ?2",
         )
         .bind(after)
         .bind(limit)
@@ -63,6 +65,7 @@ impl Deliveries for SqliteStore {
                 kind: kind(row)?,
                 address_key: row.try_get("address_key")?,
                 stream: row.try_get("stream")?,
+                believed: believed(row)?,
             })
         };
         rows.iter().map(head).collect()
@@ -80,27 +83,36 @@ impl Deliveries for SqliteStore {
         .fetch_all(&self.readers.tasks)
         .await
         .map_err(failed)?;
-        let waiting = |row: &SqliteRow| {
-            Ok(Waiting {
-                event: row.try_get("event")?,
-                at: time(row, "at")?,
-                address_key: row.try_get("address_key")?,
-                attempts: row.try_get("attempts")?,
-                failed_at: maybe_time(row, "failed_at")?,
-                next_at: maybe_time(row, "next_at")?,
-            })
-        };
-        rows.iter().map(waiting).collect()
+        rows.iter().map(to_waiting).collect()
+    }
+
+    async fn waiting_about(
+        &self,
+        name: &str,
+        address_key: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Waiting>, StoreError> {
+        // By the address first: one webhook may have many events waiting.
+        let rows = sqlx::query(
+            "SELECT event, at, address_key, attempts, failed_at, next_at
+             FROM outbox INDEXED BY outbox_address CROSS JOIN webhook_deliveries ON event = outbox.id
+             WHERE address_key = ?4 AND outbox.id > ?2 AND webhook = ?1 AND state = 'waiting'
+             ORDER BY outbox.id LIMIT ?3",
+        )
+        .bind(name)
+        .bind(after)
+        .bind(limit)
+        .bind(address_key)
+        .fetch_all(&self.readers.tasks)
+        .await
+        .map_err(failed)?;
+        rows.iter().map(to_waiting).collect()
     }
 
     async fn progress(&self, progress: Progress) -> Result<bool, StoreError> {
         let rows = 1 + progress.delivered.len() + progress.passed_by.len();
         self.writer()?.send(rows, Box::new(move |connection, _| Box::pin(write(connection, progress)))).await
-    }
-
-    async fn bury(&self, burial: Burial) -> Result<Option<i64>, StoreError> {
-        let rows = usize::try_from(burial.limit).unwrap_or(usize::MAX);
-        self.writer()?.send(rows, Box::new(move |connection, _| Box::pin(bury(connection, burial)))).await
     }
 
     async fn dead(
@@ -114,7 +126,8 @@ impl Deliveries for SqliteStore {
             "SELECT webhook, event, type, outbox_events.at, data ->> '$.address' AS address,
                     data ->> '$.recipient' AS recipient, attempts, failed_at, dead_at, error
              FROM webhook_deliveries JOIN outbox_events ON outbox_events.id = event
-             WHERE state = 'dead' AND (?1 IS NULL OR webhook = ?1) AND (webhook, event) > (?2, ?3)
+             WHERE state = 'dead' AND (?1 IS NULL OR webhook IN (?1, ?1 || '/unproven'))
+               AND (webhook, event) > (?2, ?3)
              ORDER BY webhook, event LIMIT ?4",
         )
         .bind(name)
@@ -143,7 +156,15 @@ impl Deliveries for SqliteStore {
 
     async fn again(&self, name: &str, what: Again) -> Result<u64, StoreError> {
         let name = name.to_owned();
-        self.writer()?.send(1, Box::new(move |connection, _| Box::pin(again(connection, name, what)))).await
+        let events = self
+            .writer()?
+            .send(1, Box::new(move |connection, _| Box::pin(again(connection, name, what))))
+            .await?;
+        let Again::From(first) = what else { return Ok(events) };
+        // They may be many: the writer does not wait for their number.
+        let counted = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE id >= ?1").bind(first);
+        let events: i64 = counted.fetch_one(&self.readers.listings).await.map_err(failed)?;
+        Ok(events.unsigned_abs())
     }
 }
 
@@ -169,29 +190,31 @@ async fn write(connection: &mut SqliteConnection, progress: Progress) -> Result<
         .execute(&mut *connection)
         .await?;
     }
+    let row = sqlx::query(
+        "UPDATE webhooks SET failing_since = ?3, error = ?4, delivered_at = ?5,
+                             through = iif(replays = ?2, ?6, through)
+         WHERE name = ?1 RETURNING through, replays",
+    )
+    .bind(&state.name)
+    .bind(state.replays)
+    .bind(state.failing_since.map(written))
+    .bind(&state.error)
+    .bind(state.delivered_at.map(written))
+    .bind(state.through)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
     if !passed_by.is_empty() {
-        pass_by(connection, &state.name, &passed_by).await?;
+        pass_by(connection, &state.name, row.try_get("through")?, &passed_by).await?;
     }
-    sqlx::query("UPDATE webhooks SET failing_since = ?2, error = ?3, delivered_at = ?4 WHERE name = ?1")
-        .bind(&state.name)
-        .bind(state.failing_since.map(written))
-        .bind(&state.error)
-        .bind(state.delivered_at.map(written))
-        .execute(&mut *connection)
-        .await?;
-    let moved = sqlx::query("UPDATE webhooks SET through = ?3 WHERE name = ?1 AND replays = ?2")
-        .bind(&state.name)
-        .bind(state.replays)
-        .bind(state.through)
-        .execute(connection)
-        .await?;
-    Ok(moved.rows_affected() > 0)
+    Ok(row.try_get::<i64, _>("replays")? == state.replays)
 }
 
-/// What was erased meanwhile is not brought back.
+/// What was erased meanwhile is not brought back, and what the webhook comes to once more is not passed by.
 async fn pass_by(
     connection: &mut SqliteConnection,
     name: &str,
+    through: i64,
     events: &[PassedBy],
 ) -> Result<(), sqlx::Error> {
     let rows = events.iter().map(|passed| {
@@ -205,51 +228,14 @@ async fn pass_by(
          SELECT ?1, value ->> '$.event', iif(value ->> '$.dead_at' IS NULL, 'waiting', 'dead'),
                 value ->> '$.attempts', value ->> '$.failed_at', value ->> '$.next_at', value ->> '$.dead_at',
                 value ->> '$.error'
-         FROM json_each(?2) WHERE value ->> '$.event' IN (SELECT id FROM outbox)",
+         FROM json_each(?2) WHERE value ->> '$.event' <= ?3 AND value ->> '$.event' IN (SELECT id FROM outbox)",
     )
     .bind(name)
     .bind(serde_json::Value::from_iter(rows).to_string())
+    .bind(through)
     .execute(connection)
     .await
     .map(drop)
-}
-
-async fn bury(connection: &mut SqliteConnection, burial: Burial) -> Result<Option<i64>, sqlx::Error> {
-    let Burial { state, before, types, streams, at, limit } = burial;
-    // The last of the oldest events that are old enough: nothing younger stands before it.
-    let last: Option<i64> = sqlx::query_scalar(
-        "SELECT max(id) FROM (SELECT id, at FROM outbox WHERE id > ?3 ORDER BY id LIMIT ?5)
-         WHERE at < ?4 AND EXISTS (SELECT 1 FROM webhooks WHERE name = ?1 AND replays = ?2)",
-    )
-    .bind(&state.name)
-    .bind(state.replays)
-    .bind(state.through)
-    .bind(written(before))
-    .bind(limit)
-    .fetch_one(&mut *connection)
-    .await?;
-    let Some(last) = last else { return Ok(None) };
-    sqlx::query(
-        "INSERT OR IGNORE INTO webhook_deliveries (webhook, event, state, dead_at, error)
-         SELECT ?1, id, 'dead', ?2, ?3 FROM outbox
-         WHERE id > ?4 AND id <= ?5 AND type IN (SELECT value FROM json_each(?6))
-           AND (?7 = '[]' OR stream = 0 OR stream IN (SELECT value FROM json_each(?7)))",
-    )
-    .bind(&state.name)
-    .bind(written(at))
-    .bind(&state.error)
-    .bind(state.through)
-    .bind(last)
-    .bind(words(&types))
-    .bind(serde_json::Value::from(streams).to_string())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("UPDATE webhooks SET through = ?2 WHERE name = ?1")
-        .bind(&state.name)
-        .bind(last)
-        .execute(connection)
-        .await?;
-    Ok(Some(last))
 }
 
 async fn again(connection: &mut SqliteConnection, name: String, what: Again) -> Result<u64, sqlx::Error> {
@@ -281,7 +267,16 @@ async fn again(connection: &mut SqliteConnection, name: String, what: Again) -> 
             .await?
             .rows_affected()
         }
-        Again::Since(since) => since_then(connection, &name, since).await?,
+        Again::From(first) => {
+            // The webhook goes back to before this event: it gets those that follow in their order once more.
+            for statement in [
+                "UPDATE webhooks SET through = min(through, ?2 - 1) WHERE name = ?1",
+                "DELETE FROM webhook_deliveries WHERE webhook = ?1 AND event >= ?2",
+            ] {
+                sqlx::query(statement).bind(&name).bind(first).execute(&mut *connection).await?;
+            }
+            0
+        }
     };
     sqlx::query("UPDATE webhooks SET replays = replays + 1 WHERE name = ?1")
         .bind(&name)
@@ -290,28 +285,22 @@ async fn again(connection: &mut SqliteConnection, name: String, what: Again) -> 
     Ok(events)
 }
 
-/// The webhook goes back to before the first event of that time: it gets them in their order once more.
-async fn since_then(
-    connection: &mut SqliteConnection,
-    name: &str,
-    since: Timestamp,
-) -> Result<u64, sqlx::Error> {
-    let first: Option<i64> = sqlx::query_scalar("SELECT min(id) FROM outbox WHERE at >= ?1")
-        .bind(written(since))
-        .fetch_one(&mut *connection)
-        .await?;
-    let Some(first) = first else { return Ok(0) };
-    for statement in [
-        "UPDATE webhooks SET through = min(through, ?2 - 1) WHERE name = ?1",
-        "DELETE FROM webhook_deliveries WHERE webhook = ?1 AND event >= ?2",
-    ] {
-        sqlx::query(statement).bind(name).bind(first).execute(&mut *connection).await?;
-    }
-    let events: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE id >= ?1")
-        .bind(first)
-        .fetch_one(connection)
-        .await?;
-    Ok(u64::try_from(events).unwrap_or(0))
+fn to_waiting(row: &SqliteRow) -> Result<Waiting, StoreError> {
+    Ok(Waiting {
+        event: row.try_get("event")?,
+        at: time(row, "at")?,
+        address_key: row.try_get("address_key")?,
+        attempts: row.try_get("attempts")?,
+        failed_at: maybe_time(row, "failed_at")?,
+        next_at: maybe_time(row, "next_at")?,
+    })
+}
+
+/// What is no report holds. A report does where it is proven, or the operator trusted it without.
+fn believed(row: &SqliteRow) -> Result<bool, StoreError> {
+    let trust: Option<String> = row.try_get("trust")?;
+    let applies: Option<bool> = row.try_get("applies")?;
+    Ok(trust.is_none_or(|trust| trust == Trust::Proven.as_str()) || applies == Some(true))
 }
 
 fn to_state(row: &SqliteRow) -> Result<WebhookState, StoreError> {

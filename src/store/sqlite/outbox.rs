@@ -73,7 +73,8 @@ impl Outbox for SqliteStore {
     }
 }
 
-/// The first rows are the oldest, so that no index over the time is needed: looked at are so many of them.
+/// The first rows are the oldest, so that no index over the time is needed: it looks from there to the first that is
+/// younger.
 async fn prune(
     connection: &mut SqliteConnection,
     before: Timestamp,
@@ -83,13 +84,14 @@ async fn prune(
     let webhooks = serde_json::Value::from(webhooks).to_string();
     let gone: Vec<i64> = sqlx::query_scalar(
         "DELETE FROM outbox WHERE id IN (
-             SELECT id FROM (SELECT id, at FROM outbox ORDER BY id LIMIT ?3)
-             WHERE at < ?1
+             SELECT id FROM outbox
+             WHERE id < coalesce((SELECT id FROM outbox WHERE at >= ?1 ORDER BY id LIMIT 1), 9223372036854775807)
                AND id <= coalesce((SELECT min(through) FROM webhooks
-                                   WHERE name IN (SELECT value FROM json_each(?2))), id)
+                                   WHERE name IN (SELECT value FROM json_each(?2))), 9223372036854775807)
                AND NOT EXISTS (SELECT 1 FROM webhook_deliveries
                                WHERE event = id AND state = 'waiting'
-                                 AND webhook IN (SELECT value FROM json_each(?2))))
+                                 AND webhook IN (SELECT value FROM json_each(?2)))
+             ORDER BY id LIMIT ?3)
          RETURNING id",
     )
     .bind(written(before))
@@ -135,7 +137,7 @@ pub(super) fn kind(row: &SqliteRow) -> Result<EventType, StoreError> {
 }
 
 /// Types as a JSON list.
-pub(super) fn words(types: &[EventType]) -> String {
+fn words(types: &[EventType]) -> String {
     let words: Vec<&str> = types.iter().map(|kind| kind.as_str()).collect();
     serde_json::Value::from(words).to_string()
 }
