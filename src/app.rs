@@ -136,7 +136,7 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
 
     let shutdown = CancellationToken::new();
     let api = http::api(&store, Arc::clone(&classifier), &config, &shutdown);
-    let ingest = Arc::new(Ingest::new(Arc::clone(&store), classifier, ingest_settings(&config)));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&classifier), ingest_settings(&config)));
     let server =
         Server::new(Arc::clone(&ingest), config.smtp.clone(), shutdown.clone()).with_tls(tls.clone());
     let server = Arc::new(server);
@@ -169,8 +169,17 @@ pub async fn serve(config: Config, passed: Passed) -> Result<(), AppError> {
     let webhooks = events::Webhooks::start(&store, &config.load(), &shutdown);
     systemd::ready();
 
-    let mut running =
-        Running { webhooks, config, store: Arc::clone(&store), ingest, server, api, lookups, tls };
+    let mut running = Running {
+        webhooks,
+        config,
+        store: Arc::clone(&store),
+        classifier,
+        ingest,
+        server,
+        api,
+        lookups,
+        tls,
+    };
     let until = async {
         loop {
             tokio::select! {

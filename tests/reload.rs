@@ -106,6 +106,25 @@ fn keys_rules_and_settings_are_taken_up_while_it_runs() {
     daemon.stop();
 }
 
+/// The rules are most of what dsnd holds: it is not there twice where they have not changed.
+#[test]
+fn reloads_that_change_no_rule_take_no_memory() {
+    const MARGIN: u64 = 16 * 1024 * 1024;
+    let home = home();
+    let daemon = home.start();
+    reload(&daemon);
+    let Some(before) = daemon.peak_memory() else {
+        return common::say("SKIPPED: the bound on memory, since there is no /proc here to ask");
+    };
+    for number in 0..10 {
+        write(&home, "mx.example", &format!("[policy]\nhard_days = {}\n", number + 7));
+        reload(&daemon);
+    }
+    let after = daemon.peak_memory().unwrap();
+    assert!(after < before + MARGIN, "{before} bytes before ten reloads, {after} after them");
+    daemon.stop();
+}
+
 #[test]
 fn a_wrong_configuration_changes_nothing_and_every_problem_is_named() {
     let home = home();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dsnd::address::ForwardPath;
-use dsnd::smtp::listener::{Server, serve};
+use dsnd::smtp::listener::Server;
 use dsnd::smtp::settings::{ListenerSettings, Settings};
 use dsnd::smtp::{Delivery, Envelope, Handle, RecipientVerdict, Sink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
@@ -69,7 +69,8 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, sink, settings, shutdown.clone()));
+        let server = Server::new(sink, settings, shutdown.clone());
+        let task = tokio::spawn(async move { server.serve(listener, ListenerSettings::default()).await });
         Self { address, shutdown, task }
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Running {
     /// The configuration that holds; other work asks here each time.
     pub(super) config: Arc<ArcSwap<Config>>,
     pub(super) store: Arc<SqliteStore>,
+    pub(super) classifier: Arc<Classifier>,
     pub(super) ingest: Arc<Ingest<SqliteStore>>,
     pub(super) server: Arc<Server<Ingest<SqliteStore>>>,
     pub(super) api: Api,
@@ -90,6 +91,7 @@ impl Running {
     async fn take_up(&mut self) -> Result<Vec<&'static str>, ReloadError> {
         let old = self.config.load_full();
         let (tls, store) = (self.tls.clone(), Arc::clone(&self.store));
+        let rules = Arc::clone(&self.classifier);
         let (config, classifier, stays) = tokio::task::spawn_blocking(move || {
             // A pipe may be read once, at the start; whoever opens it again waits.
             if let Some(file) = old.file.as_deref()
@@ -104,7 +106,7 @@ impl Running {
             {
                 return Err(ReloadError::Emptied(file.display().to_string()));
             }
-            let classifier = Classifier::with_rules(&config.rules)?;
+            let classifier = classifier_for(&config, &old, rules)?;
             let stays = keep_what_stays(&old, &mut config);
             // What happens from then on is for a webhook that is new as well.
             Handle::current().block_on(super::events::enrol(&store, &config))?;
@@ -118,7 +120,7 @@ impl Running {
         .await??;
 
         self.store.replace(config.store_settings());
-        let classifier = Arc::new(classifier);
+        self.classifier = Arc::clone(&classifier);
         self.api.replace(Arc::clone(&classifier), super::http::settings(&config));
         self.ingest = Arc::new(self.ingest.with(classifier, ingest_settings(&config)));
         self.server.replace(Arc::clone(&self.ingest), config.smtp.clone());
@@ -128,6 +130,16 @@ impl Running {
         self.config.store(Arc::new(config));
         Ok(stays)
     }
+}
+
+/// The rules of a new configuration. They take tens of megabytes and a second to build: where no file of them has
+/// changed, they are those that are there.
+fn classifier_for(
+    new: &Config,
+    old: &Config,
+    classifier: Arc<Classifier>,
+) -> Result<Arc<Classifier>, ClassifierError> {
+    if new.rules == old.rules { Ok(classifier) } else { Classifier::with_rules(&new.rules).map(Arc::new) }
 }
 
 /// Puts the old values back where a running program cannot take up new ones, and names their keys.
@@ -182,6 +194,19 @@ mod tests {
 
     fn parse(text: &str) -> Config {
         Config::parse("t.toml", text, std::iter::empty()).unwrap()
+    }
+
+    #[test]
+    fn rules_are_built_anew_only_where_a_file_of_them_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[rules]\ndir = {:?}\n", folder.path());
+        let built = Arc::new(Classifier::with_rules(&[]).unwrap());
+        let old = parse(&text);
+        let same = classifier_for(&parse(&text), &old, Arc::clone(&built)).unwrap();
+        assert!(Arc::ptr_eq(&same, &built));
+        std::fs::write(folder.path().join("own.toml"), "# none yet\n").unwrap();
+        let other = classifier_for(&parse(&text), &old, Arc::clone(&built)).unwrap();
+        assert!(!Arc::ptr_eq(&other, &built));
     }
 
     #[test]

@@ -18,14 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::state::Api;
-use crate::smtp::accept::Accept;
+use crate::smtp::accept::{self, Accept};
+use crate::smtp::limits::Notice;
 
 /// Octets of a request's header, and of what is read ahead of a connection.
 const MAX_HEADER: usize = 32 * 1024;
-
-/// How long accepting pauses after it failed, at first and at most.
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
 const MAX_TURNED_AWAY: usize = 32;
@@ -50,6 +47,7 @@ pub struct Server {
     /// Connections that may begin, and those that may be turned away. The first number needs a restart to change.
     places: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
+    full: Notice,
 }
 
 impl Server {
@@ -58,7 +56,14 @@ impl Server {
     pub fn new(api: Api, shutdown: CancellationToken) -> Self {
         let places = Arc::new(Semaphore::new(api.current().settings.max_connections));
         let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
-        Self { router: super::router(api.clone()), api, shutdown, places, turned_away }
+        Self {
+            router: super::router(api.clone()),
+            api,
+            shutdown,
+            places,
+            turned_away,
+            full: Notice::default(),
+        }
     }
 
     /// What its handlers reach.
@@ -74,34 +79,12 @@ impl Server {
     /// When the listener has no local address: it is no listening socket.
     pub async fn serve(&self, listener: impl Accept) -> io::Result<()> {
         info!(address = %listener.place()?, "accepting HTTP connections");
-        let mut connections = JoinSet::new();
-        let mut pause = PAUSE;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.shutdown.cancelled() => break,
-                Some(_) = connections.join_next() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        pause = PAUSE;
-                        debug!(%peer, "HTTP connection");
-                        self.admit(&mut connections, stream);
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, or the client left while it queued: neither ends the service.
-                        warn!(%error, ?pause, "cannot accept an HTTP connection");
-                        let _ = timeout(pause, self.shutdown.cancelled()).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
-                },
-            }
-        }
-        drop(listener);
-        let all_ended = async { while connections.join_next().await.is_some() {} };
-        if timeout(self.api.current().settings.shutdown_grace, all_ended).await.is_err() {
-            warn!(connections = connections.len(), "HTTP connections cut off: they did not end in time");
-            connections.shutdown().await;
-        }
+        let grace = || self.api.current().settings.shutdown_grace;
+        accept::serve(listener, "an HTTP connection", &self.shutdown, grace, |connections, stream, peer| {
+            debug!(%peer, "HTTP connection");
+            self.admit(connections, stream);
+        })
+        .await;
         Ok(())
     }
 
@@ -114,7 +97,9 @@ impl Server {
             let limits = (settings.idle_timeout, settings.write_timeout);
             connections.spawn(connection(stream, self.router.clone(), limits, self.shutdown.clone(), place));
         } else if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
-            warn!("too many HTTP connections (http.max_connections)");
+            if let Some(times) = self.full.happened() {
+                warn!(times, "too many HTTP connections (http.max_connections)");
+            }
             connections.spawn(turn_away(stream, place));
         }
     }

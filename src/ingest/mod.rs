@@ -8,6 +8,7 @@ mod explain;
 mod nameless;
 mod reassess;
 mod replay;
+mod verdict;
 mod waiting;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use explain::{Explained, OriginalPart, RecipientPart, ReportPart, explain};
 pub use nameless::add_nameless;
 pub use reassess::{Reread, reassess};
 pub use replay::{Prepared, recorded_digest};
+pub use verdict::verdict;
 use waiting::Waiting;
 
 use crate::address::{ForwardPath, Mailbox, steers};
@@ -31,7 +33,7 @@ use crate::classify::{Classifier, Decision};
 use crate::metrics;
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
-use crate::returnpath::{Refusal, ReturnPath, ReturnPaths, Trust, UnsignedTrust};
+use crate::returnpath::{ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, Handle, PeerAddress, RecipientVerdict, Sink};
 use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Store, StoreError};
 
@@ -176,24 +178,6 @@ impl<S: Store> Sink for Ingest<S> {
                 error!(%error, "not taken; the sender will try again");
                 Delivery::TryLater
             }
-        }
-    }
-}
-
-/// Whether a forward-path is taken, now.
-#[must_use]
-pub fn verdict(return_paths: &ReturnPaths, recipient: &ForwardPath) -> RecipientVerdict {
-    let Err(refusal) = return_paths.judge(recipient, Timestamp::now()) else {
-        return RecipientVerdict::Accept;
-    };
-    match refusal {
-        Refusal::NoSuchMailbox => RecipientVerdict::NoSuchMailbox,
-        Refusal::NotOurs => RecipientVerdict::NotOurs,
-        Refusal::Token(_) | Refusal::Batv(_) | Refusal::Unsigned => {
-            // Never the address itself: a token in a log lets its reader send reports about its recipient.
-            info!(reason = refusal.as_str(), %refusal, "return path refused");
-            metrics::RETURN_PATHS_REFUSED.increment([refusal.as_str()]);
-            RecipientVerdict::Refuse(refusal.text())
         }
     }
 }

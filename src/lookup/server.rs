@@ -18,7 +18,7 @@ use super::answer::{Answer, Question};
 use super::netstring::{Malformed, decode, encode};
 use super::settings::Settings;
 use crate::metrics;
-use crate::smtp::accept::Accept;
+use crate::smtp::accept::{self, Accept};
 use crate::smtp::limits::Notice;
 use crate::store::Store;
 
@@ -30,10 +30,6 @@ const BUFFER: usize = 4_096;
 
 /// Answers that are kept back for one write.
 const MAX_UNSENT: usize = 16 * 1024;
-
-/// How long accepting pauses after it failed, at first and at most.
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a connection may take to end when the daemon does: an answer is a matter of milliseconds.
 const GRACE: Duration = Duration::from_secs(2);
@@ -85,33 +81,17 @@ impl<S: Store> Server<S> {
     /// When the listener has no local address: it is no listening socket.
     pub async fn serve(self: Arc<Self>, listener: impl Accept) -> io::Result<()> {
         info!(address = %listener.place()?, "accepting lookups");
-        let mut connections = JoinSet::new();
-        let mut pause = PAUSE;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.shutdown.cancelled() => break,
-                Some(_) = connections.join_next() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        pause = PAUSE;
-                        self.admit(&mut connections, stream, &peer);
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, or the client left while it queued: neither ends the service.
-                        warn!(%error, ?pause, "cannot accept a connection for lookups");
-                        let _ = timeout(pause, self.shutdown.cancelled()).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
-                },
-            }
-        }
-        drop(listener);
-        let all_ended = async { while connections.join_next().await.is_some() {} };
-        if timeout(GRACE, all_ended).await.is_err() {
-            warn!(connections = connections.len(), "lookups cut off: they did not end in time");
-            connections.shutdown().await;
-        }
+        let what = "a connection for lookups";
+        accept::serve(
+            listener,
+            what,
+            &self.shutdown,
+            || GRACE,
+            |connections, stream, peer| {
+                self.admit(connections, stream, &peer);
+            },
+        )
+        .await;
         Ok(())
     }
 

@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Span, debug, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use door::{Door, Seat, say_and_close};
 
-use super::accept::Accept;
+use super::accept::{self, Accept};
 use super::connection::Connection;
 use super::proxy::{self, ProxyError, Source};
 use super::reply::Reply;
@@ -27,28 +26,11 @@ use super::tls::TlsAcceptor;
 use super::{Peer, PeerAddress, Sink};
 use crate::metrics;
 
-/// How long accepting pauses after it failed, at first and at most.
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
 /// Longest that a PROXY header is waited for: a proxy sends it in its first packet.
 const PROXY_HEADER: Duration = Duration::from_secs(10);
 
 /// Connections since the process started.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
-
-/// Serves one SMTP listener until `shutdown`, as [`Server::serve`] does.
-///
-/// # Errors
-/// When the listener has no local address: it is no listening socket.
-pub async fn serve<K: Sink>(
-    listener: impl Accept,
-    sink: Arc<K>,
-    settings: Settings,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    Server::new(sink, settings, shutdown).serve(listener, ListenerSettings::default()).await
-}
 
 /// What all listeners of one service share: the sink, the settings and what is counted.
 #[derive(Debug)]
@@ -100,40 +82,13 @@ impl<K: Sink> Server<K> {
     pub async fn serve(&self, listener: impl Accept, settings: ListenerSettings) -> io::Result<()> {
         let (protocol, proxied) = (settings.protocol.as_str(), !settings.proxy_from.is_empty());
         info!(address = %listener.place()?, protocol, proxied, "accepting SMTP connections");
-        let sessions = self.accept_all(&Arc::new(settings), || listener.accept()).await;
-        drop(listener);
-        self.wind_down(sessions).await;
+        let settings = Arc::new(settings);
+        let grace = || self.service.load().settings.shutdown_grace;
+        accept::serve(listener, "an SMTP connection", &self.shutdown, grace, |sessions, stream, address| {
+            self.admit(sessions, stream, address, &settings);
+        })
+        .await;
         Ok(())
-    }
-
-    /// Runs a session on everything that `accept` gives, until the shutdown; the sessions that still run then.
-    async fn accept_all<F, A, S>(&self, listener: &Arc<ListenerSettings>, mut accept: F) -> JoinSet<()>
-    where
-        F: FnMut() -> A,
-        A: Future<Output = io::Result<(S, PeerAddress)>>,
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let mut sessions = JoinSet::new();
-        let mut pause = PAUSE;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.shutdown.cancelled() => return sessions,
-                Some(ended) = sessions.join_next() => log_panic(ended),
-                accepted = accept() => match accepted {
-                    Ok((stream, address)) => {
-                        pause = PAUSE;
-                        self.admit(&mut sessions, stream, address, listener);
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, or the client left while it queued: neither ends the service.
-                        warn!(%error, ?pause, "cannot accept an SMTP connection");
-                        let _ = timeout(pause, self.shutdown.cancelled()).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
-                },
-            }
-        }
     }
 
     fn admit<S>(
@@ -201,19 +156,6 @@ impl<K: Sink> Server<K> {
         if let Some(place) = self.door.place_to_turn_away() {
             let limit = service.settings.write_timeout;
             sessions.spawn(say_and_close(stream, reply, limit, place).instrument(span));
-        }
-    }
-
-    async fn wind_down(&self, mut sessions: JoinSet<()>) {
-        let all_ended = async {
-            while let Some(ended) = sessions.join_next().await {
-                log_panic(ended);
-            }
-        };
-        let grace = self.service.load().settings.shutdown_grace;
-        if timeout(grace, all_ended).await.is_err() {
-            warn!(sessions = sessions.len(), "SMTP sessions cut off: they did not end in time");
-            sessions.abort_all();
         }
     }
 }
@@ -306,68 +248,5 @@ where
         }
         Span::current().record("peer", display(&self.peer.address));
         true
-    }
-}
-
-/// A task that panicked has dropped its socket: the client was promised nothing.
-fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        error!(%error, "an SMTP session panicked");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::AsyncReadExt;
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-    use crate::address::ForwardPath;
-    use crate::smtp::{Delivery, Envelope, RecipientVerdict};
-
-    struct Nothing;
-
-    impl Sink for Nothing {
-        fn check_recipient(&self, _: &ForwardPath) -> RecipientVerdict {
-            RecipientVerdict::NotOurs
-        }
-
-        async fn deliver(&self, _: Envelope, _: Vec<u8>) -> Delivery {
-            Delivery::TryLater
-        }
-    }
-
-    #[tokio::test]
-    async fn a_failing_accept_is_tried_again_with_pauses() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let shutdown = CancellationToken::new();
-        let server = Server::new(Arc::new(Nothing), Settings::default(), shutdown.clone());
-        let mut failures = 3;
-        let started = std::time::Instant::now();
-        let settings = Arc::new(ListenerSettings::default());
-        let accepting = server.accept_all(&settings, || {
-            let fails = failures > 0;
-            failures -= i32::from(fails);
-            let listener = &listener;
-            async move {
-                if fails {
-                    Err(io::Error::other("too many open files"))
-                } else {
-                    Accept::accept(listener).await
-                }
-            }
-        });
-        let greeted = async {
-            let mut greeting = [0; 4];
-            client.read_exact(&mut greeting).await.unwrap();
-            shutdown.cancel();
-            greeting
-        };
-        let (sessions, greeting) = tokio::join!(accepting, greeted);
-        assert_eq!((&greeting, sessions.len()), (b"220 ", 1));
-        assert!(started.elapsed() >= PAUSE * 7, "50, 100 and 200 ms: {:?}", started.elapsed());
     }
 }

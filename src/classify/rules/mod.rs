@@ -141,7 +141,7 @@ impl fmt::Display for Flaw {
 pub struct RuleError(pub Vec<Flaw>);
 
 /// A rule file: its name for messages, and its text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleFile {
     /// The name.
     pub name: String,

@@ -16,7 +16,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use clients::{Clients, Guest};
 use memory::{BodyMemory, Reservation};
-pub(crate) use notice::Notice;
+pub(crate) use notice::{Notice, Notices};
 pub use pace::Pace;
 pub(super) use pace::Tarpit;
 

@@ -1,5 +1,6 @@
 //! Saying in the log what happens a thousand times a second, without a thousand lines.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,9 +28,36 @@ impl Notice {
     }
 }
 
+/// Things of several kinds, each said once a minute for itself.
+#[derive(Debug)]
+pub(crate) struct Notices(Mutex<BTreeMap<&'static str, Notice>>);
+
+impl Notices {
+    /// Nothing has happened.
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// One of this kind happened, as [`Notice::happened`].
+    pub(crate) fn happened(&self, kind: &'static str) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().happened()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_kind_says_nothing_of_another() {
+        let notices = Notices::new();
+        assert_eq!(
+            [notices.happened("a"), notices.happened("a"), notices.happened("b")],
+            [Some(1), None, Some(1)]
+        );
+        tokio::time::advance(EVERY).await;
+        assert_eq!(notices.happened("a"), Some(2));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_time_is_said_at_once_and_the_others_together_a_minute_later() {
