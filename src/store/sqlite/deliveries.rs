@@ -163,7 +163,7 @@ impl Deliveries for SqliteStore {
         let Again::From(first) = what else { return Ok(events) };
         // They may be many: the writer does not wait for their number.
         let counted = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE id >= ?1").bind(first);
-        let events: i64 = counted.fetch_one(&self.readers.tasks).await.map_err(failed)?;
+        let events: i64 = counted.fetch_one(&self.readers.listings).await.map_err(failed)?;
         Ok(events.unsigned_abs())
     }
 }
