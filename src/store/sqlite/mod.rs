@@ -33,6 +33,7 @@ mod stored;
 mod tokens;
 mod turn;
 mod vitals;
+mod watched;
 mod writer;
 
 use std::path::Path;
