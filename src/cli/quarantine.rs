@@ -14,7 +14,7 @@ use super::{block_on, filter, listing, open_store, output, person, streams};
 use crate::address::comparison_form;
 use crate::config::Config;
 use crate::returnpath::network;
-use crate::store::sqlite::Access;
+use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
     ChosenEvent, Outcome, Page, QuarantineFilter, Quarantined, Settling, SettlingQueue, Store, Streams,
     TooManyEvents, Verdict,
