@@ -30,7 +30,6 @@ use guard::{Taken, Way};
 pub use nameless::add_nameless;
 pub use reassess::{Reread, reassess};
 pub use replay::{Prepared, recorded_digest};
-use sink::domain;
 pub use verdict::verdict;
 use waiting::Waiting;
 
@@ -141,7 +140,7 @@ impl<S: Store> Ingest<S> {
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
         let to = || envelope.recipients.iter().map(|recipient| &recipient.forward_path);
         let signed = to().any(|path| self.settings.return_paths.accepted(path).is_signed());
-        let domain = to().next().map(domain).unwrap_or_default();
+        let domain = to().next().map(sink::domain).unwrap_or_default();
         let way = Way { client: self.counted(envelope.peer.address.ip()), domain: &domain };
         let prepared = self.prepare(envelope, message, now).await?;
         let handle = Handle::of(&prepared.message.digest);
