@@ -233,7 +233,7 @@ fn a_file_size_limit_is_answered_with_451_and_taken_up_again_when_it_is_lifted()
     }
     let home = Home::new();
     // 512-octet units. The signal that a write too many sends must not end the process.
-    let limited = "ulimit -S -f 2400 && exec \"$0\" serve";
+    let limited = "ulimit -S -f 2800 && exec \"$0\" serve";
     let daemon = Daemon::start(home.wrapped(&["sh", "-c", limited, DSND], &[]));
     full_and_free_again(&home, daemon, |daemon| {
         let lifted = prlimit(&["--pid", &daemon.pid().to_string(), "--fsize=unlimited"]).unwrap();
@@ -249,7 +249,7 @@ fn a_full_disk_is_answered_with_451_and_taken_up_again_when_there_is_room() {
         .with("STORE_RESERVE", "0")
         .with("STORE_RESERVE_UNPROVEN", "0");
     let ballast = disk.path().join("ballast");
-    std::fs::write(&ballast, vec![1; 768 * 1024]).unwrap();
+    std::fs::write(&ballast, vec![1; 512 * 1024]).unwrap();
     full_and_free_again(&home, home.start(), |_| std::fs::remove_file(&ballast).unwrap());
 }
 

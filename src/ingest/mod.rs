@@ -9,17 +9,17 @@ mod guard;
 mod nameless;
 mod reassess;
 mod replay;
+mod sink;
 mod verdict;
 mod waiting;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 pub use assess::{Assessed, assess};
 pub use attribute::{Attribution, attribute, complained_path};
@@ -33,13 +33,13 @@ pub use replay::{Prepared, recorded_digest};
 pub use verdict::verdict;
 use waiting::Waiting;
 
-use crate::address::{ForwardPath, Mailbox, steers};
+use crate::address::{Mailbox, steers};
 use crate::classify::{Classifier, Decision};
 use crate::metrics;
 use crate::policy::may_change;
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{ReturnPath, ReturnPaths, Trust, UnsignedTrust};
-use crate::smtp::{Delivery, Envelope, Handle, PeerAddress, RecipientVerdict, Sink};
+use crate::smtp::{Delivery, Envelope, Handle, PeerAddress};
 use crate::store::{Alarm, EventChange, NewEvent, NewMessage, Recorded, Store, StoreError};
 
 /// zstd level for raw messages: returned mail is text, and time matters more than the last percent.
@@ -140,7 +140,7 @@ impl<S: Store> Ingest<S> {
         let _waits = self.waiting.enter(self.settings.max_waiting, || self.store.pressure());
         let to = || envelope.recipients.iter().map(|recipient| &recipient.forward_path);
         let signed = to().any(|path| self.settings.return_paths.accepted(path).is_signed());
-        let domain = to().next().map(domain).unwrap_or_default();
+        let domain = to().next().map(sink::domain).unwrap_or_default();
         let way = Way { client: self.counted(envelope.peer.address.ip()), domain: &domain };
         let prepared = self.prepare(envelope, message, now).await?;
         let handle = Handle::of(&prepared.message.digest);
@@ -156,12 +156,6 @@ impl<S: Store> Ingest<S> {
             self.taken.count(way, octets, rows, now);
         }
         Ok(Delivery::Committed { handle, duplicate: recorded.duplicate })
-    }
-
-    /// A client whose network has a quota.
-    fn counted(&self, client: Option<IpAddr>) -> Option<IpAddr> {
-        let exempt = |client: IpAddr| self.settings.exempt.iter().any(|network| network.contains(&client));
-        client.map(|client| client.to_canonical()).filter(|client| !exempt(*client))
     }
 
     /// Reads and judges a message, so far as that can be done without the store.
@@ -202,60 +196,6 @@ impl<S: Store> Ingest<S> {
             started,
         );
         Ok(recorded)
-    }
-}
-
-impl<S: Store> Sink for Ingest<S> {
-    fn check_recipient(&self, recipient: &ForwardPath) -> RecipientVerdict {
-        verdict(&self.settings.return_paths, recipient)
-    }
-
-    fn check_room(&self, recipient: &ForwardPath, client: Option<IpAddr>) -> RecipientVerdict {
-        if !self.room.for_all() {
-            return RecipientVerdict::NoRoom;
-        }
-        let settings = &self.settings;
-        if settings.return_paths.accepted(recipient).is_signed()
-            || settings.unsigned_trust.covers(client, [recipient])
-        {
-            return RecipientVerdict::Accept;
-        }
-        if !self.room.for_unproven() {
-            return RecipientVerdict::NoRoom;
-        }
-        let domain = domain(recipient);
-        let way = Way { client: self.counted(client), domain: &domain };
-        if self.taken.may_come(&settings.quotas, way, Timestamp::now()) {
-            RecipientVerdict::Accept
-        } else {
-            RecipientVerdict::TooMuchUnproven
-        }
-    }
-
-    fn ready(&self) -> bool {
-        self.waiting.ready()
-    }
-
-    async fn deliver(&self, envelope: Envelope, message: Vec<u8>) -> Delivery {
-        match self.take(envelope, message).await {
-            Ok(delivery) => delivery,
-            Err(error @ StoreError::Unavailable(_)) => {
-                warn!(%error, "not taken; the sender will try again");
-                Delivery::TryLater
-            }
-            Err(error) => {
-                error!(%error, "not taken; the sender will try again");
-                Delivery::TryLater
-            }
-        }
-    }
-}
-
-/// The domain of a forward-path, as it is counted; empty for `Postmaster` alone.
-fn domain(path: &ForwardPath) -> String {
-    match path {
-        ForwardPath::Mailbox(mailbox) => mailbox.domain_key(),
-        _ => String::new(),
     }
 }
 

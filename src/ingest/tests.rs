@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::address::ReversePath;
+use crate::address::{ForwardPath, ReversePath};
 use crate::returnpath::{Keys, Prefix, Token};
-use crate::smtp::{EnvelopeRecipient, Peer, Protocol};
+use crate::smtp::{EnvelopeRecipient, Peer, Protocol, RecipientVerdict, Sink};
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{BounceFilter, QuarantineFilter, Settings, Settling, Verdict};
 
@@ -375,9 +375,11 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
         let report = names(&[&format!("a{number}@x.example")]);
         let taken = world.take(&world.doubting, &[fixed(1)], &report).await;
         assert!(matches!(taken, Delivery::Committed { duplicate: false, .. }), "{taken:?}");
-        // The same once more takes no room.
-        let taken = world.take(&world.doubting, &[fixed(1)], &report).await;
-        assert!(matches!(taken, Delivery::Committed { duplicate: true, .. }), "{taken:?}");
+        if number == 0 {
+            // The same once more takes no room.
+            let taken = world.take(&world.doubting, &[fixed(1)], &report).await;
+            assert!(matches!(taken, Delivery::Committed { duplicate: true, .. }), "{taken:?}");
+        }
     }
     let report = names(&["b@x.example"]);
     assert_eq!(world.take(&world.doubting, &[fixed(1)], &report).await, Delivery::TryLater);
