@@ -51,7 +51,7 @@ pub(super) fn query_faults<T: IntoParams>(query: &[(String, String)]) -> Vec<Fau
             fault("this stands twice".to_owned());
         }
         let schema = parameter.schema.as_ref().and_then(|schema| serde_json::to_value(schema).ok());
-        let schema = schema.unwrap_or_default();
+        let schema = never_null(schema.unwrap_or_default());
         described.compare(&schema, &typed(&schema, text), name, &mut faults);
     }
     let given = |name: &str| query.iter().any(|(given, _)| given == name);
@@ -64,12 +64,20 @@ pub(super) fn query_faults<T: IntoParams>(query: &[(String, String)]) -> Vec<Fau
     faults
 }
 
+/// A parameter is there or not; it is never null.
+fn never_null(mut schema: Value) -> Value {
+    if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
+        types.retain(|name| name != "null");
+    }
+    schema
+}
+
 /// A text as what it is described to be, where it can be read so.
 fn typed(schema: &Value, text: &str) -> Value {
     let number = || text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<f64>().map(Value::from));
-    let read = match schema["type"].as_str() {
-        Some("integer" | "number") if !text.contains(['n', 'N', '.', 'e', 'E']) => number().ok(),
-        Some("boolean") => text.parse::<bool>().ok().map(Value::from),
+    let read = match words(&schema["type"]).first() {
+        Some(&("integer" | "number")) if !text.contains(['n', 'N', '.', 'e', 'E']) => number().ok(),
+        Some(&"boolean") => text.parse::<bool>().ok().map(Value::from),
         _ => None,
     };
     read.unwrap_or_else(|| text.into())

@@ -125,6 +125,7 @@ mod tests {
         let fifth = places.take().unwrap();
         assert!(first.leave.is_cancelled() && !fifth.leave.is_cancelled());
         drop((other, first, fifth));
-        assert_eq!((places.table().free, places.table().waiting.len()), (2, 0));
+        let table = places.table();
+        assert_eq!((table.free, table.waiting.len()), (2, 0));
     }
 }

@@ -119,7 +119,7 @@ fn configured(api: &Api, name: &str) -> Result<Endpoint, Problem> {
 
 /// How every webhook stands.
 #[utoipa::path(
-    get, path = "/v1/webhooks", tag = "webhooks",
+    get, path = "/v1/webhooks", operation_id = "listWebhooks", tag = "webhooks",
     responses((status = 200, description = "All that are configured, and those that the database still knows",
         body = WebhookList))
 )]
@@ -144,7 +144,7 @@ async fn list_webhooks(State(api): State<Api>) -> Result<Json<WebhookList>, Prob
 
 /// How one webhook stands.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{name}", tag = "webhooks",
+    get, path = "/v1/webhooks/{name}", operation_id = "getWebhook", tag = "webhooks",
     params(("name" = String, Path, description = "Its name in the configuration")),
     responses(
         (status = 200, description = "How it stands", body = Webhook),
@@ -171,7 +171,7 @@ struct Tested {
 
 /// Brings a test event to a webhook now, and says what it answers. Its type is `webhook.test`; it tells of nothing.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{name}/test", tag = "webhooks",
+    post, path = "/v1/webhooks/{name}/test", operation_id = "testWebhook", tag = "webhooks",
     params(("name" = String, Path, description = "Its name in the configuration")),
     responses(
         (status = 200, description = "What it answered", body = Tested),
@@ -238,7 +238,7 @@ struct Replayed {
 
 /// Lets a webhook have events again. They keep their `webhook-id`, so that a receiver that has them can drop doubles.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{name}/replay", tag = "webhooks",
+    post, path = "/v1/webhooks/{name}/replay", operation_id = "replayWebhook", tag = "webhooks",
     params(("name" = String, Path, description = "Its name in the configuration")),
     request_body = ReplayRequest,
     responses(
@@ -315,7 +315,7 @@ struct Page {
 
 /// The events that were given up for one webhook.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{name}/dead-letters", tag = "webhooks",
+    get, path = "/v1/webhooks/{name}/dead-letters", operation_id = "listDeadLetters", tag = "webhooks",
     params(("name" = String, Path, description = "Its name in the configuration"), Page),
     responses(
         (status = 200, description = "A page of events", body = DeadLetterPage),
