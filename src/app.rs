@@ -12,6 +12,7 @@ mod reload;
 mod room;
 mod sockets;
 mod systemd;
+mod unproven;
 mod watch;
 mod work;
 
@@ -271,6 +272,7 @@ fn describe(config: &Config) {
     let keys = config.return_paths.keys().all().iter().map(|key| key.id().to_string()).collect::<Vec<_>>();
     info!(version = env!("CARGO_PKG_VERSION"), config = file, store = %store.display(), domains = config.domains.join(","), keys = keys.join(","), "dsnd");
     warn_of_trust(config);
+    unproven::warn_of_no_proof(config);
 }
 
 /// Says what whoever reaches the port can do, where that is more than bringing proven reports.

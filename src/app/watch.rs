@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::unproven::Unproven;
 use crate::metrics;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, Vitals};
@@ -27,11 +28,12 @@ const CHANGES_AT_ONCE: u32 = 10_000;
 pub(super) async fn watch(store: Arc<SqliteStore>, shutdown: CancellationToken) {
     let mut seen = None;
     let mut count_next = Instant::now();
+    let mut unproven = Unproven::default();
     loop {
         metrics::upkeep();
         metrics::STORE_OLDEST.set_to([], store.pressure().oldest.as_secs_f64());
         let began = Instant::now();
-        if let Err(error) = measure(&store, &mut seen, &mut count_next).await {
+        if let Err(error) = measure(&store, &mut seen, &mut count_next, &mut unproven).await {
             debug!(%error, "the store is measured later");
         }
         tokio::select! {
@@ -45,6 +47,7 @@ async fn measure(
     store: &SqliteStore,
     seen: &mut Option<i64>,
     count_next: &mut Instant,
+    unproven: &mut Unproven,
 ) -> Result<(), StoreError> {
     // What was changed before this process started is in no counter of its own.
     let mut last = match *seen {
@@ -65,6 +68,7 @@ async fn measure(
     }
     let vital = store.vitals().await?;
     metrics::QUARANTINED.set([], vital.quarantined);
+    unproven.tell(vital.quarantined, Instant::now());
     metrics::HOLDS.set([], vital.holds);
     metrics::HELD_EVENTS.set([], vital.held);
     metrics::STORE_BYTES.set(["database"], vital.database_bytes);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{block_on, filter, listing, open_store, output, streams};
+use super::{block_on, evidence, filter, listing, open_store, output, streams};
 use crate::address::comparison_form;
 use crate::config::Config;
 use crate::store::sqlite::Access;
@@ -152,7 +152,7 @@ fn left_out(bounce: &Bounce) -> i64 {
     bounce.recipient_count - i64::try_from(bounce.recipients.len()).unwrap_or(i64::MAX)
 }
 
-/// What an event did to the list; one that waits says for which hold.
+/// What an event did to the list, for a reader; one that waits says for which hold.
 fn what_it_did(event: &BounceEvent) -> String {
     match event.hold {
         Some(hold) if event.change == "held" => format!("held, hold {hold}"),
@@ -228,7 +228,10 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
             "\n  {bold}{}{bold:#}  {style}{}{style:#} ({})",
             output::clean(address),
             event.decision,
-            what_it_did(event)
+            match event.decision.as_str() {
+                "sender" => "your side's fault; list unchanged".to_owned(),
+                _ => what_it_did(event),
+            }
         )?;
         output::field(out, "class", Some(&event.class))?;
         output::field(out, "type", Some(&event.bounce_type))?;
@@ -236,8 +239,14 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
         output::field(out, "status", event.status.as_deref())?;
         output::field(out, "effective status", event.effective_status.as_deref())?;
         output::field(out, "rule", Some(&event.rule))?;
-        output::field(out, "because of", Some(&format!("{:?} in {}", event.evidence, event.evidence_field)))?;
-        output::field(out, "diagnostic", event.diagnostic_code.as_deref())?;
+        match event.diagnostic_code.as_deref().and_then(|text| evidence::marked(text, &event.evidence)) {
+            Some(marked) => output::styled_field(out, "diagnostic", &marked)?,
+            None => {
+                let because = evidence::because(&event.evidence, &event.evidence_field);
+                output::field(out, "because of", Some(&because))?;
+                output::field(out, "diagnostic", event.diagnostic_code.as_deref())?;
+            }
+        }
         output::field(out, "remote host", event.remote_mta.as_deref())?;
         for (label, value) in output::facts(event.facts.as_ref(), event.remote_mta.as_deref()) {
             output::field(out, &label, Some(&value))?;

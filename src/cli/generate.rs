@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Subcommand};
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-use super::{Arguments, output};
+use super::{examples, output};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -39,7 +39,7 @@ pub(super) struct Completions {
 
 /// Writes them; they are made from the same description as `--help`.
 pub(super) fn run(verb: Generate) -> anyhow::Result<ExitCode> {
-    let mut command = Arguments::command();
+    let mut command = examples::command();
     match verb {
         Generate::Man(Man { folder }) => {
             std::fs::create_dir_all(&folder)

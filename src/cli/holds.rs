@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::person::person;
-use super::{block_on, open_store, output};
+use super::person::{self, person};
+use super::{block_on, listing, open_store, output};
 use crate::config::Config;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{HeldEvent, Hold, HoldVerdict, Store, settle_whole_hold};
+use crate::store::{HeldEvent, Hold, HoldVerdict, Page, Store, settle_whole_hold};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
@@ -73,6 +73,9 @@ pub(super) struct Settle {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Do it without asking.
+    #[arg(long)]
+    yes: bool,
     /// One JSON object a hold.
     #[arg(long)]
     json: bool,
@@ -150,23 +153,35 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
         ));
         return Ok(ExitCode::FAILURE);
     };
-    let events = store.held(hold.id, 0, arguments.limit).await?;
     let mut out = output::stdout();
+    if !arguments.json {
+        print(&mut out, &hold)?;
+    }
+    let fetch = async |last: Option<&HeldEvent>, limit: u32| {
+        let after = last.map_or(0, |last| last.event);
+        // One more than is shown says whether there are more.
+        Ok(Page::cut(store.held(hold.id, after, limit.saturating_add(1)).await?, limit))
+    };
+    let count =
+        async |_: Option<&HeldEvent>| Ok(hold.held.unsigned_abs().saturating_sub(u64::from(arguments.limit)));
+    let mut events = Vec::new(); // of the one JSON object
+    listing::list(arguments.limit, !arguments.json, fetch, count, |page, first| {
+        if arguments.json {
+            events.extend_from_slice(page);
+            return Ok(());
+        }
+        table(&mut out, page, first)
+    })
+    .await?;
     if arguments.json {
         output::json_line(&mut out, &Shown { hold: &hold, events: &events })?;
-    } else {
-        print(&mut out, &hold, &events)?;
-        let shown = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        if hold.held > shown {
-            output::note(&format!("and {} more; --limit {} shows all", hold.held - shown, hold.held));
-        }
     }
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Result<()> {
+fn print(out: &mut impl Write, hold: &Hold) -> anyhow::Result<()> {
     let bold = anstyle::Style::new().bold();
     writeln!(out, "{bold}hold {}{bold:#}: {}", hold.id, hold.state)?;
     output::field(out, &hold.kind.replace('_', " "), Some(&hold.name))?;
@@ -181,6 +196,10 @@ fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Res
     output::field(out, "came before", undo.as_deref())?;
     output::field(out, "settled", hold.settled_at.map(|at| format!("{at} by {by}")).as_deref())?;
     writeln!(out)?;
+    Ok(())
+}
+
+fn table(out: &mut impl Write, events: &[HeldEvent], first: bool) -> anyhow::Result<()> {
     let cells = |event: &HeldEvent| {
         vec![
             event.event.to_string(),
@@ -193,7 +212,7 @@ fn print(out: &mut impl Write, hold: &Hold, events: &[HeldEvent]) -> anyhow::Res
         ]
     };
     let headings = ["event", "bounce", "received", "recipient", "class", "change", "evidence"];
-    output::rows(out, &headings, events.iter().map(cells).collect(), true)
+    output::rows(out, &headings, events.iter().map(cells).collect(), first)
 }
 
 async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict) -> anyhow::Result<ExitCode> {
@@ -204,6 +223,17 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict)
     let mut ids = arguments.ids.clone();
     if arguments.all {
         ids = store.holds(false).await?.iter().rev().map(|hold| hold.id).collect();
+    }
+    if !arguments.dry_run {
+        let mut waiting = 0;
+        for id in &ids {
+            let hold = store.hold(*id).await?.filter(|hold| hold.state == "open");
+            waiting += hold.map_or(0, |hold| hold.waiting.unsigned_abs());
+        }
+        let verb = if verdict == HoldVerdict::Release { "Release" } else { "Discard" };
+        let holds = output::counted(ids.len() as u64, "hold");
+        let question = format!("{verb} {holds} with {}", output::counted(waiting, "event"));
+        person::sure(&question, arguments.yes || waiting == 0)?;
     }
     let mut out = output::stdout();
     let mut all_settled = true;

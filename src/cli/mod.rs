@@ -8,6 +8,8 @@ mod bounces;
 mod check_config;
 mod erase;
 mod events;
+mod evidence;
+mod examples;
 mod explain;
 mod filter;
 mod generate;
@@ -31,6 +33,7 @@ mod status;
 mod store;
 mod streams;
 mod suppressions;
+mod table;
 mod tokens;
 
 use std::ffi::OsString;
@@ -38,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValue;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::classify::Classifier;
 use crate::classify::guide::Language;
@@ -91,7 +94,7 @@ enum Verb {
     ///
     /// Exit status 0, or 2 when a file could not be read or is no message, or a message was too large; the others come in all the same.
     Replay(replay::Replay),
-    /// Look at what waits because nothing proves it, and approve or discard it.
+    /// Look at unproven bounces, and approve or discard them.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
     /// Take one message from standard input, as an MTA's pipe hands it over.
@@ -142,7 +145,7 @@ enum Verb {
     /// Look after the database: the key that addresses are hashed with.
     #[command(subcommand)]
     Store(store::StoreVerb),
-    /// Count what came in, by day, class, domain or stream.
+    /// Count what came in, by day, week, class, domain or stream.
     ///
     /// Counts are kept for store.aggregates_days, longer than the bounces themselves. A domain is named where the return
     /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
@@ -176,10 +179,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let matches = examples::command().try_get_matches();
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print(); // nobody listens any more
+            match examples::elsewhere(&error) {
+                Some(said) => output::error(&said),
+                None => {
+                    let _ = error.print(); // nobody listens any more
+                }
+            }
             // An MTA gets a status that it knows.
             let code = if error.exit_code() != 0 && is_ingest(std::env::args_os()) {
                 ingest::USAGE
@@ -217,7 +226,7 @@ fn run() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS, // whoever read us has seen enough
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS, // the reader has seen enough
         Err(error) => {
             // Most errors are one line; a wrong configuration has one for each problem.
             in_one_line(&error).lines().for_each(output::error);
@@ -251,7 +260,8 @@ fn in_one_line(error: &anyhow::Error) -> String {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
 }
 
 /// A runtime for a command that asks the store: small, since it does one thing at a time.

@@ -3,10 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::table::table;
 use crate::address::steers;
 
 /// Standard output, which drops colours where nobody sees them.
@@ -68,14 +68,12 @@ pub(super) fn rows(
         }
         return Ok(());
     }
-    let mut table = Table::new();
-    // A row is one line, however narrow the terminal is: an address cut into pieces can be neither read nor copied.
-    table.load_style(presets::NOTHING);
-    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
-    for row in rows {
-        table.add_row(row.iter().map(|cell| clean(cell)));
-    }
-    writeln!(out, "{}", table.trim_fmt())?;
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let dim = Style::new().dimmed();
+    let dim = [dim.render().to_string(), dim.render_reset().to_string()];
+    let width = textwrap::termwidth();
+    out.write_all(table(headings, &rows, width, [&dim[0], &dim[1]]).as_bytes())?;
     Ok(())
 }
 
@@ -88,6 +86,12 @@ pub(super) fn field(out: &mut impl Write, label: &str, value: Option<&str>) -> i
         }
         _ => Ok(()),
     }
+}
+
+/// The same with a value that is clean and has its own styles.
+pub(super) fn styled_field(out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
+    let dim = Style::new().dimmed();
+    writeln!(out, "  {dim}{label:<16}{dim:#} {value}")
 }
 
 /// What else a deciding text tells, a line a fact: `listed ip`, `blocklist`, `retry after` …; without the host

@@ -6,7 +6,7 @@ use nix::unistd::{User, getuid};
 
 use super::output;
 
-/// The login name: that of whoever called sudo, else one's own. A name that is not that of the user who really runs
+/// The login name: that of the user who called sudo, else one's own. A name that is not that of the user who really runs
 /// this, and so was only said, has the number of that user beside it: `ceo (uid 0)`.
 pub(super) fn person() -> String {
     let uid = getuid();
@@ -23,7 +23,7 @@ pub(super) fn person() -> String {
     }
 }
 
-/// Whether somebody is there to be asked.
+/// Whether a person can be asked.
 pub(super) fn is_at_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
@@ -36,4 +36,18 @@ pub(super) fn confirmed(question: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Goes on only with a person's yes: with `yes` it was given on the command line, at a terminal it is asked for, and
+/// elsewhere nobody can give it.
+pub(super) fn sure(what: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    anyhow::ensure!(
+        is_at_terminal(),
+        "{what}: --yes is needed where no one can be asked; nothing was changed"
+    );
+    anyhow::ensure!(confirmed(&format!("{what}?"))?, "nothing was changed");
+    Ok(())
 }

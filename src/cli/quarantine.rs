@@ -14,7 +14,7 @@ use super::{block_on, filter, listing, open_store, output, person, streams};
 use crate::address::comparison_form;
 use crate::config::Config;
 use crate::returnpath::network;
-use crate::store::sqlite::Access;
+use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
     ChosenEvent, Outcome, Page, QuarantineFilter, Quarantined, Settling, SettlingQueue, Store, Streams,
     TooManyEvents, Verdict,
@@ -26,16 +26,16 @@ const IDLE: &str = "changing nothing";
 /// Verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineVerb {
-    /// List what waits, the oldest first, a line a recipient.
+    /// List unproven bounces, the oldest first, a line a recipient.
     List(Box<List>),
-    /// Let what waits do what it would have done when it came in.
+    /// Approve unproven bounces: each does what it would have done when it came in.
     ///
-    /// Terms and thresholds count from the day it was received; nothing that stands is shortened. Exit status 0: done.
-    /// 1: something that was named by its number did not wait, or names no valid address.
+    /// Terms and thresholds count from that day; existing entries are never shortened. Exit status 0: done.
+    /// 1: an event that was named by its number did not wait, or names no valid address.
     Approve(Box<Settle>),
-    /// Say that what waits shall never do anything. It stays recorded.
+    /// Discard unproven bounces: they never change the list. They stay recorded.
     ///
-    /// Exit status 0: done. 1: something that was named by its number did not wait.
+    /// Exit status 0: done. 1: an event that was named by its number did not wait.
     Discard(Box<Settle>),
 }
 
@@ -60,13 +60,13 @@ pub(super) struct Settle {
     events: Vec<i64>,
     #[command(flatten)]
     filter: Filter,
-    /// Everything that waits.
+    /// Every unproven bounce.
     #[arg(long)]
     all: bool,
     /// Say what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Settle what a filter matches, or everything, without asking.
+    /// Do not ask, however many there are. In a pipe it is needed with a filter or --all.
     #[arg(long)]
     yes: bool,
     /// One JSON object an event.
@@ -187,7 +187,7 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
             anyhow::anyhow!("{given} events at once are too many; name {most} at most, or use a filter")
         })?
     } else {
-        ask(arguments, &filter, verdict)?;
+        ask(&store, arguments, &filter, verdict).await?;
         SettlingQueue::matching(filter)
     };
     let by = person::person();
@@ -219,7 +219,7 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
         }
     }
     if !arguments.json && !any {
-        writeln!(out, "nothing in quarantine is like that; `dsnd quarantine list` shows what there is")?;
+        writeln!(out, "no unproven bounce matches; `dsnd quarantine list` shows those there are")?;
     }
     if !arguments.json && any {
         writeln!(out, "{}", summary(verdict, arguments.dry_run, &changes, left_alone))?;
@@ -230,17 +230,23 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> 
     Ok(ExitCode::from(u8::from(missed)))
 }
 
-/// Asks a person at a terminal before what a filter matches is settled.
-fn ask(arguments: &Settle, filter: &QuarantineFilter, verdict: Verdict) -> anyhow::Result<()> {
-    if arguments.dry_run || arguments.yes || !person::is_at_terminal() {
+/// Says how many a filter matches, and asks before they are settled.
+async fn ask(
+    store: &SqliteStore,
+    arguments: &Settle,
+    filter: &QuarantineFilter,
+    verdict: Verdict,
+) -> anyhow::Result<()> {
+    if arguments.dry_run || arguments.yes {
+        return Ok(());
+    }
+    let count = store.count_quarantined(filter, u32::MAX).await?;
+    if count == 0 {
         return Ok(());
     }
     let verb = if verdict == Verdict::Approve { "Approve" } else { "Discard" };
-    let which = if filter.is_empty() { "everything that waits" } else { "all that is like that" };
-    if !person::confirmed(&format!("{verb} {which} (--dry-run shows it)?"))? {
-        anyhow::bail!("nothing was changed");
-    }
-    Ok(())
+    let what = format!("{verb} {} (--dry-run shows what that does)", output::counted(count, "bounce"));
+    person::sure(&what, false)
 }
 
 fn tell(

@@ -275,8 +275,10 @@ fn verified<'a>(return_path: &'a str, judged: &Result<ReturnPath, Refusal>) -> V
 }
 
 fn print(out: &mut impl Write, verified: &Verified<'_>, asked: Option<&str>) -> anyhow::Result<()> {
-    let style = output::style_of(verified.state);
-    writeln!(out, "{}: {style}{}{style:#}", output::clean(verified.return_path), verified.state)?;
+    let other = verified.state == "valid" && verified.made_for_recipient == Some(false);
+    let state = if other { "made for another recipient" } else { verified.state };
+    let style = output::style_of(if other { "refused" } else { state });
+    writeln!(out, "{}: {style}{state}{style:#}", output::clean(verified.return_path))?;
     output::field(out, "because", verified.reason.as_deref())?;
     output::field(out, "kind", verified.kind)?;
     output::field(out, "recipient", verified.recipient.as_deref())?;

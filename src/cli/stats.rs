@@ -1,4 +1,4 @@
-//! `dsnd stats`: how many bounces there were, by day, class, domain and stream.
+//! `dsnd stats`: how many bounces there were, by day, week, class, domain and stream.
 
 use std::io::Write;
 use std::path::Path;
@@ -27,10 +27,10 @@ pub(super) struct Stats {
     /// What has a row of its own, several separated by commas: `--by domain`, `--by day,class`.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "day", value_name = "WHAT")]
     by: Vec<By>,
-    /// From this UTC day on: a date, or how long ago (7d, 12w). Without it: the last 30 days.
+    /// From this UTC day on: a date, or how long ago (1d, 7d, 12w). Without it: the last 30 days.
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// Up to this UTC day, itself included. Without it: up to now.
+    /// Up to the beginning of this UTC day. Without it: up to now. `--since 14d --until 7d` and `--since 7d` share no day.
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     until: Option<Timestamp>,
     /// Only bounces of this class, such as recipient_unknown.
@@ -54,6 +54,7 @@ pub(super) struct Stats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
     Day,
+    Week,
     Class,
     Domain,
     Stream,
@@ -63,6 +64,7 @@ impl From<By> for Dimension {
     fn from(by: By) -> Self {
         match by {
             By::Day => Self::Day,
+            By::Week => Self::Week,
             By::Class => Self::Class,
             By::Domain => Self::Domain,
             By::Stream => Self::Stream,
@@ -123,6 +125,7 @@ fn table(
 ) -> anyhow::Result<()> {
     let word = |row: &StatisticsRow, dimension: &Dimension| match dimension {
         Dimension::Day => row.day.map(|day| day.to_string()).unwrap_or_default(),
+        Dimension::Week => row.week.map(|day| day.to_string()).unwrap_or_default(),
         Dimension::Class => row.class.clone().unwrap_or_default(),
         // What is not proven names domains that nobody has to believe.
         Dimension::Domain => row.domain.clone().filter(|name| !name.is_empty()).unwrap_or("-".to_owned()),

@@ -6,7 +6,7 @@ use std::future::Future;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{ManualEntry, Removal, StoreError, Suppression};
+use super::{ManualEntry, Removal, StoreError, Suppression, ToldEvent};
 use crate::policy::Reason;
 
 /// What somebody saw of an address before changing it (RFC 9110 §13.1).
@@ -113,6 +113,30 @@ pub struct Standing {
     pub entries: HashMap<String, Vec<Suppression>>,
     /// The hold that a bounce waits in, the newest where there are several.
     pub holds: HashMap<String, i64>,
+    /// How many unproven bounces wait, where any does.
+    pub unproven: HashMap<String, u64>,
+}
+
+/// A day on which an address bounced softly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountedDay {
+    /// What it is counted under: a [`crate::policy::CounterKind`].
+    pub kind: String,
+    /// In which stream.
+    pub stream: i64,
+    /// The UTC day, counted from 1970-01-01.
+    pub day: i64,
+}
+
+/// What is known of an address beside the entries that suppress it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// How many unproven bounces of it wait.
+    pub unproven: u64,
+    /// The days that are counted, by kind, stream and day; those too that lie too far back to matter.
+    pub counted: Vec<CountedDay>,
+    /// The last believed report that mail to it failed, unless one that it was delivered came later.
+    pub last_failure: Option<ToldEvent>,
 }
 
 /// Entries by their addresses.
@@ -125,6 +149,13 @@ pub trait Entries: Send + Sync + 'static {
         stream: Option<i64>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
+
+    /// What else is known of an address (in comparison form); with `stream`, what counts in it.
+    fn watched(
+        &self,
+        address_key: &str,
+        stream: Option<i64>,
+    ) -> impl Future<Output = Result<Watched, StoreError>> + Send;
 
     /// What [`super::Store::standing`] and [`super::Store::hold_of`] say about many addresses, in one question.
     fn standing_of(

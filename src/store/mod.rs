@@ -42,7 +42,9 @@ pub use backup::Backup;
 pub use deliveries::{
     Again, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
-pub use entries::{Condition, Edited, Entries, Put, PutDone, Standing, Versions, version};
+pub use entries::{
+    Condition, CountedDay, Edited, Entries, Put, PutDone, Standing, Versions, Watched, version,
+};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use filter::Filter;
 pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, settle_whole_hold};
@@ -179,7 +181,7 @@ pub trait Store: Send + Sync + 'static {
     fn add(&self, entry: ManualEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes an address off the list and forgets what was counted against it. Says whether it stood there:
-    /// what has run out is history and stays.
+    /// expired entries are kept.
     fn remove(&self, removal: Removal) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Takes every entry of a filter off the list, all in one transaction, and forgets what was counted against
@@ -222,7 +224,7 @@ pub trait Store: Send + Sync + 'static {
     /// The raw bytes of a message: `None` when there is no such message or its bytes were pruned.
     fn raw(&self, id: i64) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
-    /// Events that wait because nothing proves them, the oldest first.
+    /// Unproven events, the oldest first.
     fn quarantined(
         &self,
         filter: &QuarantineFilter,
@@ -236,7 +238,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Approves or discards events that wait, in their order and in one transaction; what became of each. An
-    /// approved event does what it would have done when it was received: nothing that stands is shortened, and a
+    /// approved event does what it would have done when it was received: existing entries are never shortened, and a
     /// recipient whom another delivery of the same report has changed is left alone (contract 2).
     fn settle(&self, settling: Settling) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
 

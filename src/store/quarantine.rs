@@ -1,4 +1,4 @@
-//! What waits for a person because nothing proves it, and what the person says.
+//! Unproven bounces, and what a person says about them.
 
 use std::net::{IpAddr, SocketAddr};
 

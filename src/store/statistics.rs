@@ -15,6 +15,8 @@ use crate::classify::Class;
 pub enum Dimension {
     /// The UTC day on which the report came in.
     Day,
+    /// The week, from Monday to Sunday in UTC.
+    Week,
     /// Our conclusion.
     Class,
     /// The recipient's domain: A-labels in lower case. Empty for everything that nothing proves, whatever domain it
@@ -26,13 +28,14 @@ pub enum Dimension {
 
 impl Dimension {
     /// Every one, in the order in which rows are sorted.
-    pub const ALL: [Self; 4] = [Self::Day, Self::Class, Self::Domain, Self::Stream];
+    pub const ALL: [Self; 5] = [Self::Day, Self::Week, Self::Class, Self::Domain, Self::Stream];
 
     /// The word used in output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
+            Self::Week => "week",
             Self::Class => "class",
             Self::Domain => "domain",
             Self::Stream => "stream",
@@ -47,7 +50,8 @@ pub struct StatisticsFilter {
     pub by: Vec<Dimension>,
     /// From this UTC day on; `None`: from the oldest that is kept.
     pub since: Option<Date>,
-    /// Up to this UTC day, itself included; `None`: up to now.
+    /// Up to the beginning of this UTC day: it is not counted itself, so that two ranges that meet share nothing. `None`:
+    /// up to now.
     pub until: Option<Date>,
     /// Only events of this class.
     pub class: Option<Class>,
@@ -66,6 +70,10 @@ pub struct StatisticsRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date)]
     pub day: Option<Date>,
+    /// The Monday of the week.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
+    pub week: Option<Date>,
     /// Our conclusion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
@@ -108,11 +116,11 @@ pub struct Decisions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ChangeCounts)]
 pub struct Changes {
-    /// The address was put on the list, or its entry was renewed.
+    /// Addresses that came on the list by them.
     pub suppressed: u64,
     /// The day was counted.
     pub counted: u64,
-    /// The address was suppressed already.
+    /// The address was suppressed already; its entry may last longer now.
     pub seen: u64,
     /// Counters were cleared.
     pub cleared: u64,
@@ -128,7 +136,7 @@ pub struct Changes {
 
 /// Counts that are kept for longer than the events.
 pub trait Statistics: Send + Sync + 'static {
-    /// Rows by day, the oldest first; within a day, and without days, those with the most events first.
+    /// Rows by day or week, the oldest first; within a day, and without days, those with the most events first.
     fn statistics(
         &self,
         filter: &StatisticsFilter,

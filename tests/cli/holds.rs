@@ -59,7 +59,7 @@ fn what_is_held_is_listed_and_shown_with_its_numbers() {
     let checked = home.run(&["suppressions", "check", "ida@lost6.example"]);
     assert_eq!(
         (status(&checked), text(&checked.stdout)),
-        (0, "ida@lost6.example: ok; a bounce waits in hold 1\n")
+        (0, "ida@lost6.example: ok; a bounce waits in hold 1: dsnd holds show 1\n")
     );
     assert_eq!(home.json(&["suppressions", "check", "--json", "ida@lost6.example"])[0]["waits_in_hold"], 1);
 }
@@ -70,7 +70,7 @@ fn what_came_before_a_hold_is_taken_off_by_the_command_that_it_says() {
     let hold = home.run(&["holds", "show", "1"]);
     let told =
         text(&hold.stdout).lines().find_map(|line| line.trim().strip_prefix("came before")).unwrap().trim();
-    let discarded = home.run(&["holds", "discard", "1"]);
+    let discarded = home.run(&["holds", "discard", "1", "--yes"]);
     let last = text(&discarded.stdout).lines().last().unwrap();
     assert_eq!(last, format!("what came before it is still on the list; to take it off: {told}"));
     assert_eq!(home.json(&["suppressions", "list", "--json"]).len(), 6);
@@ -92,7 +92,7 @@ fn a_hold_is_released_once_and_by_somebody() {
         (0, "hold 1: would be released, 3 events; 3 of them would suppress their address\n")
     );
     assert_eq!(home.json(&["holds", "list", "--json"]).len(), 1, "nothing happened");
-    let mut command = home.command(&["holds", "release", "1", "7"]);
+    let mut command = home.command(&["holds", "release", "1", "7", "--yes"]);
     let released = command.env("SUDO_USER", "ida").output().unwrap();
     let said = "hold 1: released, 3 events; 3 of them suppress their address\nhold 7: no such hold\n";
     assert_eq!((status(&released), text(&released.stdout)), (1, said));
@@ -115,7 +115,9 @@ fn a_hold_is_discarded_and_ids_must_be_named() {
     let home = with_a_hold();
     assert!(failed_usage(&home, &["holds", "discard"]).contains("<ID>"));
     assert!(failed_usage(&home, &["holds", "release", "1", "--all"]).contains("--all"));
-    let [line] = &home.json(&["holds", "discard", "--all", "--json"])[..] else { panic!("one hold") };
+    let [line] = &home.json(&["holds", "discard", "--all", "--json", "--yes"])[..] else {
+        panic!("one hold")
+    };
     assert_eq!([&line["hold"], &line["events"]], [1, 3]);
     assert_eq!(line["state"], "discarded");
     assert_eq!(status(&home.run(&["suppressions", "check", "ida@lost6.example"])), 0);
@@ -133,7 +135,7 @@ fn a_hold_that_no_daemon_saw_is_told_when_one_starts() {
     for words in ["mx.example.net", "6 suppressions within an hour", "dsnd holds show 1"] {
         assert!(alarm.to_string().contains(words), "{words:?} in {alarm}");
     }
-    assert_eq!(status(&home.run(&["holds", "discard", "1"])), 0);
+    assert_eq!(status(&home.run(&["holds", "discard", "1", "--yes"])), 0);
     let log = home.start().stop();
     assert!(!log.contains("ERROR"), "it is settled: {log}");
 }

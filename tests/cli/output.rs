@@ -72,6 +72,41 @@ fn a_reader_who_has_seen_enough_is_no_error() {
 }
 
 #[test]
+fn a_reader_who_has_gone_is_no_error_in_any_command() {
+    let home = with_bounces();
+    home.file("three.eml", &three());
+    for line in [
+        "bounces list",
+        "bounces list --json",
+        "bounces show 1",
+        "bounces show 1 --raw",
+        "suppressions list",
+        "suppressions check dead@example.net",
+        "suppressions show dead@example.net",
+        "suppressions export",
+        "suppressions remove --dry-run --domain example.net",
+        "quarantine list",
+        "holds list",
+        "events list",
+        "stats",
+        "tokens list",
+        "explain three.eml",
+        "status 5.1.1",
+        "replay --dry-run three.eml",
+        "reclassify --dry-run",
+        "generate completions bash",
+        "check-config",
+        "--help",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let output = home.command(&arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((status(&output), text(&output.stderr)), (0, ""), "{line}");
+    }
+}
+
+#[test]
 fn output_that_cannot_be_written_is_an_error() {
     let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
         say("SKIPPED: output that cannot be written, since there is no /dev/full here");

@@ -102,10 +102,16 @@ fn what_is_approved_counts_and_what_is_discarded_never_does() {
     assert!(said.contains("99: there is no such event\n"), "{said}");
     assert_eq!(home.json(&["suppressions", "list", "--json"])[0]["count"], 1);
 
-    let discarded = lines(&home, &["quarantine", "discard", "--bounce", "2"]);
+    let unsaid = home.run(&["quarantine", "approve", "--all"]);
+    assert!(
+        failed(&unsaid).contains("Approve 3 bounces"),
+        "how many is said, and nobody can be asked: {unsaid:?}"
+    );
+    assert!(failed(&unsaid).contains("--yes is needed"), "{unsaid:?}");
+    let discarded = lines(&home, &["quarantine", "discard", "--bounce", "2", "--yes"]);
     assert_eq!(discarded.last().unwrap(), "discarded 2");
     assert!(!suppressed(&home, "gone@example.net"));
-    let left = lines(&home, &["quarantine", "approve", "--domain", "example.org"]);
+    let left = lines(&home, &["quarantine", "approve", "--domain", "example.org", "--yes"]);
     assert_eq!(left.last().unwrap(), "approved 1: 1 counted");
     assert!(home.json(&["quarantine", "list", "--json"]).is_empty());
     let changes = home.json(&["bounces", "list", "--json"]);
@@ -123,7 +129,7 @@ fn what_is_approved_counts_and_what_is_discarded_never_does() {
     );
     let nothing = home.run(&["quarantine", "approve", "--all"]);
     assert_eq!(status(&nothing), 0, "nothing to do is no failure");
-    assert!(text(&nothing.stdout).starts_with("nothing in quarantine"), "{nothing:?}");
+    assert!(text(&nothing.stdout).starts_with("no unproven bounce matches"), "{nothing:?}");
     let shown = home.run(&["bounces", "show", "1"]);
     assert!(text(&shown.stdout).contains(", by anna (uid "), "{shown:?}");
     let entry = home.json(&["suppressions", "list", "--json"]).remove(0);

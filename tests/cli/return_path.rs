@@ -61,10 +61,12 @@ fn what_is_minted_verifies_for_its_recipient_alone() {
     for ((object, line), recipient) in minted.iter().zip(&lines).zip(recipients) {
         assert_eq!((object["return_path"].as_str(), &object["stream"]), (Some(*line), &9.into()));
         assert!(line.starts_with("b-") && line.ends_with(OUR_DOMAIN), "{line}");
-        for (asked, code) in [(recipient, 0), ("other@example.net", 1)] {
+        for (asked, code, state) in
+            [(recipient, 0, "valid"), ("other@example.net", 1, "made for another recipient")]
+        {
             let verified = home.run(&["return-path", "verify", line, "--recipient", asked]);
             assert_eq!(status(&verified), code, "{verified:?}");
-            assert!(text(&verified.stdout).starts_with(&format!("{line}: valid\n")), "{verified:?}");
+            assert!(text(&verified.stdout).starts_with(&format!("{line}: {state}\n")), "{verified:?}");
         }
         let verified = home.json(&["return-path", "verify", line, "--json"]).remove(0);
         assert_has_keys(

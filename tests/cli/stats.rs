@@ -22,7 +22,8 @@ fn bounces_are_counted_by_what_is_asked_for() {
     let today = all["day"].as_str().unwrap();
     for (option, value, events) in [
         ("--since", today, 3),
-        ("--until", today, 3),
+        ("--until", today, 0),
+        ("--until", "2099-01-01", 3),
         ("--until", "2020-01-01", 0),
         ("--class", "mailbox_full", 1),
         ("--domain", "EXAMPLE.net", 3),

@@ -10,12 +10,27 @@ fn check_answers_by_its_exit_status_and_says_why() {
     let check = |addresses: &[&str]| home.run(&[&["suppressions", "check"], addresses].concat());
     let free = check(&["full@example.net", "blocked@example.net", "stranger@example.net"]);
     assert_eq!((status(&free), text(&free.stderr)), (0, ""));
-    assert_eq!(text(&free.stdout).matches(": ok\n").count(), 3, "{free:?}");
+    let [full, blocked, stranger] = &text(&free.stdout).lines().collect::<Vec<_>>()[..] else {
+        panic!("{free:?}")
+    };
+    assert_eq!(*stranger, "stranger@example.net: ok");
+    assert!(
+        full.starts_with("full@example.net: ok; 1 of 5 days with a full mailbox; mx.example.net said on 20"),
+        "{full}"
+    );
+    assert!(full.ends_with(": \"552 5.2.2 Mailbox full\""), "{full}");
+    let fault = "blocked@example.net: ok; mail to it fails, and the address is not at fault: mx.example.net said on 20";
+    assert!(blocked.starts_with(fault) && blocked.ends_with("; have the block lifted"), "{blocked}");
 
     let dead = check(&["full@example.net", "DEAD@EXAMPLE.NET"]);
     assert_eq!(status(&dead), 1, "one is enough");
     let said = text(&dead.stdout);
-    for words in ["DEAD@EXAMPLE.NET: suppressed", "recipient_unknown", "550 5.1.1", "bounces show 1"] {
+    for words in [
+        "DEAD@EXAMPLE.NET: suppressed; mx.example.net said on 20",
+        ": \"550 5.1.1 <Dead@Example.net>: User unknown\"; do not mail it before 20",
+        "recipient_unknown",
+        "bounces show 1",
+    ] {
         assert!(said.contains(words), "{words:?} in {said}");
     }
 

@@ -102,7 +102,10 @@ fn card<W: Write>(
     if recipient.context.is_none() || recipient.evidence_field != "diagnostic_code" {
         paper.field(word("diagnostic", "Diagnose"), recipient.diagnostic_code.as_deref())?;
     }
-    let why = format!("{} ({:?} in {})", recipient.rule, recipient.evidence, recipient.evidence_field);
+    let why = match recipient.evidence.as_str() {
+        "" => recipient.rule.clone(),
+        words => format!("{} ({words:?} in {})", recipient.rule, recipient.evidence_field),
+    };
     paper.field(words.rule, Some(&why))?;
     paper.field(word("trust", "Vertrauen"), Some(recipient.trust))?;
     let facts = serde_json::to_value(&recipient.facts).unwrap_or_default();

@@ -8,12 +8,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::FAILED;
+use super::super::{FAILED, evidence};
+use super::sentence::{self, Counted, progress};
 use super::{brief, open_store, output, reason, stream_of, streams, until};
-use crate::address::Mailbox;
+use crate::address::{Mailbox, comparison_form};
 use crate::config::Config;
-use crate::store::sqlite::Access;
-use crate::store::{Store, Streams, Suppression};
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::{BounceEvent, Entries, Store, Streams, Suppression, ToldEvent, Watched};
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -44,6 +45,17 @@ struct Checked<'a> {
     /// The hold that a bounce of it waits in.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_in_hold: Option<i64>,
+    /// How many unproven bounces of it wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_unproven: Option<u64>,
+    /// The days that are counted against it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    counted: Vec<Counted>,
+    /// The last report that mail to it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<&'a ToldEvent>,
+    /// All of it in one sentence.
+    summary: &'a str,
 }
 
 pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<ExitCode> {
@@ -85,16 +97,37 @@ pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<Ex
                 continue;
             }
             standing.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
-            let hold = store.hold_of(&mailbox.comparison_form()).await?;
+            let key = mailbox.comparison_form();
+            let hold = store.hold_of(&key).await?;
+            let watched = store.watched(&key, stream).await?;
+            let counted = progress(&config.policy, &watched.counted, now);
+            let decided = decided(&store, &key, standing.first(), &watched).await?;
+            let summary = match standing.first() {
+                Some(entry) => sentence::suppressed(entry, decided.as_ref()),
+                None => sentence::ok(&watched, &counted, hold),
+            };
             suppressed |= !standing.is_empty();
+            let address = address.trim();
             if arguments.json {
                 let (entry, others) = (standing.first(), standing.get(1..).unwrap_or_default());
-                let address = address.trim();
-                let suppressed = entry.is_some();
-                let checked = Checked { address, suppressed, entry, others, waits_in_hold: hold };
+                let checked = Checked {
+                    address,
+                    suppressed: entry.is_some(),
+                    entry,
+                    others,
+                    waits_in_hold: hold,
+                    waits_unproven: Some(watched.unproven).filter(|number| *number > 0),
+                    counted,
+                    last_failure: watched.last_failure.as_ref(),
+                    summary: &summary,
+                };
                 output::json_line(&mut out, &checked)?;
             } else {
-                print(&mut out, &config.streams, address.trim(), &standing, hold)?;
+                writeln!(out, "{}", headline(address, &summary))?;
+                print(&mut out, &config.streams, &standing, decided.as_ref())?;
+                if let (Some(id), false) = (hold, standing.is_empty()) {
+                    output::field(&mut out, "hold", Some(&format!("a bounce waits in hold {id}")))?;
+                }
             }
         }
     }
@@ -103,20 +136,44 @@ pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<Ex
     Ok(ExitCode::from(if untold { FAILED } else { u8::from(suppressed) }))
 }
 
+/// `user@example.com: ok; …`, its word coloured.
+pub(super) fn headline(address: &str, summary: &str) -> String {
+    let word = summary.split(';').next().unwrap_or(summary);
+    let style = output::style_of(word);
+    let rest = output::clean(&summary[word.len()..]);
+    format!("{}: {style}{word}{style:#}{rest}", output::clean(address))
+}
+
+/// The report about an address that made its entry, while it is kept.
+pub(super) async fn decided(
+    store: &SqliteStore,
+    address_key: &str,
+    entry: Option<&Suppression>,
+    watched: &Watched,
+) -> anyhow::Result<Option<BounceEvent>> {
+    let Some(bounce) = entry.and_then(|entry| entry.bounce) else { return Ok(None) };
+    if let Some(told) = watched.last_failure.as_ref().filter(|told| told.bounce == bounce) {
+        return Ok(Some(told.event.clone()));
+    }
+    let bounce = store.bounce(bounce).await?;
+    let events = bounce.into_iter().flat_map(|bounce| bounce.recipients);
+    Ok(events.into_iter().find(|event| comparison_form(&event.recipient) == address_key))
+}
+
 fn print(
     out: &mut impl Write,
     streams: &Streams,
-    address: &str,
     standing: &[Suppression],
-    hold: Option<i64>,
+    decided: Option<&BounceEvent>,
 ) -> anyhow::Result<()> {
-    let word = if standing.is_empty() { "ok" } else { "suppressed" };
-    let waits = hold.map(|id| format!("; a bounce waits in hold {id}")).unwrap_or_default();
-    let style = output::style_of(word);
-    writeln!(out, "{}: {style}{word}{style:#}{waits}", output::clean(address))?;
     let [entry, others @ ..] = standing else { return Ok(()) };
     output::field(out, "reason", Some(&reason(entry)))?;
-    output::field(out, "evidence", entry.evidence.as_deref())?;
+    let whole = decided.and_then(|event| event.diagnostic_code.as_deref());
+    let marked = whole.zip(entry.evidence.as_deref()).and_then(|(text, words)| evidence::marked(text, words));
+    match marked {
+        Some(marked) => output::styled_field(out, "evidence", &marked)?,
+        None => output::field(out, "evidence", entry.evidence.as_deref())?,
+    }
     output::field(out, "rule", entry.rule.as_deref())?;
     output::field(out, "trust", entry.trust.as_deref())?;
     output::field(out, "note", entry.note.as_deref())?;

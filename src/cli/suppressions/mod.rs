@@ -5,6 +5,7 @@ mod check;
 mod export;
 mod import;
 mod list;
+mod sentence;
 mod show;
 
 use std::path::Path;

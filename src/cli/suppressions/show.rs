@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::check::{decided, headline};
+use super::sentence::{self, progress, reply};
 use super::{brief, open_store, output, streams};
 use crate::address::Mailbox;
 use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{AuditRow, Store, Story, Streams, Suppression, ToldEvent};
+use crate::store::{AuditRow, Entries, Store, Story, Streams, Suppression, ToldEvent};
 
 /// `show`.
 #[derive(Debug, Args)]
@@ -35,6 +37,11 @@ struct Shown<'a> {
     events: &'a [ToldEvent],
     /// There are older changes or events.
     cut: bool,
+    /// How many unproven bounces of it wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_unproven: Option<u64>,
+    /// What it comes to, in one sentence.
+    summary: &'a str,
 }
 
 /// Tells the story.
@@ -42,11 +49,20 @@ pub(super) async fn run(config: &Config, arguments: &Show) -> anyhow::Result<Exi
     let mailbox = Mailbox::parse(&arguments.address)
         .with_context(|| format!("{:?} is no address", arguments.address))?;
     let store = open_store(config, Access::Read).await?;
-    let mut story = store.story(&mailbox.comparison_form()).await?;
+    let key = mailbox.comparison_form();
+    let mut story = store.story(&key).await?;
+    let (watched, hold) = (store.watched(&key, None).await?, store.hold_of(&key).await?);
+    let now = Timestamp::now();
+    let entry = story.entries.iter().find(|entry| stands(entry, now));
+    let summary = match entry {
+        Some(entry) => {
+            sentence::suppressed(entry, decided(&store, &key, Some(entry), &watched).await?.as_ref())
+        }
+        None => sentence::ok(&watched, &progress(&config.policy, &watched.counted, now), hold),
+    };
     store.close().await;
     streams::name_story(&config.streams, &mut story);
     let address = mailbox.to_string();
-    let now = Timestamp::now();
     let mut out = output::stdout();
     if arguments.json {
         let shown = Shown {
@@ -56,12 +72,15 @@ pub(super) async fn run(config: &Config, arguments: &Show) -> anyhow::Result<Exi
             changes: &story.changes,
             events: &story.events,
             cut: story.cut,
+            waits_unproven: Some(watched.unproven).filter(|number| *number > 0),
+            summary: &summary,
         };
         output::json_line(&mut out, &shown)?;
     } else if story.is_empty() {
         writeln!(out, "{}: never heard of", output::clean(&address))?;
     } else {
-        print(&mut out, &config.streams, &address, &story, now)?;
+        writeln!(out, "{}", headline(&address, &summary))?;
+        print(&mut out, &config.streams, &story, now)?;
     }
     out.flush()?;
     Ok(ExitCode::from(u8::from(story.is_empty())))
@@ -71,16 +90,7 @@ fn stands(entry: &Suppression, now: Timestamp) -> bool {
     entry.expires_at.is_none_or(|end| end > now)
 }
 
-fn print(
-    out: &mut impl Write,
-    streams: &Streams,
-    address: &str,
-    story: &Story,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let word = if story.entries.iter().any(|entry| stands(entry, now)) { "suppressed" } else { "ok" };
-    let style = output::style_of(word);
-    writeln!(out, "{}: {style}{word}{style:#}", output::clean(address))?;
+fn print(out: &mut impl Write, streams: &Streams, story: &Story, now: Timestamp) -> anyhow::Result<()> {
     for entry in &story.entries {
         let label = if stands(entry, now) { "entry" } else { "was suppressed" };
         output::field(out, label, Some(&brief(streams, entry)))?;
@@ -105,7 +115,7 @@ fn event_line(streams: &Streams, told: &ToldEvent) -> Vec<String> {
         "report".to_owned(),
         format!("{}{status}: {} ({})", event.class, event.decision, event.change),
         format!("bounce {}, {}", told.bounce, event.trust),
-        event.evidence.clone(),
+        reply(event),
         streams::label(streams, event.stream),
     ]
 }

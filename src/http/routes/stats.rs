@@ -34,12 +34,15 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 struct Asked {
     /// What has a row of its own, several separated by commas; `day` where it is not said.
-    #[param(pattern = "^(day|class|domain|stream)(,(day|class|domain|stream))*$", example = "day,class")]
+    #[param(
+        pattern = "^(day|week|class|domain|stream)(,(day|week|class|domain|stream))*$",
+        example = "day,class"
+    )]
     by: Option<String>,
     /// From this UTC day on: a date, a time, or how long ago (7d); the last 30 where it is not said.
     #[param(inline)]
     since: Option<When>,
-    /// Up to this UTC day, itself included.
+    /// Up to the beginning of this UTC day.
     #[param(inline)]
     until: Option<When>,
     /// Only bounces of this class.
@@ -58,7 +61,7 @@ struct Asked {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StatisticsPage)]
 struct Counted {
-    /// By day, the oldest first; within a day, and without days, those with the most bounces first.
+    /// By day or week, the oldest first; within one, and without them, those with the most bounces first.
     rows: Vec<StatisticsRow>,
     /// There are more rows than these.
     more: bool,
@@ -88,7 +91,7 @@ async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Jso
     let usual = Timestamp::now() - SignedDuration::from_hours(24 * (USUAL_DAYS - 1));
     let filter = StatisticsFilter {
         by: dimensions(asked.by.as_deref().unwrap_or("day")).map_err(|word| {
-            Problem::bad_request(format!("{word:?} is none of day, class, domain, stream")).at("by")
+            Problem::bad_request(format!("{word:?} is none of day, week, class, domain, stream")).at("by")
         })?,
         since: Some(day(asked.since.unwrap_or(When(usual)))),
         until: asked.until.map(day),

@@ -15,6 +15,7 @@ pub(crate) async fn check<S: Store + Retention + Statistics, F: Future<Output = 
     holds_go_when_they_are_settled_and_empty(&make().await).await;
     counters_go_when_nobody_asks_for_them(&make().await).await;
     events_are_counted_by_day_class_domain_and_stream(&make().await).await;
+    suppressed_counts_addresses_and_not_reports(&make().await).await;
     what_nothing_proves_is_counted_under_no_domain(&make().await).await;
     counts_outlive_their_events_and_go_by_the_day(&make().await).await;
 }
@@ -206,8 +207,9 @@ async fn events_are_counted_by_day_class_domain_and_stream(store: &(impl Store +
             ],
         ),
         (StatisticsFilter { since: Some(date(1)), ..by(&[]) }, vec![counted("", 1, 1)]),
-        (StatisticsFilter { until: Some(date(2)), ..by(&[]) }, vec![counted("", 2, 1)]),
-        (StatisticsFilter { since: Some(last), until: Some(last), ..by(&[]) }, vec![counted("", 1, 1)]),
+        (StatisticsFilter { until: Some(last), ..by(&[]) }, vec![counted("", 2, 1)]),
+        (StatisticsFilter { since: Some(last), until: Some(date(4)), ..by(&[]) }, vec![counted("", 1, 1)]),
+        (StatisticsFilter { since: Some(last), until: Some(last), ..by(&[]) }, vec![]),
         (StatisticsFilter { class: Some(Class::Expired), ..by(&[]) }, vec![counted("", 1, 0)]),
         (StatisticsFilter { domain: Some("two.example".to_owned()), ..by(&[]) }, vec![counted("", 1, 1)]),
         (StatisticsFilter { stream: Some(7), ..by(&[]) }, vec![counted("", 1, 0)]),
@@ -221,6 +223,28 @@ async fn events_are_counted_by_day_class_domain_and_stream(store: &(impl Store +
     let decisions = Decisions { suppress: 2, count: 1, ..Decisions::default() };
     let changes = Changes { suppressed: 2, counted: 1, ..Changes::default() };
     assert_eq!((all.decisions, all.changes), (decisions, changes));
+}
+
+async fn suppressed_counts_addresses_and_not_reports(store: &(impl Store + Statistics)) {
+    // The contract's day 0 is a Thursday.
+    for (number, day, address) in
+        [(1, 0, "a@x.example"), (2, 1, "a@x.example"), (3, 6, "a@x.example"), (4, 6, "b@x.example")]
+    {
+        store.record(message(number, day, hard(address))).await.unwrap();
+    }
+    assert_eq!(rows(store, by(&[])).await, [counted("", 4, 2)]);
+    let weeks = rows(store, by(&[Dimension::Week])).await;
+    assert_eq!(
+        weeks.iter().map(|(_, events, suppressed)| (*events, *suppressed)).collect::<Vec<_>>(),
+        [(2, 1), (2, 1)]
+    );
+    let filter = StatisticsFilter { limit: 9, ..by(&[Dimension::Week]) };
+    let mondays: Vec<_> =
+        store.statistics(&filter).await.unwrap().iter().filter_map(|row| row.week).collect();
+    assert!(mondays.iter().all(|day| day.weekday() == jiff::civil::Weekday::Monday), "{mondays:?}");
+    let filter = StatisticsFilter { limit: 9, ..by(&[]) };
+    let [all] = &store.statistics(&filter).await.unwrap()[..] else { panic!("one row") };
+    assert_eq!(all.changes, Changes { suppressed: 2, seen: 2, ..Changes::default() });
 }
 
 async fn what_nothing_proves_is_counted_under_no_domain(store: &(impl Store + Statistics)) {

@@ -5,11 +5,12 @@ use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 use sqlx::{Connection, Row};
 
 use super::super::{
-    ANY_STREAM, Condition, Edited, Entries, Put, PutDone, Removal, Standing, StoreError, Suppression,
+    ANY_STREAM, Condition, Edited, Entries, Put, PutDone, Removal, Standing, StoreError, Suppression, Watched,
 };
 use super::breaker::Judge;
 use super::entries::{by_weight, entries, to_suppression};
 use super::read::failed;
+use super::watched::watched;
 use super::{SqliteStore, people, written};
 
 impl Entries for SqliteStore {
@@ -49,8 +50,17 @@ impl Entries for SqliteStore {
             if let Some(hold) = found.holds.get(&plain).max(found.holds.get(&hashed)) {
                 standing.holds.insert(key.clone(), *hold);
             }
+            let both = if hashed == plain { &[&plain][..] } else { &[&plain, &hashed] };
+            let unproven = both.iter().filter_map(|key| found.unproven.get(*key)).sum();
+            if unproven > 0 {
+                standing.unproven.insert(key.clone(), unproven);
+            }
         }
         Ok(standing)
+    }
+
+    async fn watched(&self, address_key: &str, stream: Option<i64>) -> Result<Watched, StoreError> {
+        watched(&self.readers.lookups, &self.addresses().keys(address_key), stream).await
     }
 
     async fn put(&self, put: Put) -> Result<Edited<PutDone>, StoreError> {
@@ -120,9 +130,20 @@ async fn standing_of(
         let entry = to_suppression(row)?;
         standing.entries.entry(entry.address_key.clone()).or_default().push(entry);
     }
-    let rows = sqlx::query(HELD).bind(keys).fetch_all(connection).await.map_err(failed)?;
+    let rows = sqlx::query(HELD).bind(keys).fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &rows {
         standing.holds.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let rows = sqlx::query(
+        "SELECT recipient_key, count(*) FROM events INDEXED BY events_waiting_address
+         WHERE change = 'quarantined' AND recipient_key IN (SELECT value FROM json_each(?1)) GROUP BY recipient_key",
+    )
+    .bind(keys)
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    for row in &rows {
+        standing.unproven.insert(row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs());
     }
     Ok(standing)
 }

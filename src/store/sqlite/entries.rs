@@ -182,7 +182,7 @@ fn to_audit(row: &SqliteRow) -> Result<AuditRow, StoreError> {
     })
 }
 
-fn to_told_event(row: &SqliteRow) -> Result<ToldEvent, StoreError> {
+pub(super) fn to_told_event(row: &SqliteRow) -> Result<ToldEvent, StoreError> {
     Ok(ToldEvent {
         bounce: row.try_get("message")?,
         received_at: time(row, "received_at")?,

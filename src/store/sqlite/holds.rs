@@ -162,7 +162,7 @@ async fn discard(
     Ok(HoldSettled { events: discarded.rows_affected(), suppressed: 0, closed: false })
 }
 
-/// Each event is decided as of its own time, by what stands now: nothing that stands is shortened. One whose term
+/// Each event is decided as of its own time, by what stands now: existing entries are never shortened. One whose term
 /// is over by now does nothing.
 async fn release(
     connection: &mut SqliteConnection,

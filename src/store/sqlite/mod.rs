@@ -36,6 +36,7 @@ mod stored;
 mod tokens;
 mod turn;
 mod vitals;
+mod watched;
 mod writer;
 
 use std::path::Path;

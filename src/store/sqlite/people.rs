@@ -60,7 +60,7 @@ pub(super) async fn add(
     audit::written_now(connection, noted, &entry.address, &cause).await
 }
 
-/// Takes an address off the list, as far as it stands there: what has run out is history and stays. What was counted
+/// Takes an address off the list, as far as it stands there: expired entries are kept. What was counted
 /// against it is forgotten, so that it starts anew.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
@@ -104,7 +104,7 @@ pub(super) async fn undo(
         words if words.is_empty() => "taken back by filter: every entry".to_owned(),
         words => format!("taken back by filter: {words}"),
     };
-    // What has run out is history and stays.
+    // Expired entries are kept.
     let filter = SuppressionFilter { active_at: Some(now), ..filter };
     let mut noted = SqliteArguments::default();
     for value in [Some(written(now)), Some(AuditOrigin::Undo.as_str().to_owned()), actor, Some(why)] {

@@ -1,4 +1,4 @@
-//! What waits for a person because nothing proves it: listed, approved, discarded.
+//! Unproven bounces: listed, counted, approved, discarded.
 
 use jiff::Timestamp;
 use sqlx::Row;

@@ -63,6 +63,9 @@ struct Checked {
     /// The hold that a bounce of it waits in.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_in_hold: Option<i64>,
+    /// How many unproven bounces of it wait for a person: `dsnd quarantine list`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_unproven: Option<u64>,
     /// Why it is no address that mail can be sent to.
     #[serde(skip_serializing_if = "Option::is_none")]
     invalid: Option<String>,
@@ -104,6 +107,7 @@ async fn check(
             entry,
             others: entries.collect(),
             waits_in_hold: standing.holds.get(&key).copied(),
+            waits_unproven: standing.unproven.get(&key).copied(),
             invalid: Mailbox::parse(&address).err().map(|error| error.to_string()),
             address,
         }
