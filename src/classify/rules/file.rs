@@ -268,7 +268,8 @@ impl FileReader<'_> {
             phase: raw.phase,
             delayed: raw.action == Some(RawAction::Delayed),
             guard: raw.guard,
-            names: raw.names,
+            // Rule files from before the blanking were written for whole texts.
+            names: raw.names || raw.pattern.is_some(),
             topic: raw.topic,
             by_operator: false,
         })

@@ -270,7 +270,12 @@ impl Rules {
                 return None;
             }
             let phrase = &rule.phrases[phrase as usize];
-            let found = phrase.find(if rule.names { &names } else { &words })?;
+            let searched: &str = match rule.names {
+                true if rule.by_operator => &lower,
+                true => &names,
+                false => &words,
+            };
+            let found = phrase.find(searched)?;
             if rule.class.blames_recipient() && words::said_of_sender(&words, found.clone()) {
                 return None;
             }

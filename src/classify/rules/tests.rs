@@ -275,3 +275,20 @@ fn a_rule_tells_what_it_asks_for_and_a_text_which_patterns_are_in_it() {
     assert_eq!(told[0], ("a", false));
     assert!(told.contains(&("text.recipient-unknown", true)), "{told:?}");
 }
+
+#[test]
+fn a_rule_file_from_before_the_names_were_blanked_still_finds_them() {
+    let old = r#"
+        [[rule]]
+        id = "own.gateway"
+        class = "policy"
+        pattern = '''gate\.example\.org/why|<boss@'''
+        examples = ["550 5.7.1 https://gate.example.org/why?id=1", "550 5.7.1 <boss@example.org> no"]
+    "#;
+    let rules = load(old).unwrap();
+    let context =
+        Context { status: "5.7.1".parse().ok(), reply_code: None, hosts: &[], action: None, phase: None };
+    for text in ["550 5.7.1 see https://gate.example.org/why?id=2", "550 5.7.1 <boss@example.net> no"] {
+        assert_eq!(rules.find(text, context).unwrap().rule.id, "own.gateway", "{text}");
+    }
+}
