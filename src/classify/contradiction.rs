@@ -48,11 +48,14 @@ impl Classifier {
             return self.against_the_recipient(&sources, context, codes, by_code);
         }
         if codes.status.is_some_and(|code| code.subject == 7 && code.detail <= 1) {
-            // "Delivery not authorized" is said of dead addresses, too.
-            let dead = |rule: &Rule| rule.class.blames_recipient();
+            // "Delivery not authorized" is said of dead addresses, too; a domain in it may be any.
+            let dead = |rule: &Rule| rule.class.blames_recipient() && rule.class != Class::DomainInvalid;
             return replies(&sources).find_map(|source| self.said(source, context, dead)).map(decided);
         }
-        let vague = matches!(by_code.class, Class::Undetermined | Class::MailboxFull | Class::ProtocolError);
+        if by_code.class == Class::MailboxFull {
+            return self.against_a_full_mailbox(&sources, context, codes);
+        }
+        let vague = matches!(by_code.class, Class::Undetermined | Class::ProtocolError);
         if !vague && codes.status.is_some() {
             return None;
         }
@@ -76,12 +79,16 @@ impl Classifier {
             Class::HostUnreachable | Class::BadConnection => network,
             class => class.decision(Severity::Permanent) == Decision::Suppress,
         };
+        if network && severity_of(codes) == Severity::Transient {
+            return None; // what passes by itself is counted whatever is said of it
+        }
         let name = codes.status.map_or("", |code| self.registry().lookup(code).entry.name.as_str());
         let decided = |(found, source)| by_rule(found, source, severity_of(codes), codes);
         for source in sources {
             if let Some(found) = self.said(source, context, |rule| agrees(rule.class)) {
                 // A host that says that it does not know the recipient did answer.
-                let answered = network && category_of(found.0.rule.class) != Category::Network;
+                let class = found.0.rule.class;
+                let answered = network && class != by_code.class && category_of(class) != Category::Network;
                 return answered.then(|| decided(found));
             }
             if words::says_nothing(&source.text, name) {
@@ -95,6 +102,28 @@ impl Classifier {
         }
         let unknown = replies(sources).any(|source| !words::says_nothing(&source.text, name));
         (unknown && by_code.decision == Decision::Suppress).then(|| by_code.unconfirmed())
+    }
+
+    /// A code of a full mailbox, and texts about a rate, a size or the sender's own quota.
+    fn against_a_full_mailbox(
+        &self,
+        sources: &[&Source],
+        context: Context<'_>,
+        codes: &Codes,
+    ) -> Option<Classification> {
+        let full = |rule: &Rule| rule.class == Class::MailboxFull;
+        if sources.iter().any(|source| self.said(source, context, full).is_some()) {
+            return None;
+        }
+        let other = |rule: &Rule| {
+            matches!(rule.class, Class::RateLimited | Class::Greylisted | Class::MessageTooLarge)
+                || rule.class.decision(Severity::Permanent) == Decision::Sender
+        };
+        replies(sources).find_map(|source| {
+            let said = self.said(source, context, other);
+            let decided = said.map(|(found, source)| by_rule(found, source, severity_of(codes), codes));
+            decided.or_else(|| about_the_sender(source, codes))
+        })
     }
 
     /// The first rule that is `wanted` and finds its words in a source, whatever the code.

@@ -159,7 +159,7 @@ static SENDER: LazyLock<Regex> = LazyLock::new(|| {
         | \b(?:sending|originating|submitting)\ (?:e-?mail\ |mail\ |smtp\ )?(?:account|address|domain|user|host|server|ip|mta|client|mailbox|quota|limit|privilege|permission|system|party|site|organi[sz]ation|is|has|was|for|from|of)\b
         | \b(?:mail|message|e-?mail|smtp)\ (?:sending|submission)\b | ^\W*(?:[0-9.]+\W+)*(?:sending|submission)\b
         | \b(?:not\ )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled)\ to\ send\b | \bsubmission\b
-        | \bout(?:going|bound)\b | \bsmtp\ (?:access|service|login|user|account)\b
+        | \bout(?:going|bound)\b | \bsmtp\ (?:access|login|user|account)\b
         | \b(?:your|our)\ (?:e-?mail\ |mail\ |hosting\ |sending\ |smtp\ |user\ |own\ )?(?:account|subscription|plan|package|licen[cs]e|ip|host(?:name)?|server|domain|tenant|organi[sz]ation|mailbox|service|credentials?|login|password|trial|network|site|website|client|contract|product|website)\b
         | \b(?:helo|ehlo|spf|dkim|dmarc|authentication|credentials?)\b | \bclient\ (?:host|ip|name|address)\b | \blog-?in\b | \bcampaigns?\b | \bapi\ key\b
         | \bihr(?:e[mnrs]?)?\ (?:konto|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b

@@ -40,6 +40,8 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("24-gateways.toml", include_str!("../../../config/rules/24-gateways.toml")),
     ("40-recipient.toml", include_str!("../../../config/rules/40-recipient.toml")),
     ("50-text.toml", include_str!("../../../config/rules/50-text.toml")),
+    ("52-recipient.toml", include_str!("../../../config/rules/52-recipient.toml")),
+    ("55-text.toml", include_str!("../../../config/rules/55-text.toml")),
     ("60-languages.toml", include_str!("../../../config/rules/60-languages.toml")),
     ("70-topics.toml", include_str!("../../../config/rules/70-topics.toml")),
 ];
