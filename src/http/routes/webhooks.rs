@@ -204,7 +204,7 @@ struct ReplayRequest {
     dead: bool,
     /// Those written at this time or later that it wants.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "2h")]
+    #[schema(example = "2h")]
     since: Option<When>,
     /// This one, whether or not it wants its like.
     #[serde(default)]
@@ -306,7 +306,7 @@ struct DeadLetterPage {
 #[into_params(parameter_in = Query)]
 struct Page {
     /// `next` of the page before.
-    #[param(pattern = "^[0-9a-f]{16,}$")]
+    #[param(pattern = "^[0-9a-f]{16}([0-9a-f]{2})*$")]
     cursor: Option<String>,
     /// How many; 100 where it is not said.
     #[param(minimum = 1, maximum = 1000)]

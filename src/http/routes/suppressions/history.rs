@@ -11,7 +11,7 @@ use crate::http::extract::{Json, Path};
 use crate::http::params;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
-use crate::store::{AuditRow, Store, Suppression, ToldEvent};
+use crate::store::{AuditRow, Entries, Store, Suppression, ToldEvent};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -33,11 +33,14 @@ struct AddressHistory {
     events: Vec<ToldEvent>,
     /// There are older changes or reports than these.
     cut: bool,
+    /// How many unproven bounces of it wait for a person; left out where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_unproven: Option<u64>,
 }
 
 /// Everything that is known of one address: its entries, what was done to them and by whom, and the reports about it.
 ///
-/// The same as `dsnd suppressions show --json`.
+/// The same as `dsnd suppressions show --json`, without its sentence for a person.
 #[utoipa::path(
     get, path = "/v1/suppressions/{address}/history", operation_id = "getSuppressionHistory", tag = "suppressions",
     params(("address" = String, Path, description = "The address, percent-encoded", example = "user@example.com")),
@@ -52,12 +55,14 @@ async fn history(
     Path(address): Path<String>,
 ) -> Result<Json<AddressHistory>, Problem> {
     let mailbox = mailbox(&address)?;
-    let mut story = api.store.story(&mailbox.comparison_form()).await?;
+    let key = mailbox.comparison_form();
+    let mut story = api.store.story(&key).await?;
     if story.is_empty() {
         let detail = format!("nothing is known of {address:?}");
         return Err(Problem::not_found(detail).of_kind("unknown-address", "Nothing is known of it"));
     }
     api.current().settings.streams.name_story(&mut story);
+    let unproven = api.store.watched(&key, None).await?.unproven;
     let now = params::now();
     let stands = |entry: &Suppression| entry.expires_at.is_none_or(|end| end > now);
     Ok(Json(AddressHistory {
@@ -67,5 +72,6 @@ async fn history(
         changes: story.changes,
         events: story.events,
         cut: story.cut,
+        waits_unproven: Some(unproven).filter(|number| *number > 0),
     }))
 }
