@@ -28,6 +28,10 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 /// Longest evidence text in a result, in bytes.
 const MAX_SHOWN: usize = 200;
 
+/// What the rule's name begins with where a code alone said that the address is dead, beside a text that no rule knows:
+/// `unconfirmed.5.1.1`. It counts, and a second one on another day suppresses.
+pub const UNCONFIRMED: &str = "unconfirmed.";
+
 /// What we conclude about one recipient, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classification {

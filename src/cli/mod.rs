@@ -27,6 +27,7 @@ mod quarantine;
 mod reclassify;
 mod replay;
 mod return_path;
+mod rules;
 mod serve;
 mod stats;
 mod status;
@@ -151,6 +152,9 @@ enum Verb {
     /// path proves it; everything else is counted under "-". What came twice is counted once, and what waited and was
     /// settled as what it became.
     Stats(stats::Stats),
+    /// Look at the rules that decide what a text means, try them on a line, and find the texts that none knows.
+    #[command(subcommand)]
+    Rules(rules::RulesVerb),
     /// Make, list and revoke the tokens that open the HTTP API.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
@@ -221,6 +225,7 @@ fn run() -> ExitCode {
         Verb::Backup(verb) => backup::run(config, &verb),
         Verb::Store(verb) => store::run(config, &verb),
         Verb::Stats(verb) => stats::run(config, &verb),
+        Verb::Rules(verb) => rules::run(config, &verb),
         Verb::Tokens(verb) => tokens::run(config, &verb),
         Verb::Generate(verb) => generate::run(verb),
     };

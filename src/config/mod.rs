@@ -359,6 +359,7 @@ fn policy(reader: &mut Reader, name: &str) -> Policy {
         soft_window_days: days("policy.soft_window_days", default.soft_window_days),
         soft_days: days("policy.soft_days", default.soft_days),
         soft_max_days: days("policy.soft_max_days", default.soft_max_days),
+        unconfirmed_days: days("policy.unconfirmed_days", default.unconfirmed_days),
         mailbox_full_count: days("policy.mailbox_full_count", default.mailbox_full_count),
         mailbox_full_span_days: days("policy.mailbox_full_span_days", default.mailbox_full_span_days),
         mailbox_full_window_days: days("policy.mailbox_full_window_days", default.mailbox_full_window_days),
@@ -373,6 +374,15 @@ fn policy(reader: &mut Reader, name: &str) -> Policy {
             format!(
                 "{} different days never lie within soft_window_days = {}",
                 policy.soft_count, policy.soft_window_days
+            ),
+        );
+    }
+    if policy.unconfirmed_days > policy.soft_window_days {
+        impossible(
+            "policy.unconfirmed_days",
+            format!(
+                "{} different days never lie within soft_window_days = {}",
+                policy.unconfirmed_days, policy.soft_window_days
             ),
         );
     }

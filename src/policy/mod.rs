@@ -28,6 +28,9 @@ pub struct Policy {
     pub soft_days: u32,
     /// Up to this.
     pub soft_max_days: u32,
+    /// How many days suppress on which a code said that the address is dead, beside a text that no rule knows. They
+    /// lie within [`Self::soft_window_days`].
+    pub unconfirmed_days: u32,
     /// How many days with a full mailbox suppress.
     pub mailbox_full_count: u32,
     /// At least this many days must lie between the first and the last of them.
@@ -51,6 +54,7 @@ impl Default for Policy {
             soft_window_days: 30,
             soft_days: 30,
             soft_max_days: 180,
+            unconfirmed_days: 2,
             mailbox_full_count: 5,
             mailbox_full_span_days: 30,
             mailbox_full_window_days: 90,
@@ -112,6 +116,9 @@ pub enum CounterKind {
     Soft,
     /// A full mailbox, which has a threshold of its own.
     MailboxFull,
+    /// A code that suppresses, beside a text that no rule knows: as many days of it as confirm each other are a hard
+    /// bounce.
+    Unconfirmed,
 }
 
 impl CounterKind {
@@ -121,6 +128,30 @@ impl CounterKind {
         match self {
             Self::Soft => "soft",
             Self::MailboxFull => "mailbox_full",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What was concluded about an event, as far as the list goes by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Our conclusion.
+    pub class: Class,
+    /// What it does.
+    pub decision: Decision,
+    /// Only a code said it, beside a text that no rule knows.
+    pub unconfirmed: bool,
+}
+
+impl Verdict {
+    /// The counter that it counts under.
+    #[must_use]
+    pub const fn counter(self) -> CounterKind {
+        match (self.class, self.unconfirmed) {
+            (_, true) => CounterKind::Unconfirmed,
+            (Class::MailboxFull, false) => CounterKind::MailboxFull,
+            _ => CounterKind::Soft,
         }
     }
 }
@@ -189,15 +220,6 @@ pub fn day_of(at: Timestamp) -> i64 {
     at.as_second().div_euclid(86_400)
 }
 
-/// The counter that a class counts under.
-#[must_use]
-pub const fn counter_of(class: Class) -> CounterKind {
-    match class {
-        Class::MailboxFull => CounterKind::MailboxFull,
-        _ => CounterKind::Soft,
-    }
-}
-
 /// Whether an event can change anything at all, whatever is known of its address. What cannot need not wait for a
 /// person where nothing proves it.
 #[must_use]
@@ -212,8 +234,9 @@ pub const fn may_change(class: Class, decision: Decision) -> bool {
 impl Policy {
     /// Decides what one event does, given what is known of its address.
     #[must_use]
-    pub fn apply(&self, class: Class, decision: Decision, history: &History, now: Timestamp) -> Change {
-        let scope = self.scope(decision);
+    pub fn apply(&self, verdict: Verdict, history: &History, now: Timestamp) -> Change {
+        let Verdict { class, decision, .. } = verdict;
+        let scope = self.scope(verdict);
         let fresh = |reason, days: Option<u32>| Entry {
             scope,
             reason,
@@ -224,18 +247,22 @@ impl Policy {
             lengthens: false,
             consumes: None,
         };
+        let hard = || {
+            let recheckable = class.recheckable();
+            let days = if recheckable { self.recheckable_days } else { self.hard_days };
+            Entry { recheckable, ..fresh(Reason::Hard, Some(days)) }
+        };
         match decision {
-            Decision::Suppress => {
-                let recheckable = class.recheckable();
-                let days = if recheckable { self.recheckable_days } else { self.hard_days };
-                weigh(history, now, Entry { recheckable, ..fresh(Reason::Hard, Some(days)) })
-            }
+            Decision::Suppress => weigh(history, now, hard()),
             Decision::Complaint => weigh(history, now, fresh(Reason::Complaint, None)),
             Decision::Count => {
-                let kind = counter_of(class);
-                match self.soft_term(kind, history, now) {
+                let kind = verdict.counter();
+                match self.counted(kind, scope, history, now) {
                     Counted::Standing(scope) => Change::Seen(scope),
                     Counted::Below => Change::Count(kind),
+                    Counted::Reached(_) if kind == CounterKind::Unconfirmed => {
+                        weigh(history, now, Entry { consumes: Some(kind), ..hard() })
+                    }
                     Counted::Reached(term) => {
                         let entry = fresh(Reason::Soft, Some(term));
                         weigh(history, now, Entry { soft_term_days: term, consumes: Some(kind), ..entry })
@@ -249,9 +276,10 @@ impl Policy {
 
     /// How far what comes of a decision reaches: its entry, its counter, and what a delivery clears.
     #[must_use]
-    pub const fn scope(&self, decision: Decision) -> Scope {
-        match decision {
+    pub const fn scope(&self, verdict: Verdict) -> Scope {
+        match verdict.decision {
             Decision::Suppress => self.hard_scope,
+            Decision::Count if verdict.unconfirmed => self.hard_scope,
             Decision::Complaint => self.complaint_scope,
             Decision::Count | Decision::Host | Decision::Sender | Decision::Ignore => self.soft_scope,
         }
@@ -261,16 +289,16 @@ impl Policy {
     #[must_use]
     pub const fn window_days(&self, kind: CounterKind) -> u32 {
         match kind {
-            CounterKind::Soft => self.soft_window_days,
+            CounterKind::Soft | CounterKind::Unconfirmed => self.soft_window_days,
             CounterKind::MailboxFull => self.mailbox_full_window_days,
         }
     }
 
     /// What one more day under a counter comes to.
-    fn soft_term(&self, kind: CounterKind, history: &History, now: Timestamp) -> Counted {
+    fn counted(&self, kind: CounterKind, scope: Scope, history: &History, now: Timestamp) -> Counted {
         let active = |standing: Option<Standing>| standing.is_some_and(|standing| standing.active(now));
         if active(history.standing) {
-            return Counted::Standing(self.soft_scope);
+            return Counted::Standing(scope);
         }
         if active(history.everywhere) {
             return Counted::Standing(Scope::Global);
@@ -284,6 +312,7 @@ impl Policy {
         let (needed, span) = match kind {
             CounterKind::Soft => (self.soft_count, 0),
             CounterKind::MailboxFull => (self.mailbox_full_count, self.mailbox_full_span_days),
+            CounterKind::Unconfirmed => (self.unconfirmed_days, 0),
         };
         let spanned = today - days.first().copied().unwrap_or(today);
         if (days.len() as u64) < u64::from(needed) || spanned < i64::from(span) {

@@ -15,12 +15,16 @@ fn days_left(change: &Change, now: Timestamp) -> Option<i64> {
     }
 }
 
+fn said(class: Class, decision: Decision) -> Verdict {
+    Verdict { class, decision, unconfirmed: false }
+}
+
 fn soft(history: &History, day: i64) -> Change {
-    Policy::default().apply(Class::Expired, Decision::Count, history, at(day))
+    Policy::default().apply(said(Class::Expired, Decision::Count), history, at(day))
 }
 
 fn full(history: &History, day: i64) -> Change {
-    Policy::default().apply(Class::MailboxFull, Decision::Count, history, at(day))
+    Policy::default().apply(said(Class::MailboxFull, Decision::Count), history, at(day))
 }
 
 fn counted(days: &[i64]) -> History {
@@ -33,22 +37,29 @@ fn standing(reason: Reason, until: Option<i64>) -> Standing {
 
 #[test]
 fn a_hard_bounce_suppresses_at_once_for_half_a_year() {
-    let change =
-        Policy::default().apply(Class::RecipientUnknown, Decision::Suppress, &History::default(), at(100));
+    let change = Policy::default().apply(
+        said(Class::RecipientUnknown, Decision::Suppress),
+        &History::default(),
+        at(100),
+    );
     assert_eq!(days_left(&change, at(100)), Some(180));
 }
 
 #[test]
 fn a_dead_host_suppresses_for_a_month_and_may_be_rechecked() {
-    let change =
-        Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &History::default(), at(100));
+    let change = Policy::default().apply(
+        said(Class::HostUnreachable, Decision::Suppress),
+        &History::default(),
+        at(100),
+    );
     assert_eq!(days_left(&change, at(100)), Some(30));
     assert!(matches!(change, Change::Suppress(Entry { recheckable: true, .. })));
 }
 
 #[test]
 fn a_complaint_suppresses_for_ever() {
-    let change = Policy::default().apply(Class::Complaint, Decision::Complaint, &History::default(), at(100));
+    let change =
+        Policy::default().apply(said(Class::Complaint, Decision::Complaint), &History::default(), at(100));
     assert_eq!(days_left(&change, at(100)), None);
 }
 
@@ -110,7 +121,7 @@ fn nothing_is_shortened_and_the_weightier_reason_stays() {
     let policy = Policy::default();
     let hard = |standing| {
         let history = History { standing: Some(standing), ..History::default() };
-        policy.apply(Class::RecipientUnknown, Decision::Suppress, &history, at(100))
+        policy.apply(said(Class::RecipientUnknown, Decision::Suppress), &history, at(100))
     };
     assert_eq!(hard(standing(Reason::Complaint, None)), Change::Seen(Scope::Global));
     assert_eq!(hard(standing(Reason::Manual, None)), Change::Seen(Scope::Global));
@@ -148,13 +159,14 @@ fn a_soft_bounce_of_a_suppressed_address_is_only_seen() {
 #[test]
 fn a_mailbox_that_is_gone_is_not_recheckable_because_its_host_was_unreachable_too() {
     let gone = History { standing: Some(standing(Reason::Hard, Some(110))), ..History::default() };
-    let change = Policy::default().apply(Class::HostUnreachable, Decision::Suppress, &gone, at(100));
+    let change = Policy::default().apply(said(Class::HostUnreachable, Decision::Suppress), &gone, at(100));
     assert!(matches!(change, Change::Suppress(Entry { recheckable: false, .. })));
 }
 
 #[test]
 fn a_delivery_clears_and_our_own_faults_do_nothing() {
-    let apply = |class, decision| Policy::default().apply(class, decision, &History::default(), at(100));
+    let apply =
+        |class, decision| Policy::default().apply(said(class, decision), &History::default(), at(100));
     assert_eq!(apply(Class::Delivered, Decision::Ignore), Change::Clear(Scope::Stream));
     assert_eq!(apply(Class::SenderBlocked, Decision::Sender), Change::None);
     assert_eq!(apply(Class::Routing, Decision::Host), Change::None);
@@ -164,15 +176,14 @@ fn a_delivery_clears_and_our_own_faults_do_nothing() {
 /// What a hard bounce does by a policy that suppresses in its stream alone.
 fn hard_in_its_stream(history: &History) -> Change {
     let policy = Policy { hard_scope: Scope::Stream, ..Policy::default() };
-    policy.apply(Class::RecipientUnknown, Decision::Suppress, history, at(100))
+    policy.apply(said(Class::RecipientUnknown, Decision::Suppress), history, at(100))
 }
 
 #[test]
 fn hard_bounces_and_complaints_reach_every_stream_and_soft_ones_their_own() {
     let policy = Policy::default();
     let scope = |class, decision, counted: &[i64]| match policy.apply(
-        class,
-        decision,
+        said(class, decision),
         &self::counted(counted),
         at(100),
     ) {
@@ -220,4 +231,24 @@ fn a_soft_bounce_is_only_seen_where_the_address_is_suppressed_everywhere() {
         Some(60),
         "a term that is over counts for doubling"
     );
+}
+
+#[test]
+fn a_code_beside_an_unknown_text_suppresses_when_another_day_confirms_it() {
+    let said = Verdict { class: Class::RecipientUnknown, decision: Decision::Count, unconfirmed: true };
+    let policy = Policy::default();
+    let day = |days: &[i64]| policy.apply(said, &counted(days), at(100));
+    assert_eq!(day(&[]), Change::Count(CounterKind::Unconfirmed));
+    assert_eq!(day(&[100]), Change::Count(CounterKind::Unconfirmed), "one day counts once");
+    assert_eq!(day(&[70]), Change::Count(CounterKind::Unconfirmed), "that was too long ago");
+    let Change::Suppress(entry) = day(&[71]) else { panic!("the second day") };
+    assert_eq!((entry.reason, entry.scope), (Reason::Hard, Scope::Global), "as if the text had said so");
+    assert_eq!(
+        (days_left(&day(&[71]), at(100)), entry.consumes),
+        (Some(180), Some(CounterKind::Unconfirmed))
+    );
+    let host = Verdict { class: Class::HostUnreachable, ..said };
+    assert_eq!(days_left(&policy.apply(host, &counted(&[99]), at(100)), at(100)), Some(30));
+    let at_once = Policy { unconfirmed_days: 1, ..Policy::default() };
+    assert!(matches!(at_once.apply(said, &counted(&[]), at(100)), Change::Suppress(_)));
 }

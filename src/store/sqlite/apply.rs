@@ -11,10 +11,8 @@ use super::breaker::Judge;
 use super::stored::{Written, resolve};
 use super::written;
 use crate::address::domain_of;
-use crate::classify::{Class, Decision};
-use crate::policy::{
-    Change, CounterKind, Entry, History, Policy, Reason, Scope, Standing, counter_of, day_of,
-};
+use crate::classify::{Class, Decision, UNCONFIRMED};
+use crate::policy::{Change, CounterKind, Entry, History, Policy, Reason, Scope, Standing, Verdict, day_of};
 
 /// What of an event matters to the list.
 #[derive(Debug, Clone)]
@@ -80,6 +78,12 @@ impl Subject {
         })
     }
 
+    /// What was concluded, as far as the list goes by it.
+    fn verdict(&self) -> Verdict {
+        let unconfirmed = self.rule.starts_with(UNCONFIRMED);
+        Verdict { class: self.class, decision: self.decision, unconfirmed }
+    }
+
     /// The domain of the address; empty where it has none.
     pub(super) fn domain(&self) -> &str {
         domain_of(&self.recipient_key).unwrap_or_default()
@@ -124,9 +128,10 @@ pub(super) async fn decide(
     now: Timestamp,
     as_of: Timestamp,
 ) -> Result<Change, sqlx::Error> {
-    let kind = counter_of(subject.class);
+    let verdict = subject.verdict();
+    let kind = verdict.counter();
     let oldest = day_of(now) - i64::from(policy.window_days(kind));
-    let scope = policy.scope(subject.decision);
+    let scope = policy.scope(verdict);
     let own = subject.stream_of(scope);
     let mut standing = standing(connection, &subject.recipient_key, own).await?;
     standing.end(as_of, now);
@@ -144,7 +149,7 @@ pub(super) async fn decide(
         .fetch_all(&mut *connection)
         .await?,
     };
-    Ok(policy.apply(subject.class, subject.decision, &history, now))
+    Ok(policy.apply(verdict, &history, now))
 }
 
 /// The entries that an event is weighed against.
