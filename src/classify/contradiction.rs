@@ -5,8 +5,8 @@ use super::evidence::{Evidence, EvidenceField, Source};
 use super::facts::Phase;
 use super::rules::{Context, Rule, RuleMatch};
 use super::{
-    BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity, by_rule, category_of,
-    deciding_sources, excerpt, result, severity_of, words,
+    BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity, UNCONFIRMED, by_rule,
+    category_of, deciding_sources, excerpt, result, severity_of, words,
 };
 use crate::status::ReplyCode;
 
@@ -21,7 +21,9 @@ impl Classification {
 
     /// The same, counted until a second one on another day confirms it.
     fn unconfirmed(&self) -> Self {
-        Self { decision: Decision::Count, bounce_type: BounceType::Soft, unconfirmed: true, ..self.clone() }
+        let code = self.rule.split_once('.').map_or(self.rule.as_str(), |(_, code)| code);
+        let rule = format!("{UNCONFIRMED}{code}");
+        Self { rule, decision: Decision::Count, bounce_type: BounceType::Soft, ..self.clone() }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod guide;
 pub mod registry;
 pub mod rules;
+pub mod unknown;
 mod words;
 
 pub use class::{BounceType, Category, Class, Decision, Severity};
@@ -28,9 +29,32 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 /// Longest evidence text in a result, in bytes.
 const MAX_SHOWN: usize = 200;
 
-/// What the rule's name begins with where a code alone said that the address is dead, beside a text that no rule knows:
-/// `unconfirmed.5.1.1`. It counts, and a second one on another day suppresses.
-pub const UNCONFIRMED: &str = "unconfirmed.";
+/// What the name of a rule begins with where a code alone says that the address is dead, beside a text that no rule
+/// knows: `unconfirmed.5.1.1`.
+const UNCONFIRMED: &str = "unconfirmed.";
+
+/// What a conclusion rests on. The name of its rule tells, wherever it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// A text that a rule knows, or a code that no text contradicts.
+    Stated,
+    /// A code that suppresses, beside a text that no rule knows: it counts, and a second one on another day suppresses.
+    Unconfirmed,
+    /// The message was relayed or expanded (RFC 3464 §2.3.3): nobody says that it was delivered.
+    PassedOn,
+}
+
+impl Basis {
+    /// The basis of what this rule concluded.
+    #[must_use]
+    pub fn of(rule: &str) -> Self {
+        match rule {
+            "action.relayed" | "action.expanded" => Self::PassedOn,
+            _ if rule.starts_with(UNCONFIRMED) => Self::Unconfirmed,
+            _ => Self::Stated,
+        }
+    }
+}
 
 /// What we conclude about one recipient, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +77,6 @@ pub struct Classification {
     pub effective_status: Option<EnhancedStatusCode>,
     /// The reply code the remote host gave.
     pub reply_code: Option<ReplyCode>,
-    /// The code says that the address is dead, beside a text that no rule knows: it counts, and a second one on
-    /// another day suppresses.
-    pub unconfirmed: bool,
     /// What else the text tells.
     pub facts: Facts,
 }
@@ -242,7 +263,8 @@ impl Classifier {
             None if waiting && evidence.will_retry => (Class::Delayed, "4.x.x and Will-Retry-Until"),
             Some(Action::Failed) | None => return None,
         };
-        let rule = format!("action.{}", class.as_str());
+        let said = evidence.action.filter(|action| matches!(action, Action::Relayed | Action::Expanded));
+        let rule = format!("action.{}", said.map_or(class.as_str(), Action::as_str));
         Some(result(class, Severity::Transient, rule, EvidenceField::Action, shown, codes))
     }
 
@@ -412,7 +434,6 @@ fn result(
         evidence: evidence::cut(shown, MAX_SHOWN).to_owned(),
         effective_status: codes.status,
         reply_code: codes.reply_code,
-        unconfirmed: false,
         facts: Facts::default(),
     }
 }

@@ -41,7 +41,9 @@ impl Unknown {
     pub fn add(&mut self, classifier: &Classifier, text: &str, host: Option<&str>) {
         let source = Source::new(EvidenceField::DiagnosticCode, text);
         let name = source.status.map(|code| classifier.registry().lookup(code).entry.name.as_str());
-        if says_nothing(&source.text, name.unwrap_or_default()) || !classifier.rules().matches(&source.text).is_empty() {
+        if says_nothing(&source.text, name.unwrap_or_default())
+            || !classifier.rules().matches(&source.text).is_empty()
+        {
             return;
         }
         let example = plain(&source.text);
@@ -146,7 +148,10 @@ mod tests {
 
     #[test]
     fn what_a_rule_knows_and_what_says_nothing_are_left_out() {
-        assert_eq!(gathered(&[("550 5.1.1 User unknown", "mx.example.com"), ("550 5.1.1 <a@example.com>", "x")]), []);
+        assert_eq!(
+            gathered(&[("550 5.1.1 User unknown", "mx.example.com"), ("550 5.1.1 <a@example.com>", "x")]),
+            []
+        );
     }
 
     #[test]

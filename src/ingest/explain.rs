@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{add_nameless, assess, attribute, complained_path};
 use crate::classify::evidence::Evidence;
-use crate::classify::{BounceType, Category, Class, Classifier, Decision, Facts};
+use crate::classify::{Basis, BounceType, Category, Class, Classifier, Decision, Facts};
 use crate::report::{Action, RecipientFields, Report};
 use crate::returnpath::{ReturnPath, ReturnPaths, Trust};
 use crate::status::ReplyCode;
@@ -208,8 +208,8 @@ fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields)
         category: result.category,
         class: result.class,
         decision: result.decision,
+        unconfirmed: Basis::of(&result.rule) == Basis::Unconfirmed,
         rule: result.rule,
-        unconfirmed: result.unconfirmed,
         evidence_field: result.evidence_field.as_str(),
         evidence: result.evidence,
         facts: result.facts,

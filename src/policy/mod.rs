@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 pub use breaker::{Breaker, Jump, KeyKind, Recent, USUAL_DAYS, Usual};
 
-use crate::classify::{Class, Decision};
+use crate::classify::{Basis, Class, Decision};
 
 /// Thresholds and terms (`[policy]` in the configuration). Days are UTC days.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,17 +140,17 @@ pub struct Verdict {
     pub class: Class,
     /// What it does.
     pub decision: Decision,
-    /// Only a code said it, beside a text that no rule knows.
-    pub unconfirmed: bool,
+    /// What that rests on.
+    pub basis: Basis,
 }
 
 impl Verdict {
     /// The counter that it counts under.
     #[must_use]
     pub const fn counter(self) -> CounterKind {
-        match (self.class, self.unconfirmed) {
-            (_, true) => CounterKind::Unconfirmed,
-            (Class::MailboxFull, false) => CounterKind::MailboxFull,
+        match (self.class, self.basis) {
+            (_, Basis::Unconfirmed) => CounterKind::Unconfirmed,
+            (Class::MailboxFull, _) => CounterKind::MailboxFull,
             _ => CounterKind::Soft,
         }
     }
@@ -235,7 +235,7 @@ impl Policy {
     /// Decides what one event does, given what is known of its address.
     #[must_use]
     pub fn apply(&self, verdict: Verdict, history: &History, now: Timestamp) -> Change {
-        let Verdict { class, decision, .. } = verdict;
+        let Verdict { class, decision, basis } = verdict;
         let scope = self.scope(verdict);
         let fresh = |reason, days: Option<u32>| Entry {
             scope,
@@ -269,7 +269,7 @@ impl Policy {
                     }
                 }
             }
-            Decision::Ignore if class == Class::Delivered => Change::Clear(scope),
+            Decision::Ignore if class == Class::Delivered && basis == Basis::Stated => Change::Clear(scope),
             Decision::Host | Decision::Sender | Decision::Ignore => Change::None,
         }
     }
@@ -279,7 +279,7 @@ impl Policy {
     pub const fn scope(&self, verdict: Verdict) -> Scope {
         match verdict.decision {
             Decision::Suppress => self.hard_scope,
-            Decision::Count if verdict.unconfirmed => self.hard_scope,
+            Decision::Count if matches!(verdict.basis, Basis::Unconfirmed) => self.hard_scope,
             Decision::Complaint => self.complaint_scope,
             Decision::Count | Decision::Host | Decision::Sender | Decision::Ignore => self.soft_scope,
         }

@@ -16,7 +16,7 @@ fn days_left(change: &Change, now: Timestamp) -> Option<i64> {
 }
 
 fn said(class: Class, decision: Decision) -> Verdict {
-    Verdict { class, decision, unconfirmed: false }
+    Verdict { class, decision, basis: Basis::Stated }
 }
 
 fn soft(history: &History, day: i64) -> Change {
@@ -235,7 +235,8 @@ fn a_soft_bounce_is_only_seen_where_the_address_is_suppressed_everywhere() {
 
 #[test]
 fn a_code_beside_an_unknown_text_suppresses_when_another_day_confirms_it() {
-    let said = Verdict { class: Class::RecipientUnknown, decision: Decision::Count, unconfirmed: true };
+    let said =
+        Verdict { class: Class::RecipientUnknown, decision: Decision::Count, basis: Basis::Unconfirmed };
     let policy = Policy::default();
     let day = |days: &[i64]| policy.apply(said, &counted(days), at(100));
     assert_eq!(day(&[]), Change::Count(CounterKind::Unconfirmed));
@@ -251,4 +252,10 @@ fn a_code_beside_an_unknown_text_suppresses_when_another_day_confirms_it() {
     assert_eq!(days_left(&policy.apply(host, &counted(&[99]), at(100)), at(100)), Some(30));
     let at_once = Policy { unconfirmed_days: 1, ..Policy::default() };
     assert!(matches!(at_once.apply(said, &counted(&[]), at(100)), Change::Suppress(_)));
+}
+
+#[test]
+fn what_was_relayed_or_expanded_clears_nothing() {
+    let said = Verdict { basis: Basis::PassedOn, ..said(Class::Delivered, Decision::Ignore) };
+    assert_eq!(Policy::default().apply(said, &counted(&[99]), at(100)), Change::None);
 }

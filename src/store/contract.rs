@@ -94,7 +94,6 @@ pub(crate) fn event(address: &str, class: Class, severity: Severity) -> NewEvent
             evidence: "550 5.1.1".to_owned(),
             effective_status: "5.1.1".parse().ok(),
             reply_code: crate::status::ReplyCode::new(550),
-            unconfirmed: false,
             facts: crate::classify::Facts::default(),
         },
     }

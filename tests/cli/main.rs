@@ -14,6 +14,7 @@ mod output;
 mod quarantine;
 mod replay;
 mod return_path;
+mod rules;
 mod stats;
 mod suppressions;
 mod transfer;

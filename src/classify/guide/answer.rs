@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::query::LINE;
 use super::{Guide, Language, Query, QueryError, Said, Verdict, of_code, of_reply};
 use crate::classify::registry::Registry;
-use crate::classify::{Classification, Classifier};
+use crate::classify::{Basis, Classification, Classifier};
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
 /// What is said in answer.
@@ -52,8 +52,8 @@ impl From<Classification> for Conclusion {
                 class: result.class,
                 decision: result.decision,
             },
+            unconfirmed: Basis::of(&result.rule) == Basis::Unconfirmed,
             rule: result.rule,
-            unconfirmed: result.unconfirmed,
             evidence: result.evidence,
             effective_status: result.effective_status.map(|code| code.to_string()),
             reply_code: result.reply_code.map(ReplyCode::get),

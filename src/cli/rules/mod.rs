@@ -25,7 +25,9 @@ pub(super) enum RulesVerb {
     #[command(after_help = "Example: dsnd rules show text.blocklist")]
     Show(Show),
     /// Try a reply line: which patterns are in it, in order, and which rule decides and why.
-    #[command(after_help = "Example: dsnd rules test \"550 5.7.1 Service unavailable; blocked using zen.spamhaus.org\"")]
+    #[command(
+        after_help = "Example: dsnd rules test \"550 5.7.1 Service unavailable; blocked using zen.spamhaus.org\""
+    )]
     Test(test::Test),
     /// List the texts of stored bounces that no rule knows, gathered by their wording, with a line for a rule file.
     #[command(after_help = "Example: dsnd rules unknown --since 30d --limit 10")]
@@ -91,7 +93,8 @@ impl<'r> From<&'r Rule> for Shown<'r> {
 }
 
 fn class(name: &str) -> Result<Class, String> {
-    Class::from_name(name).ok_or_else(|| "no such class; `dsnd rules list` shows those that rules conclude".to_owned())
+    Class::from_name(name)
+        .ok_or_else(|| "no such class; `dsnd rules list` shows those that rules conclude".to_owned())
 }
 
 /// Runs a verb.
@@ -121,7 +124,12 @@ fn list(classifier: &Classifier, arguments: &List) -> anyhow::Result<ExitCode> {
                 conditions.collect::<Vec<_>>().join("; "),
             ]
         };
-        output::rows(&mut out, &["id", "class", "patterns", "file", "conditions"], rules.map(row).collect(), true)?;
+        output::rows(
+            &mut out,
+            &["id", "class", "patterns", "file", "conditions"],
+            rules.map(row).collect(),
+            true,
+        )?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

@@ -9,9 +9,7 @@ use serde::Serialize;
 use super::super::output;
 use super::super::paper::Paper;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
-use crate::classify::rules::{Context, RuleMatch};
-use crate::classify::{Classification, Classifier};
-use crate::report::Action;
+use crate::classify::{Basis, Classification, Classifier, PatternFound};
 
 /// `test`.
 #[derive(Debug, Args)]
@@ -54,18 +52,10 @@ pub(super) fn run(classifier: &Classifier, arguments: &Test) -> anyhow::Result<E
     let line = arguments.line.join(" ");
     let source = Source::new(EvidenceField::DiagnosticCode, &line);
     let hosts: Vec<String> = arguments.remote_mta.iter().map(|host| host.to_lowercase()).collect();
-    let evidence =
-        Evidence { sources: vec![source.clone()], hosts: hosts.clone(), ..Evidence::default() };
+    let evidence = Evidence { sources: vec![source.clone()], hosts, ..Evidence::default() };
     let concluded = classifier.decide(&evidence);
-    let context = Context {
-        status: source.status,
-        reply_code: source.reply_code,
-        hosts: &hosts,
-        action: Some(Action::Failed),
-        phase: None,
-    };
-    let found = classifier.rules().matches(&source.text);
-    let matches: Vec<Matched<'_>> = found.iter().map(|found| matched(found, &source, context, &concluded)).collect();
+    let found = classifier.patterns_in(&evidence);
+    let matches: Vec<Matched<'_>> = found.iter().map(|found| matched(found, &concluded)).collect();
     let answer = Answer {
         line: &source.text,
         class: concluded.class.as_str(),
@@ -84,19 +74,13 @@ pub(super) fn run(classifier: &Classifier, arguments: &Test) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn matched<'a>(
-    found: &RuleMatch<'a>,
-    source: &'a Source,
-    context: Context<'_>,
-    concluded: &Classification,
-) -> Matched<'a> {
-    let holds = found.rule.applies(context);
+fn matched<'a>(found: &'a PatternFound<'_>, concluded: &Classification) -> Matched<'a> {
     Matched {
         rule: &found.rule.id,
         class: found.rule.class.as_str(),
-        pattern: &found.phrase.pattern,
-        text: source.text.get(found.start..found.end).unwrap_or_default(),
-        but: if holds { Vec::new() } else { found.rule.conditions() },
+        pattern: found.pattern,
+        text: &found.text,
+        but: if found.holds { Vec::new() } else { found.rule.conditions() },
         decides: found.rule.id == concluded.rule,
     }
 }
@@ -104,16 +88,22 @@ fn matched<'a>(
 /// Why the line means what it means, in a sentence.
 fn because(concluded: &Classification, matches: &[Matched<'_>]) -> String {
     let rule = &concluded.rule;
-    if concluded.unconfirmed {
-        return format!("{rule}: the code suppresses, and no rule knows the text; a second one on another day confirms it");
+    if Basis::of(rule) == Basis::Unconfirmed {
+        return format!(
+            "{rule}: the code suppresses, and no rule knows the text; a second one on another day confirms it"
+        );
     }
     match matches.iter().position(|found| found.decides) {
         Some(0) => format!("{rule} is the first rule with a pattern in the line"),
         Some(at) if matches[..at].iter().all(|found| !found.but.is_empty()) => {
             format!("{rule} is the first rule with a pattern in the line whose conditions hold")
         }
-        Some(_) => format!("{rule} says more of this code than the rules before it, which leave it in force or are overruled"),
-        None if matches.is_empty() => format!("no rule has a pattern in the line: {rule} decides by the code alone"),
+        Some(_) => format!(
+            "{rule} says more of this code than the rules before it, which leave it in force or are overruled"
+        ),
+        None if matches.is_empty() => {
+            format!("no rule has a pattern in the line: {rule} decides by the code alone")
+        }
         None => format!("{rule} decides: the code says as much as the rules, or more"),
     }
 }
@@ -124,7 +114,12 @@ fn print<W: Write>(paper: &mut Paper<'_, W>, answer: &Answer<'_>) -> anyhow::Res
     paper.field("rule", Some(answer.rule))?;
     paper.field("because", Some(&answer.because))?;
     for found in &answer.matches {
-        paper.heading(&format!("{} ({}){}", found.rule, found.class, if found.decides { ", decides" } else { "" }))?;
+        paper.heading(&format!(
+            "{} ({}){}",
+            found.rule,
+            found.class,
+            if found.decides { ", decides" } else { "" }
+        ))?;
         paper.field("pattern", Some(found.pattern))?;
         paper.field("found", Some(found.text))?;
         let but: Vec<String> = found.but.iter().map(|(name, value)| format!("{name} {value}")).collect();

@@ -12,7 +12,7 @@ use super::super::{block_on, listing, open_store, output, progress};
 use crate::classify::unknown::{Unknown as Gathered, Wording};
 use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{BounceFilter, Filter, Store};
+use crate::store::{BounceFilter, Filter, Page, Reclassify, Store};
 use crate::when;
 
 /// `unknown`.
@@ -43,9 +43,19 @@ struct Shown<'w> {
 impl<'w> From<&'w Wording> for Shown<'w> {
     fn from(wording: &'w Wording) -> Self {
         let Wording { example, pattern, count, codes, hosts } = wording;
-        let line = format!("'{}' = {}", pattern.replace('\'', "."), toml::Value::String(example.clone()));
+        let line = format!("'{}' = {}", pattern.replace('\'', "."), quoted(example));
         Self { count: *count, codes, hosts, example, line }
     }
+}
+
+/// A text as a string of a TOML file, which has the escapes of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Whether no text decided, only a code.
+fn by_code(rule: &str) -> bool {
+    rule == "none" || ["iana.", "reply.", "unconfirmed."].iter().any(|prefix| rule.starts_with(prefix))
 }
 
 pub(super) fn run(config: Option<&Path>, arguments: &Unknown) -> anyhow::Result<ExitCode> {
@@ -58,8 +68,8 @@ pub(super) fn run(config: Option<&Path>, arguments: &Unknown) -> anyhow::Result<
         let common = Filter { since: arguments.since, ..Filter::default() };
         let mut filter = BounceFilter { common, limit: listing::PAGE, ..BounceFilter::default() };
         loop {
-            let page = store.bounces(&filter).await?;
-            for event in page.iter().flat_map(|bounce| &bounce.recipients) {
+            let Page { items, more } = store.bounces(&filter).await?;
+            for event in items.iter().flat_map(|bounce| &bounce.recipients) {
                 bar.inc(1);
                 if !by_code(&event.rule) {
                     continue;
@@ -68,9 +78,9 @@ pub(super) fn run(config: Option<&Path>, arguments: &Unknown) -> anyhow::Result<
                 let text = event.diagnostic_code.as_deref().unwrap_or(&event.evidence);
                 gathered.add(&classifier, text, event.remote_mta.as_deref());
             }
-            match page.last() {
-                Some(last) => filter.before = Some(last.id),
-                None => break,
+            match items.last() {
+                Some(last) if more => filter.before = Some(last.id),
+                _ => break,
             }
         }
         bar.finish_and_clear();
@@ -108,7 +118,9 @@ fn tell(gathered: Gathered, arguments: &Unknown) -> anyhow::Result<()> {
         output::note(&format!("and {beyond} more wordings; --limit {} shows all", wordings.len()));
     }
     if left_out > 0 {
-        output::note(&format!("{left_out} texts of further wordings were not gathered; --since asks for fewer"));
+        output::note(&format!(
+            "{left_out} texts of further wordings were not gathered; --since asks for fewer"
+        ));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::store::{BounceEvent, CountedDay, Suppression, ToldEvent, Watched};
 /// Days of a kind that are counted against an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Counted {
-    /// `soft` or `mailbox_full`.
+    /// `soft`, `mailbox_full` or `unconfirmed`.
     pub(super) kind: &'static str,
     /// Days on which it bounced.
     pub(super) days: u32,
@@ -33,10 +33,14 @@ pub(super) fn progress(policy: &Policy, days: &[CountedDay], now: Timestamp) -> 
         let of = match kind {
             CounterKind::Soft => policy.soft_count,
             CounterKind::MailboxFull => policy.mailbox_full_count,
+            CounterKind::Unconfirmed => policy.unconfirmed_days,
         };
         Some(Counted { kind: kind.as_str(), days: u32::try_from(most).unwrap_or(u32::MAX), of })
     };
-    [CounterKind::MailboxFull, CounterKind::Soft].into_iter().filter_map(of_kind).collect()
+    [CounterKind::MailboxFull, CounterKind::Unconfirmed, CounterKind::Soft]
+        .into_iter()
+        .filter_map(of_kind)
+        .collect()
 }
 
 /// Why an address is suppressed; `decided` is the report behind the entry, where it is still there.
@@ -70,7 +74,11 @@ pub(super) fn ok(watched: &Watched, counts: &[Counted], hold: Option<i64>) -> St
     }
     parts.extend(hold.map(|id| format!("a bounce waits in hold {id}: dsnd holds show {id}")));
     for count in counts {
-        let what = if count.kind == "soft" { "soft bounces" } else { "a full mailbox" };
+        let what = match count.kind {
+            "soft" => "soft bounces",
+            "unconfirmed" => "a code for dead addresses beside words that no rule knows",
+            _ => "a full mailbox",
+        };
         parts.push(format!("{} of {} days with {what}", count.days, count.of));
     }
     parts.extend(watched.last_failure.as_ref().and_then(failing));

@@ -11,7 +11,7 @@ use super::breaker::Judge;
 use super::stored::{Written, resolve};
 use super::written;
 use crate::address::domain_of;
-use crate::classify::{Class, Decision, UNCONFIRMED};
+use crate::classify::{Basis, Class, Decision};
 use crate::policy::{Change, CounterKind, Entry, History, Policy, Reason, Scope, Standing, Verdict, day_of};
 
 /// What of an event matters to the list.
@@ -80,8 +80,7 @@ impl Subject {
 
     /// What was concluded, as far as the list goes by it.
     fn verdict(&self) -> Verdict {
-        let unconfirmed = self.rule.starts_with(UNCONFIRMED);
-        Verdict { class: self.class, decision: self.decision, unconfirmed }
+        Verdict { class: self.class, decision: self.decision, basis: Basis::of(&self.rule) }
     }
 
     /// The domain of the address; empty where it has none.
