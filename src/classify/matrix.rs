@@ -78,7 +78,11 @@ fn a_code_that_suppresses_is_unconfirmed_beside_a_text_that_no_rule_knows() {
             Basis::of(&result.rule) == Basis::Unconfirmed && result.decision == Decision::Count,
             "{text}: {result:?}"
         );
-        assert_eq!((result.class, result.rule.as_str()), (Class::RecipientUnknown, "unconfirmed.5.1.1"), "{text}");
+        assert_eq!(
+            (result.class, result.rule.as_str()),
+            (Class::RecipientUnknown, "unconfirmed.5.1.1"),
+            "{text}"
+        );
     }
 }
 
