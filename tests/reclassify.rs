@@ -14,7 +14,7 @@ const RULES: &str = r#"
 id = "own.not-gone"
 class = "policy"
 pattern = '''\bpx-17\b'''
-examples = ["550 5.1.1 refused for now, PX-17"]
+examples = ["550 5.1.1 unknown for now, PX-17"]
 
 [[rule]]
 id = "own.gone"
@@ -25,7 +25,7 @@ examples = ["550 5.7.1 refused, QZ-99"]
 "#;
 
 /// What the built-in rules suppress for, and today's do not.
-const NOT_GONE: (&str, &str) = ("5.1.1", "550 5.1.1 refused for now, PX-17");
+const NOT_GONE: (&str, &str) = ("5.1.1", "550 5.1.1 unknown for now, PX-17");
 
 /// What they take for our own fault, and today's suppress for.
 const GONE: (&str, &str) = ("5.7.1", "550 5.7.1 refused, QZ-99");
@@ -145,7 +145,7 @@ fn what_else_stands_against_an_address_is_heard_again() {
         &[
             ("a@example.net", NOT_GONE),
             ("a@example.net", ("5.1.2", "550 5.1.2 Bad destination system")), // only seen: what stood lasted longer
-            ("b@example.net", ("4.2.0", "450 4.2.0 mailbox is busy")),
+            ("b@example.net", ("4.2.2", "450 4.2.2 mailbox is full")),
             ("b@example.net", UNKNOWN),
         ],
     ));
