@@ -243,13 +243,13 @@ fn a_file_size_limit_is_answered_with_451_and_taken_up_again_when_it_is_lifted()
 
 #[test]
 fn a_full_disk_is_answered_with_451_and_taken_up_again_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount("2m") else { return };
+    let Some(disk) = SmallDisk::mount("3m") else { return };
     let home = Home::new()
         .with("STORE_PATH", &disk.path().join("dsnd.db").display().to_string())
         .with("STORE_RESERVE", "0")
         .with("STORE_RESERVE_UNPROVEN", "0");
     let ballast = disk.path().join("ballast");
-    std::fs::write(&ballast, vec![1; 512 * 1024]).unwrap();
+    std::fs::write(&ballast, vec![1; 1280 * 1024]).unwrap();
     full_and_free_again(&home, home.start(), |_| std::fs::remove_file(&ballast).unwrap());
 }
 
