@@ -10,6 +10,7 @@ mod nameless;
 mod reassess;
 mod replay;
 mod sink;
+mod turns;
 mod verdict;
 mod waiting;
 
@@ -18,7 +19,6 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tracing::{error, info};
 
 pub use assess::{Assessed, assess};
@@ -76,8 +76,7 @@ pub struct Ingest<S> {
     store: Arc<S>,
     classifier: Arc<Classifier>,
     settings: Arc<IngestSettings>,
-    /// Reading is work for the processor: as many at once as there are cores.
-    readers: Arc<Semaphore>,
+    readers: Arc<turns::Turns>,
     waiting: Arc<Waiting>,
     taken: Arc<Taken>,
     room: Arc<Room>,
@@ -86,13 +85,11 @@ pub struct Ingest<S> {
 impl<S: Store> Ingest<S> {
     /// Puts the parts together.
     pub fn new(store: Arc<S>, classifier: Arc<Classifier>, settings: IngestSettings) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let readers = Arc::new(Semaphore::new(cores));
         Self {
             store,
             classifier,
             settings: Arc::new(settings),
-            readers,
+            readers: Arc::new(turns::Turns::new()),
             waiting: Arc::default(),
             taken: Arc::default(),
             room: Arc::default(),
@@ -168,8 +165,11 @@ impl<S: Store> Ingest<S> {
         let started = Instant::now();
         // Whole seconds, as the database has them: what is decided now is decided the same when it is read again.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let _turn =
-            self.readers.acquire().await.map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
+        let _turn = self
+            .readers
+            .take(message.len())
+            .await
+            .map_err(|_| StoreError::Unavailable("shutting down".to_owned()))?;
         let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
         let message =
             tokio::task::spawn_blocking(move || prepare(&classifier, &settings, &envelope, &message, now))

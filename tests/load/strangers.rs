@@ -131,7 +131,10 @@ fn one_client_with_the_default_limits_for_a_minute() {
 #[test]
 #[ignore = "takes minutes; README, \"Load\""]
 fn a_list_after_a_hundred_reports_of_7_mb() {
-    let home = home().with("LIMITS_OCTETS_PER_MINUTE", "0");
+    let home = home()
+        .with("LIMITS_OCTETS_PER_MINUTE", "0")
+        .with("UNPROVEN_NETWORK_OCTETS", "0")
+        .with("UNPROVEN_NETWORK_ROWS", "0");
     let daemon = start(&home);
     Runtime::new().unwrap().block_on(async {
         let mut stream = connect(daemon.address()).await;
