@@ -116,6 +116,10 @@ fn bounces_of_sendgrid_are_judged_by_their_words() {
     let gone = &part.entries[0];
     assert_eq!((gone.status.as_deref(), gone.rule.is_some(), gone.count), (Some("5.1.1"), true, 1));
     assert_eq!(part.skipped, Skipped { over: 1, sender: 1, soft: 1, one_group: 0 });
+    let no_mx = "status,reason,email,created\n,unable to get mx info: failed to get IPs from PTR record,a@x.example,1793523600\n";
+    let (_, part) = read(no_mx, &settings());
+    let entries: Vec<_> = part.entries.iter().map(told).collect();
+    assert_eq!(entries, ["a@x.example hard domain_invalid 2026-11-01 2026-12-01 SendGrid: bounce"]);
     let json = r#"[{"created":1793523600,"email":"gone@x.example","reason":"550 5.1.1 No such user","status":"5.1.1"}]"#;
     let (format, part) = read(json, &settings());
     assert_eq!((format, part.entries.len()), (Format::SendgridBounces, 1));
