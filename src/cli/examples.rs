@@ -81,6 +81,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("events", &["dsnd events list", "dsnd events webhooks"]),
     ("events list", &["dsnd events list --since 1h --type suppression.added"]),
     ("events webhooks", &["dsnd events webhooks"]),
+    ("events test", &["dsnd events test --endpoint crm"]),
     ("events dead", &["dsnd events dead --endpoint crm"]),
     ("events replay", &["dsnd events replay --dead --endpoint crm"]),
     ("bounces", &["dsnd bounces list --since 1d", "dsnd bounces show 42"]),
