@@ -19,18 +19,12 @@ use crate::classify::{Class, Classifier};
 #[derive(Debug, Subcommand)]
 pub(super) enum RulesVerb {
     /// List all rules in the order in which they are tried: your own first, then those of dsnd.
-    #[command(after_help = "Example: dsnd rules list --class recipient_unknown")]
     List(List),
     /// Show one rule: its conditions, and its patterns with their examples.
-    #[command(after_help = "Example: dsnd rules show text.blocklist")]
     Show(Show),
     /// Try a reply line: which patterns are in it, in order, and which rule decides and why.
-    #[command(
-        after_help = "Example: dsnd rules test \"550 5.7.1 Service unavailable; blocked using zen.spamhaus.org\""
-    )]
     Test(test::Test),
     /// List the texts of stored bounces that no rule knows, gathered by their wording, with a line for a rule file.
-    #[command(after_help = "Example: dsnd rules unknown --since 30d --limit 10")]
     Unknown(unknown::Unknown),
 }
 
