@@ -13,6 +13,7 @@ mod matcher;
 mod needs;
 mod phrase;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -256,8 +257,8 @@ impl Rules {
     fn matches_of(&self, text: &str, wanted: impl Fn(&Rule) -> bool) -> impl Iterator<Item = RuleMatch<'_>> {
         let lower = lower_case(text);
         let candidates = self.index.candidates(lower.as_bytes());
-        let (words, names) =
-            (words::blanked(&lower, true).into_owned(), words::blanked(&lower, false).into_owned());
+        // Most texts have no pattern's words in them: names are looked for when one has.
+        let (words, names): (OnceCell<String>, OnceCell<String>) = Default::default();
         let mut asked: Option<(u32, bool)> = None;
         candidates.into_iter().filter_map(move |number| {
             let (at, phrase) = self.phrases[number as usize];
@@ -272,13 +273,16 @@ impl Rules {
                 return None;
             }
             let phrase = &rule.phrases[phrase as usize];
+            let blank = |all| words::blanked(&lower, all).into_owned();
             let searched: &str = match rule.names {
                 true if rule.by_operator => &lower,
-                true => &names,
-                false => &words,
+                true => names.get_or_init(|| blank(false)),
+                false => words.get_or_init(|| blank(true)),
             };
             let found = phrase.find(searched)?;
-            if rule.class.blames_recipient() && words::said_of_sender(&words, found.clone()) {
+            if rule.class.blames_recipient()
+                && words::said_of_sender(words.get_or_init(|| blank(true)), found.clone())
+            {
                 return None;
             }
             // A "." is a byte: a match may begin or end within a character.

@@ -224,7 +224,9 @@ fn command(sent: &[u8]) -> Option<Front<'_>> {
     let end = sent.windows(2).position(|pair| pair == b"\r\n");
     let too_long = newline >= MAX_COMMAND_LINE; // the reply waits for its end
     match end {
-        Some(end) if end + 1 == newline && !too_long && is_foreign(&sent[..end]) => return Some(Front::Foreign),
+        Some(end) if end + 1 == newline && !too_long && is_foreign(&sent[..end]) => {
+            return Some(Front::Foreign);
+        }
         Some(end) if end + 1 == newline && !too_long => {
             return Some(Front::Sound(&sent[..end], &sent[end + 2..]));
         }
@@ -263,9 +265,9 @@ fn is_foreign(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line).to_ascii_uppercase();
     let word = line.split([' ', '\t', '\r']).next().unwrap_or_default();
     let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
-    let field = word.split_once(':').is_some_and(|(name, _)| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic())
-    });
+    let field = word
+        .split_once(':')
+        .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()));
     (methods.contains(&word) || field) && !announces_chunk(line.as_bytes())
 }
 
