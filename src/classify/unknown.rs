@@ -88,7 +88,8 @@ fn wording(example: &str) -> String {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
         let is_name = bare.contains('_') || bare.chars().any(|c| c.is_ascii_digit());
         let word = if is_name { "#".to_owned() } else { bare.to_lowercase() };
-        if !word.is_empty() && !(word == "#" && words.last().is_some_and(|last| last == "#")) {
+        let repeated = word == "#" && words.last().is_some_and(|last| last == "#");
+        if !word.is_empty() && !repeated {
             words.push(word);
         }
     }
