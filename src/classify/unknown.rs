@@ -31,7 +31,7 @@ pub struct Wording {
 #[derive(Debug, Default)]
 pub struct Unknown {
     wordings: HashMap<String, Wording>,
-    /// Texts beyond [`MAX_WORDINGS`] different ones.
+    /// Texts that were not gathered, since there were 10,000 other wordings already.
     pub left_out: u64,
 }
 
