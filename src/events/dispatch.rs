@@ -1,14 +1,15 @@
 //! Brings the events of the outbox to one endpoint, until told to stop.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::body;
 use super::client::{Answer, Receiver};
@@ -33,7 +34,10 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Events given up in one transaction.
 const BURIED_AT_ONCE: u32 = 1_000;
 
-/// The time of the day, from a clock that does not jump.
+/// A clock that goes so much differently from ours was set, or the machine slept.
+const SET: SignedDuration = SignedDuration::from_secs(60);
+
+/// The time of the day, from a clock that does not jump by itself.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     date: Timestamp,
@@ -43,6 +47,16 @@ struct Clock {
 impl Clock {
     fn now(&self) -> Timestamp {
         self.date.checked_add(self.at.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How far the date was set since it was taken; from now on it is this one.
+    fn set(&mut self, date: Timestamp) -> Option<SignedDuration> {
+        let by = date.duration_since(self.now());
+        if by.abs() < SET {
+            return None;
+        }
+        *self = Self { date, at: Instant::now() };
+        Some(by)
     }
 
     /// The moment at which it will be that late.
@@ -64,6 +78,8 @@ pub struct Dispatcher<S, R> {
     streams: Arc<Streams>,
     shutdown: CancellationToken,
     grace: Duration,
+    /// What the time of the day is taken from.
+    date: fn() -> Timestamp,
 }
 
 /// What a try came to.
@@ -81,8 +97,10 @@ enum Tried {
 struct Work {
     clock: Clock,
     lanes: Lanes,
-    tries: JoinSet<(i64, Tried)>,
-    commits: watch::Receiver<u64>,
+    tries: JoinSet<Tried>,
+    /// The event that each of them is about.
+    tried: HashMap<Id, i64>,
+    newest: watch::Receiver<i64>,
     /// There may be events that were not read.
     news: bool,
     /// Whether all that was passed by was read, and up to which event.
@@ -98,6 +116,17 @@ impl Work {
     /// Whether the store may be asked.
     fn may_read(&self) -> bool {
         self.rest.is_none_or(|rest| Instant::now() >= rest)
+    }
+
+    /// The event of a try that ended, and what it came to. One that panicked leaves its place as well.
+    fn ended(&mut self, ended: Result<(Id, Tried), JoinError>) -> Option<(i64, Tried)> {
+        let (id, tried) = ended.unwrap_or_else(|panic| {
+            error!(error = %panic, "a fault of dsnd: bringing an event panicked; it is tried again");
+            let error = "dsnd panicked while it brought the event".to_owned();
+            let answer = Answer::Refused { error, retry_after: None, whole: false };
+            (panic.id(), Tried::Answered(answer, Duration::ZERO))
+        });
+        Some((self.tried.remove(&id)?, tried))
     }
 
     /// Whether there is something to read, and room for it.
@@ -146,22 +175,28 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
         grace: Duration,
     ) -> Self {
         let name = endpoint.named(way);
-        Self { store, receiver, endpoint, way, name, streams, shutdown, grace }
+        Self { store, receiver, endpoint, way, name, streams, shutdown, grace, date: Timestamp::now }
+    }
+
+    /// The same with another time of the day.
+    #[cfg(test)]
+    pub(super) fn dated(self, date: fn() -> Timestamp) -> Self {
+        Self { date, ..self }
     }
 
     /// Works until the shutdown.
     pub async fn run(&self) {
-        let clock = Clock { date: Timestamp::now(), at: Instant::now() };
         while !self.shutdown.is_cancelled() {
             match self.store.webhook(&self.name).await {
                 Ok(state) => {
                     debug!(webhook = self.name, through = state.through, "events are brought");
                     let lanes = Lanes::new(state, self.endpoint.places(self.way));
                     self.work(Work {
-                        clock,
+                        clock: Clock { date: (self.date)(), at: Instant::now() },
                         lanes,
                         tries: JoinSet::new(),
-                        commits: self.store.commits(),
+                        tried: HashMap::new(),
+                        newest: self.store.newest(),
                         news: true,
                         waiting: Some(0),
                         rest: None,
@@ -187,7 +222,7 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
                 work.rest = Some(Instant::now() + PAUSE);
             }
             while let Some(event) = work.lanes.next(work.clock.now()) {
-                work.tries.spawn(self.attempt(event));
+                work.tried.insert(work.tries.spawn(self.attempt(event)).id(), event);
             }
             if Instant::now() >= work.next_write && !self.write(&mut work).await {
                 break;
@@ -214,7 +249,8 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
                 let page = u32::try_from(room).unwrap_or(u32::MAX);
                 let waiting = self.store.waiting(&self.name, after, page).await?;
                 work.waiting = waiting.last().map(|last| last.event).filter(|_| waiting.len() == room);
-                waiting.into_iter().for_each(|waiting| work.lanes.wait(waiting));
+                let now = work.clock.now();
+                waiting.into_iter().for_each(|waiting| work.lanes.wait(waiting, now));
             }
             return Ok(());
         }
@@ -237,13 +273,13 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
         while let Some((address, after, limit)) = work.lanes.hungry() {
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             let found = self.store.waiting_about(&self.name, &address, after, limit).await?;
-            work.lanes.feed(&address, found);
+            work.lanes.feed(&address, found, work.clock.now());
         }
         Ok(())
     }
 
     /// One try.
-    fn attempt(&self, event: i64) -> impl Future<Output = (i64, Tried)> + Send + use<S, R> {
+    fn attempt(&self, event: i64) -> impl Future<Output = Tried> + Send + use<S, R> {
         let (store, receiver) = (Arc::clone(&self.store), Arc::clone(&self.receiver));
         let (endpoint, streams) = (Arc::clone(&self.endpoint), Arc::clone(&self.streams));
         async move {
@@ -252,12 +288,12 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
                 Ok(found) => found,
                 Err(error) => {
                     debug!(%error, event, "cannot read an event");
-                    return (event, Tried::Unread);
+                    return Tried::Unread;
                 }
             };
             match found.and_then(|event| body::message(event, &endpoint, &streams)) {
-                Some(message) => (event, Tried::Answered(receiver.bring(message).await, started.elapsed())),
-                None => (event, Tried::Nothing),
+                Some(message) => Tried::Answered(receiver.bring(message).await, started.elapsed()),
+                None => Tried::Nothing,
             }
         }
     }
@@ -267,6 +303,10 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
         if Instant::now() >= work.next_poll {
             work.next_poll = Instant::now() + POLL;
             work.news = true;
+            if let Some(by) = work.clock.set((self.date)()) {
+                debug!(webhook = self.name, %by, "the clock was set");
+                work.lanes.shift(by);
+            }
             return self.is_current(work).await;
         }
         let wake = work.lanes.wake_at().map(|at| work.clock.when(at));
@@ -277,14 +317,14 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => {}
-            Some(tried) = work.tries.join_next(), if !work.tries.is_empty() => {
-                if let Ok((event, tried)) = tried {
+            Some(ended) = work.tries.join_next_with_id(), if !work.tries.is_empty() => {
+                if let Some((event, tried)) = work.ended(ended) {
                     return self.settle(work, event, tried).await;
                 }
             }
             // There is more to read.
             () = std::future::ready(()), if more => {}
-            Ok(()) = work.commits.changed(), if !work.news => work.news = true,
+            Ok(()) = work.newest.changed(), if !work.news => work.news = true,
             () = sleep_until(until) => {}
         }
         true
@@ -409,8 +449,8 @@ impl<S: Outbox + Deliveries, R: Receiver> Dispatcher<S, R> {
     /// Lets what is on its way end, and writes down what came of it.
     async fn finish(&self, mut work: Work) {
         let ended = async {
-            while let Some(tried) = work.tries.join_next().await {
-                if let Ok((event, Tried::Answered(answer, _))) = tried {
+            while let Some(ended) = work.tries.join_next_with_id().await {
+                if let Some((event, Tried::Answered(answer, _))) = work.ended(ended) {
                     work.lanes.settle(event, answer, work.clock.now(), chance());
                 }
             }

@@ -1,12 +1,14 @@
 //! A receiver that is down, slow or refuses, in simulated time and on a real database.
 
 mod attacks;
+mod faults;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -46,8 +48,8 @@ impl Timeless {
 }
 
 impl Outbox for Timeless {
-    fn commits(&self) -> watch::Receiver<u64> {
-        self.0.commits()
+    fn newest(&self) -> watch::Receiver<i64> {
+        self.0.newest()
     }
 
     async fn outbox_bounds(&self) -> Result<OutboxBounds, StoreError> {
@@ -121,6 +123,20 @@ impl Deliveries for Timeless {
         let name = name.to_owned();
         self.ask(move |store| async move { store.again(&name, what).await }).await
     }
+}
+
+thread_local! {
+    /// The time of the day in simulated time.
+    static DATE: Cell<(Timestamp, Instant)> = Cell::new((Timestamp::now(), Instant::now()));
+}
+
+fn date() -> Timestamp {
+    let (date, at) = DATE.get();
+    date + at.elapsed()
+}
+
+fn set_the_clock(date: Timestamp) {
+    DATE.set((date, Instant::now()));
 }
 
 /// What came to an endpoint.
@@ -207,6 +223,7 @@ impl Scene {
         endpoint: Endpoint,
         manners: impl Fn(Duration, &str, usize) -> (Duration, Answer) + Send + Sync + 'static,
     ) -> Self {
+        set_the_clock(Timestamp::now());
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("dsnd.db");
         let open = move || {
@@ -235,7 +252,8 @@ impl Scene {
                 Arc::default(),
                 shutdown.clone(),
                 Duration::from_secs(30),
-            );
+            )
+            .dated(date);
             ways.spawn(async move { dispatcher.run().await });
         }
         self.running = Some((ways, shutdown));

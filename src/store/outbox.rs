@@ -105,8 +105,9 @@ pub struct OutboxBounds {
 
 /// Events in the order in which they were committed.
 pub trait Outbox: Send + Sync + 'static {
-    /// Changes whenever this process has committed something, which may be an event. Other processes ring no bell.
-    fn commits(&self) -> watch::Receiver<u64>;
+    /// The number of the newest event that this process knows of. It changes with every commit here that wrote one;
+    /// other processes ring no bell.
+    fn newest(&self) -> watch::Receiver<i64>;
 
     /// Which numbers there are.
     fn outbox_bounds(&self) -> impl Future<Output = Result<OutboxBounds, StoreError>> + Send;

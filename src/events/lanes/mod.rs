@@ -14,7 +14,7 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::client::Answer;
 use crate::store::{Head, PassedBy, Waiting, WebhookState};
@@ -158,7 +158,7 @@ impl Lanes {
     }
 
     /// Puts in an event that was passed by.
-    pub(super) fn wait(&mut self, waiting: Waiting) {
+    pub(super) fn wait(&mut self, waiting: Waiting, now: Timestamp) {
         let name = lane_of(&waiting.address_key, waiting.event);
         if let Some(lane) = self.lanes.get_mut(&*name)
             && lane.is_full(self.lane)
@@ -171,7 +171,10 @@ impl Lanes {
             at: waiting.at,
             attempts: waiting.attempts,
             failed_at: waiting.failed_at,
-            next_at: waiting.next_at.unwrap_or(Timestamp::MIN),
+            // What is further ahead than any wait was written while the clock was wrong.
+            next_at: waiting
+                .next_at
+                .map_or(Timestamp::MIN, |at| if at > later(now, LONGEST) { now } else { at }),
             error: None,
             stored: true,
             flying: false,
@@ -248,11 +251,11 @@ impl Lanes {
     }
 
     /// Puts in what the store has of such a lane.
-    pub(super) fn feed(&mut self, name: &Arc<str>, found: Vec<Waiting>) {
+    pub(super) fn feed(&mut self, name: &Arc<str>, found: Vec<Waiting>, now: Timestamp) {
         let more = found.len() >= self.lane;
         self.hungry.remove(name);
         self.lanes.remove(name);
-        found.into_iter().for_each(|waiting| self.wait(waiting));
+        found.into_iter().for_each(|waiting| self.wait(waiting, now));
         if let Some(lane) = self.lanes.get_mut(name) {
             lane.more = more;
         }
@@ -363,13 +366,15 @@ impl Lanes {
 
     fn refuse(&mut self, error: String, refusal: &Refusal) -> (Outcome, Turn) {
         let Refusal { event, asked, now, jitter, .. } = *refusal;
-        let since = *self.state.failing_since.get_or_insert(now);
+        let since = now.min(self.state.failing_since.unwrap_or(now));
+        self.state.failing_since = Some(since);
         self.state.error = Some(error.clone());
         let Some(item) = self.items.get_mut(&event) else { return (Outcome::Retried, Turn::Same) };
         item.attempts += 1;
         item.error = Some(error);
         item.next_at = later(now, interval(item.attempts, jitter).max(asked));
-        let failed_at = *item.failed_at.get_or_insert(now);
+        let failed_at = now.min(item.failed_at.unwrap_or(now));
+        item.failed_at = Some(failed_at);
         let turn = self.health.refused(&Arc::clone(&item.lane), refusal, since);
         if now.duration_since(failed_at) >= PATIENCE {
             self.give_up(event, now);
@@ -446,6 +451,24 @@ impl Lanes {
             }
         }
         Some(item)
+    }
+
+    /// The clock was set: what is to come is as far away as before, and what was is as long ago.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        let moved = |at: &mut Timestamp| *at = at.checked_add(by).unwrap_or(*at);
+        for item in self.items.values_mut() {
+            moved(&mut item.at);
+            item.failed_at.iter_mut().for_each(moved);
+            if item.next_at > Timestamp::MIN {
+                moved(&mut item.next_at);
+            }
+        }
+        self.due = std::mem::take(&mut self.due)
+            .into_iter()
+            .map(|(_, event)| (self.items.get(&event).map_or(Timestamp::MIN, |item| item.next_at), event))
+            .collect();
+        self.state.failing_since.iter_mut().for_each(moved);
+        self.health.down.iter_mut().for_each(|down| moved(&mut down.at));
     }
 
     /// How many tries are on their way.

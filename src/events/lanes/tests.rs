@@ -247,8 +247,45 @@ fn one_long_lane_takes_no_room_and_comes_bit_by_bit() {
     lanes.wrote(progress);
     let (name, after, limit) = lanes.hungry().unwrap();
     assert_eq!((&*name, after, limit), ("a", LANE as i64, LANE));
-    lanes.feed(&name, vec![]);
+    lanes.feed(&name, vec![], at(0));
     assert_eq!((lanes.hungry(), all(&mut lanes, 0)), (None, vec![2_001]));
+}
+
+#[test]
+fn what_was_written_with_the_clock_ahead_waits_no_longer_than_any_other() {
+    let far = at(10 * 365 * 86_400);
+    let mut lanes = Lanes::new(WebhookState { failing_since: Some(far), ..state() }, 4);
+    for (event, next_at) in [(1, far), (2, at(3_600))] {
+        let (address_key, failed_at, next_at) = (event.to_string(), Some(far), Some(next_at));
+        lanes.wait(Waiting { event, at: far, address_key, attempts: 3, failed_at, next_at }, at(0));
+    }
+    assert_eq!(all(&mut lanes, 0), [1]);
+    lanes.settle(1, no(), at(0), 0.5);
+    let progress = lanes.progress().unwrap();
+    assert_eq!((progress.state.failing_since, progress.passed_by[0].failed_at), (Some(at(0)), Some(at(0))));
+    assert_eq!(all(&mut lanes, 3_600), [1, 2]);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_nothing_earlier_or_later() {
+    for years in [-10, 10] {
+        let day = 86_400;
+        let by = years * 365 * day;
+        let mut lanes = lanes(&[(1, "a"), (2, "b")]);
+        assert_eq!(all(&mut lanes, 0), [1, 2]);
+        lanes.settle(1, no(), at(0), 0.5);
+        lanes.settle(2, nobody_there(Some(60)), at(0), 0.5);
+        lanes.shift(SignedDuration::from_secs(by));
+        assert_eq!(seconds_until(&lanes, by), 60);
+        assert_eq!(all(&mut lanes, by + 59), [0; 0]);
+        assert_eq!(all(&mut lanes, by + 60), [1]);
+        let (outcome, turn) = lanes.settle(1, nobody_there(None), at(by + day - 1), 0.5);
+        assert_eq!((outcome, turn), (Outcome::Retried, Turn::Same), "its day is not over");
+        let later = at(by + day + 10);
+        let asks = lanes.next(later).unwrap();
+        let (_, turn) = lanes.settle(asks, nobody_there(None), later, 0.5);
+        assert_eq!(turn, Turn::Hopeless);
+    }
 }
 
 #[test]
@@ -328,7 +365,7 @@ impl World {
     fn load(&self) -> Lanes {
         let mut lanes = Lanes::new(WebhookState { through: self.through, ..state() }, 3);
         lanes.lane = 3;
-        self.waiting().for_each(|waiting| lanes.wait(waiting));
+        self.waiting().for_each(|waiting| lanes.wait(waiting, at(0)));
         lanes
     }
 
@@ -362,7 +399,7 @@ impl World {
     fn read(&self, lanes: &mut Lanes) {
         while let Some((name, after, limit)) = lanes.hungry() {
             let ours = |waiting: &Waiting| waiting.event > after && waiting.address_key == *name;
-            lanes.feed(&name, self.waiting().filter(ours).take(limit).collect());
+            lanes.feed(&name, self.waiting().filter(ours).take(limit).collect(), at(0));
         }
         for event in lanes.read_to() + 1..=self.events.len() as i64 {
             if lanes.room() == 0 {

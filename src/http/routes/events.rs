@@ -265,7 +265,7 @@ impl Reading {
     /// The same, where there are none now: those that come within a time.
     async fn wait(&mut self, longest: Duration) -> Result<Vec<OutboxEvent>, Problem> {
         let until = Instant::now() + longest;
-        let mut commits = self.api.store.commits();
+        let mut newest = self.api.store.newest();
         loop {
             let events = self.next().await?;
             let left = until.saturating_duration_since(Instant::now());
@@ -273,7 +273,7 @@ impl Reading {
                 return Ok(events);
             }
             tokio::select! {
-                Ok(()) = commits.changed() => {}
+                Ok(()) = newest.changed() => {}
                 () = sleep(left.min(POLL)) => {}
                 () = self.api.shutdown.cancelled() => {}
             }

@@ -14,8 +14,8 @@ use crate::metrics;
 pub(super) struct Gauge {
     waiting: AtomicUsize,
     latency_micros: AtomicU64,
-    /// How many groups were done: those who wait for news listen here.
-    commits: watch::Sender<u64>,
+    /// The newest event of the outbox: those who wait for news listen here.
+    newest: watch::Sender<i64>,
     /// When the oldest of those that wait was asked for. The writer takes jobs in their order and is never idle while
     /// there are any, so it is the first of the group that it is at.
     oldest: Mutex<Option<Instant>>,
@@ -38,13 +38,17 @@ impl Gauge {
         self.note(None);
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency_micros.store(micros, Ordering::Relaxed);
-        self.commits.send_modify(|commits| *commits += 1);
         tracing::debug!(waiting = self.waiting.load(Ordering::Relaxed), latency_micros = micros, "writer");
     }
 
-    /// Changes with every group.
-    pub(super) fn commits(&self) -> watch::Receiver<u64> {
-        self.commits.subscribe()
+    /// This is the newest event now. Nobody is woken where it was before.
+    pub(super) fn tell(&self, newest: i64) {
+        self.newest.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+    }
+
+    /// Changes with every group that wrote events.
+    pub(super) fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
     }
 
     pub(super) fn read(&self) -> Pressure {

@@ -10,8 +10,8 @@ use super::read::{failed, time};
 use super::{SqliteStore, written};
 
 impl Outbox for SqliteStore {
-    fn commits(&self) -> watch::Receiver<u64> {
-        self.writer.as_ref().map_or_else(|| watch::channel(0).1, |writer| writer.commits())
+    fn newest(&self) -> watch::Receiver<i64> {
+        self.writer.as_ref().map_or_else(|| watch::channel(0).1, |writer| writer.newest())
     }
 
     async fn outbox_bounds(&self) -> Result<OutboxBounds, StoreError> {
@@ -74,6 +74,13 @@ impl Outbox for SqliteStore {
             )
             .await
     }
+}
+
+/// The number of the last event that was written.
+pub(super) async fn newest(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)")
+        .fetch_one(connection)
+        .await
 }
 
 /// The first rows are the oldest, so that no index over the time is needed: it looks from there to the first that is

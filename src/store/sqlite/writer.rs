@@ -23,7 +23,7 @@ use super::place::Place;
 use super::reserve::Reserve;
 use super::stored::Arriving;
 use super::turn::Turns;
-use super::{audit, holds, open, people, quarantine, raw, record};
+use super::{audit, holds, open, outbox, people, quarantine, raw, record};
 use crate::metrics;
 
 /// Jobs that may wait before those who bring more have to.
@@ -149,9 +149,9 @@ impl Writer {
         self.gauge.read()
     }
 
-    /// Changes with every group that was committed.
-    pub(super) fn commits(&self) -> watch::Receiver<u64> {
-        self.gauge.commits()
+    /// The newest event of the outbox that was committed.
+    pub(super) fn newest(&self) -> watch::Receiver<i64> {
+        self.gauge.newest()
     }
 
     pub(super) async fn close(self) {
@@ -344,6 +344,9 @@ async fn run(
                 }
                 judge.follow(&settings.load());
                 if commit_group(&mut open, &mut place, &judge, &turns, &mut group).await {
+                    if let Ok(newest) = outbox::newest(&mut open).await {
+                        gauge.tell(newest);
+                    }
                     log.keep_short(&mut open, &place).await;
                     connection = Some((open, place));
                 } else if !place.is_whole() {
