@@ -23,10 +23,12 @@ fn version_and_cipher_suite_are_logged_stored_and_shown() {
     client.command("EHLO client.example").unwrap();
     assert_eq!(client.send(&hard_bounce("one", "dead@example.net")).unwrap().code, 250);
     assert_eq!(daemon.connect().send(&hard_bounce("two", "dead@example.net")).unwrap().code, 250);
-    let mut garbage = daemon.connect();
-    assert_eq!(garbage.command("STARTTLS").unwrap().code, 220);
-    garbage.write(b"EHLO again\r\n").unwrap();
-    garbage.rest();
+    for _ in 0..3 {
+        let mut garbage = daemon.connect();
+        assert_eq!(garbage.command("STARTTLS").unwrap().code, 220);
+        garbage.write(b"EHLO again\r\n").unwrap();
+        garbage.rest();
+    }
 
     let bounce = &home.json(&["bounces", "show", "1", "--json"])[0];
     assert_eq!(bounce["protocol"], "ESMTPS");
@@ -42,10 +44,10 @@ fn version_and_cipher_suite_are_logged_stored_and_shown() {
     let decided: Vec<_> = entries.iter().filter(|entry| entry["message"] == "decided").collect();
     assert_eq!(decided[0]["spans"][0]["tls"], tls, "{}", decided[0]);
     assert!(decided[1]["spans"][0]["tls"].is_null(), "{}", decided[1]);
-    let failed =
-        entries.iter().find(|entry| entry["message"] == "TLS handshake failed").expect("a line about it");
+    let failed: Vec<_> = entries.iter().filter(|entry| entry["message"] == "TLS handshakes failed").collect();
+    let [failed] = failed[..] else { panic!("one line a minute: {failed:?}") };
     assert_eq!(failed["level"], "INFO");
-    assert!(failed["error"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
+    assert!(failed["last"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use super::data::DataDecoder;
-use super::limits::{Client, Tarpit};
+use super::limits::{Client, Notice, Tarpit};
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::{Next, Received, Session, replies};
@@ -38,6 +38,9 @@ const MAX_UNSENT: usize = 16 * 1024;
 /// input resets the connection, and the reply is lost.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_OCTETS: u64 = 1024 * 1024;
+
+/// Handshakes that failed, of the whole process: strangers can make many.
+static FAILED_HANDSHAKES: Notice = Notice::new();
 
 /// Why a dialogue ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,7 +264,10 @@ where
                 Ok(Ok(()))
             }
             Err((error, plain)) => {
-                info!(%error, "TLS handshake failed");
+                debug!(%error, "TLS handshake failed");
+                if let Some(times) = FAILED_HANDSHAKES.happened() {
+                    info!(times, last = %error, "TLS handshakes failed");
+                }
                 metrics::TLS_HANDSHAKES.increment(["failed"]);
                 self.stream = plain.map_or(MaybeTls::Gone, MaybeTls::Plain);
                 Ok(Err(Ended::NoTls))

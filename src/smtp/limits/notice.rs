@@ -14,6 +14,11 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Notice(Mutex<(Option<Instant>, u64)>);
 
 impl Notice {
+    /// It has not happened yet.
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new((None, 0)))
+    }
+
     /// It happened; how often since it was said last, when it is to be said now.
     pub(crate) fn happened(&self) -> Option<u64> {
         let now = Instant::now();
