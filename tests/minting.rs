@@ -71,7 +71,7 @@ fn addresses() -> Vec<(String, u32)> {
     let plain: Vec<char> =
         ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("!#$%&'*+-/=?^_`{|}~.".chars()).collect();
     let wide: Vec<char> =
-        "äÖüßéÉñЖлшΩλ日本語\u{03f4}\u{2126}\u{212a}\u{212b}".chars().chain('a'..='f').collect();
+        "äÖüßéÉñЖлшΩλΣς日本語\u{03f4}\u{2126}\u{212a}\u{212b}".chars().chain('a'..='f').collect();
     let quoted: Vec<char> = "a bC(),:;<>@[]d".chars().collect();
     let hosts = [
         "example.com",
@@ -169,10 +169,10 @@ fn javascript_mints_what_dsnd_verifies() {
 
 #[test]
 fn php_mints_what_dsnd_verifies() {
-    let has = "exit(extension_loaded('mbstring') && extension_loaded('intl') ? 0 : 1);";
+    let has = "exit(extension_loaded('intl') ? 0 : 1);";
     let extensions = Command::new("php").args(["-r", has]).status();
     if extensions.is_ok_and(|status| !status.success()) {
-        common::say("SKIPPED: minting with php, which has no mbstring or intl here");
+        common::say("SKIPPED: minting with php, which has no intl here");
         return;
     }
     let code = format!(

@@ -1,5 +1,5 @@
 <?php
-/** The return path of a message to $recipient; needs mbstring and intl. Quotes only where an address needs them. */
+/** The return path of a message to $recipient; needs intl. Quotes only where an address needs them. */
 function mint(int $keyId, string $keyHex, string $recipient, string $domain, int $stream = 0): string
 {
     $digest = fn (string $text): string => hash_hmac('sha256', $text, hex2bin($keyHex), true);
@@ -8,7 +8,7 @@ function mint(int $keyId, string $keyHex, string $recipient, string $domain, int
     if (!$at || !$host) {
         throw new InvalidArgumentException("no address: $recipient");
     }
-    $lower = fn (array $letters): string => mb_strtolower($letters[0], 'UTF-8');
+    $lower = fn (array $letters): string => transliterator_transliterate('Lower', $letters[0]);
     $local = preg_replace_callback('/[^\x{03f4}\x{2126}\x{212a}\x{212b}]+/u', $lower, substr($recipient, 0, $at));
     $form = $local . '@' . $host;
     $token = pack('Cn', 16 | $keyId, intdiv(time(), 86400)) . substr(pack('N', $stream), 1);
