@@ -137,9 +137,9 @@ pub fn comparison_form(text: &str) -> String {
 /// Ω, K and Å are.
 const SYMBOLS: [char; 4] = ['\u{03f4}', '\u{2126}', '\u{212a}', '\u{212b}'];
 
-/// A text in lower case, without its [`SYMBOLS`]. Folded, they would make one address of two that different people can
+/// A text in lower case but for its [`SYMBOLS`]. Folded, they would make one address of two that different people can
 /// have: who gets mail sent to `\u{212a}ate@example.com` would have `kate@example.com` suppressed.
-fn lower(text: &str) -> String {
+pub(crate) fn lower(text: &str) -> String {
     let mut lower = String::with_capacity(text.len());
     for piece in text.split_inclusive(SYMBOLS) {
         let letters = piece.trim_end_matches(SYMBOLS);

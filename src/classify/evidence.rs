@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::address::lower;
 use crate::report::{Action, RecipientFields, Report};
 use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 
@@ -203,7 +204,7 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
     let addresses: Vec<String> = [&fields.original_recipient, &fields.final_recipient]
         .into_iter()
         .flatten()
-        .map(|address| address.value.trim_matches(['<', '>']).to_lowercase())
+        .map(|address| lower(address.value.trim_matches(['<', '>'])))
         .filter(|address| address.contains('@'))
         .collect();
     if addresses.is_empty() {
@@ -213,7 +214,7 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
     let mut ours = false;
     let mut before = "";
     for line in report.text.lines().take(2_000) {
-        let lower = line.to_lowercase();
+        let lower = lower(line);
         // In a transcript for several, a reply behind a whole one that names nobody may be anybody's.
         let another = reply_of(line).is_some() && reply_of(before).is_some_and(|rest| rest.starts_with(' '));
         before = line;

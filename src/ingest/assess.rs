@@ -4,6 +4,7 @@ use crate::address::{Mailbox, TypedAddress, comparison_form};
 use crate::classify::{Classification, Classifier};
 use crate::report::fields::decoded;
 use crate::report::{RecipientFields, Report, ReportKind};
+use crate::smtp::command::xtext;
 
 /// One recipient of a report, found and judged.
 #[derive(Debug, Clone)]
@@ -73,26 +74,9 @@ pub(super) fn with_quotes(text: &str) -> Option<String> {
     Mailbox::new(local_part, domain).ok().map(|mailbox| mailbox.to_string())
 }
 
-/// Decodes xtext (RFC 3461 §4); `None` where nothing in it is encoded.
+/// What a text means where it is xtext (RFC 3461 §4); `None` where nothing in it is encoded.
 pub(super) fn from_xtext(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let encoded = (*first == b'+').then(|| after.get(..2)).flatten();
-        let encoded = encoded
-            .filter(|hex| hex.iter().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte)));
-        match encoded.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok().filter(|decoded| decoded != text)
+    xtext::decode(text).filter(|decoded| decoded != text)
 }
 
 #[cfg(test)]

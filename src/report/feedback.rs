@@ -9,7 +9,7 @@ use super::fields::{Paragraphs, RawField};
 use super::header::Header;
 use super::parts::Parts;
 use super::{RecipientFields, ReturnedMessage, mime};
-use crate::address::{Mailbox, TypedAddress};
+use crate::address::{Mailbox, TypedAddress, lower};
 
 /// Most complainers and reported domains taken from one report.
 const MAX_VALUES: usize = 1_000;
@@ -210,6 +210,6 @@ fn returned(parts: &Parts<'_>, types: &[&str], fields: &[&str]) -> Option<String
 /// Whether an address is one: neither hidden (RFC 6590) nor cut.
 fn is_readable(address: &str) -> bool {
     let Ok(mailbox) = Mailbox::parse(address) else { return false };
-    let local_part = mailbox.local_part().to_lowercase();
+    let local_part = lower(mailbox.local_part());
     !local_part.starts_with("redacted") && !local_part.chars().all(|c| matches!(c, 'x' | '*' | '.'))
 }

@@ -25,8 +25,11 @@ static BECAUSE: LazyLock<Regex> = LazyLock::new(|| {
 
 static REASONS: LazyLock<Regex> = LazyLock::new(|| pattern(r"-+ *(?:failure reasons?|fehlerursachen?) *-+"));
 
-static DIRECTORY: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"\(([^()\s]+@[^()\s]+)\) not\s+listed in (?:domino directory|public name)"));
+static DIRECTORY: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"\(((?:"(?:[^"\\\n]|\\.)+"|[^()\s]+)@[^()\s]+)\) not\s+listed in (?:domino directory|public name)"#,
+    )
+});
 
 impl Family for Domino {
     fn name(&self) -> &'static str {

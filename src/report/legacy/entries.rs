@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::super::RecipientFields;
 use super::{MAX_RECIPIENTS, MAX_SAID, MAX_SHARED, failed, same_address};
-use crate::address::TypedAddress;
+use crate::address::{TypedAddress, comparison_form};
 
 /// Recipients in the making: an address, and the lines about it.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     list: Vec<Entry>,
-    /// Where each address stands in the list, by its lower-case form.
+    /// Where each address stands in the list, by its comparison form.
     places: HashMap<String, usize>,
     /// Which one lines are about.
     last: usize,
@@ -32,7 +32,7 @@ impl Entries {
             self.last = usize::MAX; // what follows is about one that is not kept
             return;
         }
-        self.last = *self.places.entry(address.to_lowercase()).or_insert(next);
+        self.last = *self.places.entry(comparison_form(address)).or_insert(next);
         if self.last == next {
             self.list.push(Entry { address: address.to_owned(), alias: None, said: String::new() });
         }
@@ -70,7 +70,7 @@ impl Entries {
 
     /// Whether this one is among them.
     pub(super) fn has(&self, address: &str) -> bool {
-        self.places.contains_key(&address.to_lowercase())
+        self.places.contains_key(&comparison_form(address))
     }
 
     /// Whether there is none yet.

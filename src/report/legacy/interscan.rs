@@ -16,7 +16,7 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| pattern(r"message from interscan
 
 static TO: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:rcpt to: *|unable to deliver message to *|could not be delivered to:? *|recipient:? *)<(?P<address>[^<>\s]+@[^<>\s]+)>",
+        r#"(?:rcpt to: *|unable to deliver message to *|could not be delivered to:? *|recipient:? *)<(?P<address>(?:"(?:[^"\\\n]|\\.)+"|[^<>\s]+)@[^<>\s]+)>"#,
     )
 });
 

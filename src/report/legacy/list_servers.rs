@@ -13,7 +13,9 @@ pub(super) struct ListServers;
 
 /// fml's alert of a loop.
 static LOOP: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?:duplicated message-id in|loop back warning:[^<]{0,80}) <([^<>\s]+@[^<>\s]+)>")
+    pattern(
+        r#"^(?:duplicated message-id in|loop back warning:[^<]{0,80}) <((?:"(?:[^"\\\n]|\\.)+"|[^<>\s]+)@[^<>\s]+)>"#,
+    )
 });
 
 /// A postmaster's answer with the staff directory in it.

@@ -53,7 +53,7 @@ pub(super) use words::{FAILURE, WARNING};
 
 use super::feedback::Feedback;
 use super::{Action, Diagnostic, MessageFields, RecipientFields, ReturnedMessage};
-use crate::address::TypedAddress;
+use crate::address::{TypedAddress, comparison_form};
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
 /// Longest text kept about one recipient, in bytes.
@@ -273,7 +273,7 @@ fn from_reason(text: &str) -> &str {
 
 /// Whether two addresses are the same but for the case of their letters.
 fn same_address(a: &str, b: &str) -> bool {
-    a.trim_matches(['<', '>']).eq_ignore_ascii_case(b.trim_matches(['<', '>']))
+    comparison_form(a) == comparison_form(b)
 }
 
 #[cfg(test)]

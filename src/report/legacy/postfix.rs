@@ -15,7 +15,7 @@ pub(super) struct Postfix;
 /// Its opening line, or the sentence that templates keep.
 static OPENING: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"this is the (?:postfix program|mail system|[a-z0-9 .-]{1,40} (?:program|mail system|mail server)) at (?:host )?(?P<host>[a-z0-9._-]+)|i'm sorry to have to inform you that|(?m)^<[^<>\s]+@[^<>\s]+>: (?:host |connect to |delivery temporarily |unknown user|name service |host or domain name|lost connection |mail for |command )|the mail system\s*\n\s*\n?\s*<",
+        r#"this is the (?:postfix program|mail system|[a-z0-9 .-]{1,40} (?:program|mail system|mail server)) at (?:host )?(?P<host>[a-z0-9._-]+)|i'm sorry to have to inform you that|(?m)^<(?:"(?:[^"\\\n]|\\.)+"|[^<>\s]+)@[^<>\s]+>: (?:host |connect to |delivery temporarily |unknown user|name service |host or domain name|lost connection |mail for |command )|the mail system\s*\n\s*\n?\s*<"#,
     )
 });
 

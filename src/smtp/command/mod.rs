@@ -15,7 +15,7 @@
 pub mod grammar;
 mod parameters;
 mod path;
-mod xtext;
+pub(crate) mod xtext;
 
 use crate::address::{ForwardPath, ReversePath};
 

@@ -2,7 +2,7 @@
 
 /// Decodes xtext; nothing when it is malformed, or when what comes out is no printable text.
 /// Raw UTF-8 is taken as it is: MTAs that speak SMTPUTF8 send it.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
