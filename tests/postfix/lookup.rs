@@ -59,4 +59,8 @@ fn who_bounced_is_refused_at_the_next_submission() {
     daemon.stop();
     let reply = rcpt(&mut client, "fine@example.net");
     assert!(reply.starts_with("451 4.3.5 "), "{reply:?}");
+    let home = home.with("LOOKUP_LISTEN", &lookups);
+    let daemon = home.start();
+    wait_for("lookups again", || (rcpt(&mut client, "fine@example.net").code == 250).then_some(()));
+    daemon.stop();
 }
