@@ -1,12 +1,11 @@
 //! What speaks against a code: the text beside it, where it lays the fault to somebody else or says more than the code
 //! does; and the guards, which have the last word before a suppression.
 
-use super::evidence::{Evidence, EvidenceField, Source};
-use super::facts::Phase;
+use super::evidence::{EvidenceField, Source};
 use super::rules::{Context, Rule, RuleMatch};
 use super::{
-    BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity, UNCONFIRMED, by_rule,
-    category_of, deciding_sources, excerpt, result, severity_of, words,
+    Asked, BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity, UNCONFIRMED,
+    by_rule, category_of, deciding, excerpt, result, severity_of, words,
 };
 use crate::status::ReplyCode;
 
@@ -38,39 +37,38 @@ impl Classifier {
     /// code leaves the decision to the text; and what no rule knows does not confirm a code that suppresses.
     pub(super) fn by_contradiction(
         &self,
-        evidence: &Evidence,
+        texts: &[Asked<'_>],
+        context: Context<'_>,
         codes: &Codes,
         by_code: &Classification,
-        phase: Option<Phase>,
     ) -> Option<Classification> {
-        let context = codes.context(evidence, None, phase);
-        let sources: Vec<&Source> = deciding_sources(evidence, codes.status).collect();
+        let texts: Vec<&Asked<'_>> = deciding(texts, codes.status).collect();
         let decided = |(found, source)| by_rule(found, source, severity_of(codes), codes);
         if by_code.class.decision(Severity::Permanent) == Decision::Suppress {
-            return self.against_the_recipient(&sources, context, codes, by_code);
+            return self.against_the_recipient(&texts, context, codes, by_code);
         }
         if codes.status.is_some_and(|code| code.subject == 7 && code.detail <= 1) {
             // "Delivery not authorized" is said of dead addresses, too; a domain in it may be any.
             let dead = |rule: &Rule| rule.class.blames_recipient() && rule.class != Class::DomainInvalid;
-            return replies(&sources).find_map(|source| self.said(source, context, dead)).map(decided);
+            return replies(&texts).find_map(|text| said(text, context, dead)).map(decided);
         }
         if by_code.class == Class::MailboxFull {
-            return self.against_a_full_mailbox(&sources, context, codes);
+            return against_a_full_mailbox(&texts, context, codes);
         }
         let vague = matches!(by_code.class, Class::Undetermined | Class::ProtocolError);
         if !vague && codes.status.is_some() {
             return None;
         }
-        sources.iter().find_map(|source| {
-            let said = self.said(source, context, |rule| heard(rule, source)).map(decided);
-            said.or_else(|| about_the_sender(source, codes))
+        texts.iter().find_map(|text| {
+            let said = said(text, context, |rule| heard(rule, text.source)).map(decided);
+            said.or_else(|| about_the_sender(text.source, codes))
         })
     }
 
     /// A code that suppresses, and the texts beside it.
     fn against_the_recipient(
         &self,
-        sources: &[&Source],
+        texts: &[&Asked<'_>],
         context: Context<'_>,
         codes: &Codes,
         by_code: &Classification,
@@ -86,85 +84,81 @@ impl Classifier {
         }
         let name = codes.status.map_or("", |code| self.registry().lookup(code).entry.name.as_str());
         let decided = |(found, source)| by_rule(found, source, severity_of(codes), codes);
-        for source in sources {
-            if let Some(found) = self.said(source, context, |rule| agrees(rule.class)) {
+        for text in texts {
+            if let Some(found) = said(text, context, |rule| agrees(rule.class)) {
                 // A host that says that it does not know the recipient did answer.
                 let class = found.0.rule.class;
                 let answered = network && class != by_code.class && category_of(class) != Category::Network;
                 return answered.then(|| decided(found));
             }
-            if words::says_nothing(&source.text, name) {
+            if words::says_nothing(&text.source.text, name) {
                 continue;
             }
-            let other = |rule: &Rule| heard(rule, source) && !agrees(rule.class);
-            let said = self.said(source, context, other).map(decided);
-            if let Some(result) = said.or_else(|| about_the_sender(source, codes)) {
+            let other = |rule: &Rule| heard(rule, text.source) && !agrees(rule.class);
+            let said = said(text, context, other).map(decided);
+            if let Some(result) = said.or_else(|| about_the_sender(text.source, codes)) {
                 return Some(result);
             }
         }
-        let unknown = replies(sources).any(|source| !words::says_nothing(&source.text, name));
+        let unknown = replies(texts).any(|text| !words::says_nothing(&text.source.text, name));
         (unknown && by_code.decision == Decision::Suppress).then(|| by_code.unconfirmed())
-    }
-
-    /// A code of a full mailbox, and texts about a rate, a size or the sender's own quota.
-    fn against_a_full_mailbox(
-        &self,
-        sources: &[&Source],
-        context: Context<'_>,
-        codes: &Codes,
-    ) -> Option<Classification> {
-        let full = |rule: &Rule| rule.class == Class::MailboxFull;
-        if sources.iter().any(|source| self.said(source, context, full).is_some()) {
-            return None;
-        }
-        let other = |rule: &Rule| {
-            matches!(rule.class, Class::RateLimited | Class::Greylisted | Class::MessageTooLarge)
-                || rule.class.decision(Severity::Permanent) == Decision::Sender
-        };
-        replies(sources).find_map(|source| {
-            let said = self.said(source, context, other);
-            let decided = said.map(|(found, source)| by_rule(found, source, severity_of(codes), codes));
-            decided.or_else(|| about_the_sender(source, codes))
-        })
-    }
-
-    /// The first rule that is `wanted` and finds its words in a source, whatever the code.
-    fn said<'s, 'c>(
-        &'c self,
-        source: &'s Source,
-        context: Context<'_>,
-        wanted: impl Fn(&Rule) -> bool,
-    ) -> Option<(RuleMatch<'c>, &'s Source)> {
-        Some((self.rules().find_for_any_code(&source.text, context, wanted)?, source))
-    }
-
-    /// What a guard says against a suppression: words that leave no doubt that the recipient is not at fault
-    /// (contract 5).
-    pub(super) fn objection(
-        &self,
-        evidence: &Evidence,
-        codes: &Codes,
-        suppressing: &Classification,
-    ) -> Option<Classification> {
-        if let Some(reply) = codes.reply_code.filter(speaks_of_our_login) {
-            let (severity, rule) = (severity_of(codes), format!("reply.{reply}"));
-            return Some(result(Class::SenderAuth, severity, rule, codes.field, &codes.shown, codes));
-        }
-        let context = codes.context(evidence, None, None);
-        // Prose may speak of other recipients, too: it is heard only where it decided.
-        let heard = |source: &&Source| {
-            source.field != EvidenceField::Text || suppressing.evidence_field == EvidenceField::Text
-        };
-        deciding_sources(evidence, suppressing.effective_status).filter(heard).find_map(|source| {
-            let found = self.rules().find_guard(&source.text, context)?;
-            Some(by_rule(found, source, severity_of(codes), codes))
-        })
     }
 }
 
-/// The sources without the prose around them, in which there is always something that no rule knows.
-fn replies<'s>(sources: &[&'s Source]) -> impl Iterator<Item = &'s Source> {
-    sources.iter().copied().filter(|source| source.field != EvidenceField::Text)
+/// A code of a full mailbox, and texts about a rate, a size or the sender's own quota.
+fn against_a_full_mailbox(
+    texts: &[&Asked<'_>],
+    context: Context<'_>,
+    codes: &Codes,
+) -> Option<Classification> {
+    let full = |rule: &Rule| rule.class == Class::MailboxFull;
+    if texts.iter().any(|text| said(text, context, full).is_some()) {
+        return None;
+    }
+    let other = |rule: &Rule| {
+        matches!(rule.class, Class::RateLimited | Class::Greylisted | Class::MessageTooLarge)
+            || rule.class.decision(Severity::Permanent) == Decision::Sender
+    };
+    replies(texts).find_map(|text| {
+        let said = said(text, context, other);
+        let decided = said.map(|(found, source)| by_rule(found, source, severity_of(codes), codes));
+        decided.or_else(|| about_the_sender(text.source, codes))
+    })
+}
+
+/// The first rule that is `wanted` and finds its words in a text, whatever the code.
+fn said<'a>(
+    text: &Asked<'a>,
+    context: Context<'_>,
+    wanted: impl Fn(&Rule) -> bool,
+) -> Option<(RuleMatch<'a>, &'a Source)> {
+    Some((text.search().find_for_any_code(context, wanted)?, text.source))
+}
+
+/// What a guard says against a suppression: words that leave no doubt that the recipient is not at fault
+/// (contract 5).
+pub(super) fn objection(
+    texts: &[Asked<'_>],
+    context: Context<'_>,
+    codes: &Codes,
+    suppressing: &Classification,
+) -> Option<Classification> {
+    if let Some(reply) = codes.reply_code.filter(speaks_of_our_login) {
+        let (severity, rule) = (severity_of(codes), format!("reply.{reply}"));
+        return Some(result(Class::SenderAuth, severity, rule, codes.field, &codes.shown, codes));
+    }
+    // Prose may speak of other recipients, too: it is heard only where it decided.
+    let heard = |text: &&Asked<'_>| {
+        text.source.field != EvidenceField::Text || suppressing.evidence_field == EvidenceField::Text
+    };
+    deciding(texts, suppressing.effective_status).filter(heard).find_map(|text| {
+        let found = text.search().find_guard(context)?;
+        Some(by_rule(found, text.source, severity_of(codes), codes))
+    })
+}
+/// The texts without the prose around them, in which there is always something that no rule knows.
+fn replies<'t, 'a>(texts: &[&'t Asked<'a>]) -> impl Iterator<Item = &'t Asked<'a>> {
+    texts.iter().copied().filter(|text| text.source.field != EvidenceField::Text)
 }
 
 /// RFC 4954 §6: the login at our own host failed, whatever user is unknown.

@@ -14,13 +14,16 @@ pub mod rules;
 pub mod unknown;
 mod words;
 
+use std::borrow::Borrow;
+use std::cell::OnceCell;
+
 pub use class::{BounceType, Category, Class, Decision, Severity};
-use contradiction::heard;
+use contradiction::{heard, objection};
 use evidence::{Evidence, EvidenceField, Source};
 pub use facts::Facts;
 use facts::Phase;
 use registry::Registry;
-use rules::{Context, RuleMatch, Rules};
+use rules::{Context, RuleMatch, Rules, Search};
 
 use crate::report::automatic::AutomaticKind;
 use crate::report::{Action, RecipientFields, Report, ReportKind};
@@ -120,6 +123,29 @@ struct Codes {
     shown: String,
 }
 
+/// A text that rules are looked for in, when somebody first asks for one.
+struct Asked<'a> {
+    source: &'a Source,
+    rules: &'a Rules,
+    search: OnceCell<Search<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(source: &'a Source, rules: &'a Rules) -> Self {
+        Self { source, rules, search: OnceCell::new() }
+    }
+
+    fn search(&self) -> &Search<'a> {
+        self.search.get_or_init(|| self.rules.search(&self.source.text))
+    }
+}
+
+impl Borrow<Source> for Asked<'_> {
+    fn borrow(&self) -> &Source {
+        self.source
+    }
+}
+
 impl Codes {
     /// What rules are asked with beside a text.
     fn context<'e>(
@@ -171,16 +197,18 @@ impl Classifier {
         let codes = effective_codes(evidence);
         let phase = facts::phase(evidence);
         let context = codes.context(evidence, evidence.action, phase);
-        let found = deciding_sources(evidence, codes.status).flat_map(|source| {
-            self.rules.matches(&source.text).into_iter().map(move |found| PatternFound {
+        let mut all = Vec::new();
+        for source in deciding(&evidence.sources, codes.status) {
+            let search = self.rules.search(&source.text);
+            all.extend(search.matches().map(|found| PatternFound {
                 rule: found.rule,
                 pattern: &found.phrase.pattern,
                 field: source.field,
                 text: source.text[found.start..found.end].to_owned(),
                 holds: found.rule.applies(context),
-            })
-        });
-        found.collect()
+            }));
+        }
+        all
     }
 
     /// Classifies one recipient of a report.
@@ -197,12 +225,15 @@ impl Classifier {
     pub fn decide(&self, evidence: &Evidence) -> Classification {
         let codes = effective_codes(evidence);
         let phase = facts::phase(evidence);
-        let mut result = self.conclude(evidence, &codes, phase);
+        let texts: Vec<_> = evidence.sources.iter().map(|source| Asked::new(source, &self.rules)).collect();
+        let mut result = self.conclude(evidence, &texts, &codes, phase);
         if result.decided_by_code() {
-            result = self.by_contradiction(evidence, &codes, &result, phase).unwrap_or(result);
+            let context = codes.context(evidence, None, phase);
+            result = self.by_contradiction(&texts, context, &codes, &result).unwrap_or(result);
         }
         if result.decision == Decision::Suppress {
-            result = self.objection(evidence, &codes, &result).unwrap_or(result);
+            let context = codes.context(evidence, None, None);
+            result = objection(&texts, context, &codes, &result).unwrap_or(result);
         }
         if evidence.guessed && result.decision == Decision::Suppress {
             // Three guesses on three days are needed for what one reading does.
@@ -212,20 +243,26 @@ impl Classifier {
         result
     }
 
-    fn conclude(&self, evidence: &Evidence, codes: &Codes, phase: Option<Phase>) -> Classification {
-        if let Some(result) = self.by_action(evidence, codes) {
+    fn conclude(
+        &self,
+        evidence: &Evidence,
+        texts: &[Asked<'_>],
+        codes: &Codes,
+        phase: Option<Phase>,
+    ) -> Classification {
+        if let Some(result) = by_action(evidence, texts, codes) {
             return result;
         }
         let severity = severity_of(codes);
         let action = evidence.action.filter(|action| *action != Action::Delayed);
         let context = codes.context(evidence, action, phase);
-        for source in deciding_sources(evidence, codes.status) {
-            let found = self.rules.find(&source.text, context).filter(|found| heard(found.rule, source));
+        for text in deciding(texts, codes.status) {
+            let found = text.search().find(context).filter(|found| heard(found.rule, text.source));
             if let Some(found) = found {
                 if self.says_no_more(found.rule, codes) {
                     break;
                 }
-                return by_rule(found, source, severity, codes);
+                return by_rule(found, text.source, severity, codes);
             }
         }
         self.by_code(codes, severity)
@@ -237,35 +274,6 @@ impl Classifier {
             let known = self.registry.registered(status).filter(|_| status.precision() == 2);
             rule.severity.is_none() && known.is_some_and(|entry| entry.class(status.class) == rule.class)
         })
-    }
-
-    /// Order of evidence 1: the Action.
-    fn by_action(&self, evidence: &Evidence, codes: &Codes) -> Option<Classification> {
-        let success = evidence.status.is_some_and(|code| code.class == StatusClass::Success);
-        let waiting = evidence.status.is_some_and(|code| code.class == StatusClass::PersistentTransient);
-        let (class, shown) = match evidence.action {
-            Some(action @ (Action::Delivered | Action::Relayed | Action::Expanded)) => {
-                (Class::Delivered, action.as_str())
-            }
-            Some(Action::Delayed) => {
-                let context = codes.context(evidence, Some(Action::Delayed), None);
-                // Some MTAs call their last report "delayed": the text says that they gave up.
-                let given_up = evidence
-                    .sources
-                    .iter()
-                    .find_map(|source| Some((source, self.rules.find(&source.text, context)?)));
-                if let Some((source, found)) = given_up {
-                    return Some(by_rule(found, source, Severity::Transient, codes));
-                }
-                (Class::Delayed, Action::Delayed.as_str())
-            }
-            None if success => (Class::Delivered, "2.x.x without an action"),
-            None if waiting && evidence.will_retry => (Class::Delayed, "4.x.x and Will-Retry-Until"),
-            Some(Action::Failed) | None => return None,
-        };
-        let said = evidence.action.filter(|action| matches!(action, Action::Relayed | Action::Expanded));
-        let rule = format!("action.{}", said.map_or(class.as_str(), Action::as_str));
-        Some(result(class, Severity::Transient, rule, EvidenceField::Action, shown, codes))
     }
 
     /// Order of evidence 2, 4 and 5: the code, the reply code, or nothing.
@@ -292,6 +300,32 @@ impl Classifier {
         }
         result(Class::Undetermined, Severity::Transient, "none".to_owned(), EvidenceField::Nothing, "", codes)
     }
+}
+
+/// Order of evidence 1: the Action.
+fn by_action(evidence: &Evidence, texts: &[Asked<'_>], codes: &Codes) -> Option<Classification> {
+    let success = evidence.status.is_some_and(|code| code.class == StatusClass::Success);
+    let waiting = evidence.status.is_some_and(|code| code.class == StatusClass::PersistentTransient);
+    let (class, shown) = match evidence.action {
+        Some(action @ (Action::Delivered | Action::Relayed | Action::Expanded)) => {
+            (Class::Delivered, action.as_str())
+        }
+        Some(Action::Delayed) => {
+            let context = codes.context(evidence, Some(Action::Delayed), None);
+            // Some MTAs call their last report "delayed": the text says that they gave up.
+            let given_up = texts.iter().find_map(|text| Some((text.source, text.search().find(context)?)));
+            if let Some((source, found)) = given_up {
+                return Some(by_rule(found, source, Severity::Transient, codes));
+            }
+            (Class::Delayed, Action::Delayed.as_str())
+        }
+        None if success => (Class::Delivered, "2.x.x without an action"),
+        None if waiting && evidence.will_retry => (Class::Delayed, "4.x.x and Will-Retry-Until"),
+        Some(Action::Failed) | None => return None,
+    };
+    let said = evidence.action.filter(|action| matches!(action, Action::Relayed | Action::Expanded));
+    let rule = format!("action.{}", said.map_or(class.as_str(), Action::as_str));
+    Some(result(class, Severity::Transient, rule, EvidenceField::Action, shown, codes))
 }
 
 /// What a message means that is no bounce: a complaint, a machine's answer, a disposition notification.
@@ -339,7 +373,7 @@ fn effective_codes(evidence: &Evidence) -> Codes {
         field: if reported.is_some() { EvidenceField::Status } else { EvidenceField::Nothing },
         shown: reported.map(|code| code.to_string()).unwrap_or_default(),
     };
-    let Some(source) = deciding_sources(evidence, reported)
+    let Some(source) = deciding(&evidence.sources, reported)
         .find(|source| source.status.is_some() || source.reply_code.is_some())
     else {
         return codes;
@@ -379,13 +413,14 @@ fn effective_codes(evidence: &Evidence) -> Codes {
 
 /// The texts that may decide. Prose is the MTA's boilerplate around the host's words: it is asked only where
 /// no diagnostic speaks, or where the code says nothing.
-fn deciding_sources(
-    evidence: &Evidence,
+fn deciding<T: Borrow<Source>>(
+    sources: &[T],
     status: Option<EnhancedStatusCode>,
-) -> impl Iterator<Item = &Source> {
+) -> impl Iterator<Item = &T> {
+    let is_prose = |source: &T| source.borrow().field == EvidenceField::Text;
     let vague = status.is_none_or(EnhancedStatusCode::is_vague);
-    let diagnosed = evidence.sources.iter().any(|source| source.field != EvidenceField::Text);
-    evidence.sources.iter().filter(move |source| source.field != EvidenceField::Text || vague || !diagnosed)
+    let diagnosed = !sources.iter().all(is_prose);
+    sources.iter().filter(move |source| !is_prose(source) || vague || !diagnosed)
 }
 
 /// Permanent unless a code says otherwise; a failure without any code has only its text.

@@ -42,7 +42,7 @@ impl Unknown {
         let source = Source::new(EvidenceField::DiagnosticCode, text);
         let name = source.status.map(|code| classifier.registry().lookup(code).entry.name.as_str());
         if says_nothing(&source.text, name.unwrap_or_default())
-            || !classifier.rules().matches(&source.text).is_empty()
+            || classifier.rules().search(&source.text).matches().next().is_some()
         {
             return;
         }

@@ -59,7 +59,8 @@ impl Rules {
     /// What decides about a line that is said as the rule wants it.
     fn decides(&self, rule: &Rule, source: &Source) -> Option<RuleMatch<'_>> {
         let context = rule.asked_about(source);
-        if rule.guard { self.find_guard(&source.text, context) } else { self.find(&source.text, context) }
+        let search = self.search(&source.text);
+        if rule.guard { search.find_guard(context) } else { search.find(context) }
     }
 }
 

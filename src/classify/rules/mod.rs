@@ -12,19 +12,18 @@ mod index;
 mod matcher;
 mod needs;
 mod phrase;
+mod search;
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
 
 use file::Reader;
 use index::Index;
-use phrase::lower_case;
 pub use phrase::{MAX_PATTERN, Phrase};
+pub use search::{RuleMatch, Search};
 
 use super::class::{Class, Severity};
 use super::facts::Phase;
-use super::words;
 use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
@@ -82,19 +81,6 @@ pub struct Rule {
 enum StatusPattern {
     Code { class: Option<u8>, subject: Option<u16>, detail: Option<u16> },
     None,
-}
-
-/// A rule that fired.
-#[derive(Debug, Clone, Copy)]
-pub struct RuleMatch<'r> {
-    /// Which.
-    pub rule: &'r Rule,
-    /// The first of its phrases that is in the text.
-    pub phrase: &'r Phrase,
-    /// The byte range of the source's text that matched.
-    pub start: usize,
-    /// Its end.
-    pub end: usize,
 }
 
 /// What a text is looked at with.
@@ -211,85 +197,10 @@ impl Rules {
         Ok(Self { rules, phrases, index })
     }
 
-    /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
+    /// Looks at a text, so that rules can be found in it.
     #[must_use]
-    pub fn find(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| !rule.guard && rule.fits_code(context))
-    }
-
-    /// The first rule that is `wanted`, whatever code stands beside the text; rules that were made for single codes
-    /// know no others.
-    #[must_use]
-    pub fn find_for_any_code(
-        &self,
-        text: &str,
-        context: Context<'_>,
-        wanted: impl Fn(&Rule) -> bool,
-    ) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| {
-            !rule.guard && (rule.is_general() || rule.fits_code(context)) && wanted(rule)
-        })
-    }
-
-    /// The first guard that speaks against a suppression.
-    #[must_use]
-    pub fn find_guard(&self, text: &str, context: Context<'_>) -> Option<RuleMatch<'_>> {
-        self.find_where(text, context, |rule| rule.guard && rule.fits_code(context))
-    }
-
-    fn find_where(
-        &self,
-        text: &str,
-        context: Context<'_>,
-        wanted: impl Fn(&Rule) -> bool,
-    ) -> Option<RuleMatch<'_>> {
-        let wanted = |rule: &Rule| wanted(rule) && rule.fits(context);
-        self.matches_of(text, wanted).next()
-    }
-
-    /// Every pattern in a text, in the order in which they are tried, of all rules and whatever their conditions:
-    /// [`Rule::applies`] says whether those hold.
-    #[must_use]
-    pub fn matches(&self, text: &str) -> Vec<RuleMatch<'_>> {
-        self.matches_of(text, |_| true).collect()
-    }
-
-    fn matches_of(&self, text: &str, wanted: impl Fn(&Rule) -> bool) -> impl Iterator<Item = RuleMatch<'_>> {
-        let lower = lower_case(text);
-        let candidates = self.index.candidates(lower.as_bytes());
-        // Most texts have no pattern's words in them: names are looked for when one has.
-        let (words, names): (OnceCell<String>, OnceCell<String>) = Default::default();
-        let mut asked: Option<(u32, bool)> = None;
-        candidates.into_iter().filter_map(move |number| {
-            let (at, phrase) = self.phrases[number as usize];
-            let rule = &self.rules[at as usize];
-            // The phrases of a rule follow each other.
-            let is_wanted = match asked {
-                Some((before, is_wanted)) if before == at => is_wanted,
-                _ => wanted(rule),
-            };
-            asked = Some((at, is_wanted));
-            if !is_wanted {
-                return None;
-            }
-            let phrase = &rule.phrases[phrase as usize];
-            let blank = |all| words::blanked(&lower, all).into_owned();
-            let searched: &str = match rule.names {
-                true if rule.by_operator => &lower,
-                true => names.get_or_init(|| blank(false)),
-                false => words.get_or_init(|| blank(true)),
-            };
-            let found = phrase.find(searched)?;
-            if rule.class.blames_recipient()
-                && words::said_of_sender(words.get_or_init(|| blank(true)), found.clone())
-            {
-                return None;
-            }
-            // A "." is a byte: a match may begin or end within a character.
-            let start = lower.floor_char_boundary(found.start);
-            let end = lower.ceil_char_boundary(found.end);
-            Some(RuleMatch { rule, phrase, start, end })
-        })
+    pub fn search(&self, text: &str) -> Search<'_> {
+        Search::new(self, text)
     }
 
     /// All rules, in the order in which they are tried.
