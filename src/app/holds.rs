@@ -9,7 +9,7 @@ use tracing::{error, warn};
 
 use crate::ingest::in_log;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Hold, Store};
+use crate::store::{Hold, open_holds};
 
 /// How often open holds are looked for.
 const TELL_EVERY: Duration = Duration::from_secs(300);
@@ -19,7 +19,7 @@ const TELL_EVERY: Duration = Duration::from_secs(300);
 pub(super) async fn tell(store: Arc<SqliteStore>, shutdown: CancellationToken) {
     let mut told = HashMap::new();
     loop {
-        match store.holds(false).await {
+        match open_holds(&*store).await {
             Ok(holds) => untold(&mut told, &holds).for_each(raise),
             Err(error) => warn!(%error, "open holds are looked for later"),
         }

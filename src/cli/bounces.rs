@@ -12,6 +12,10 @@ use crate::config::Config;
 use crate::store::sqlite::Access;
 use crate::store::{Bounce, BounceEvent, BounceFilter, Store, Streams};
 
+/// What a line of the list has.
+pub(super) const HEADINGS: [&str; 10] =
+    ["id", "received", "recipient", "class", "status", "decision", "change", "trust", "stream", "subject"];
+
 /// Verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Bounces {
@@ -87,25 +91,13 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let fetch =
         async |last: Option<&Bounce>, limit| store.bounces(&BounceFilter { limit, ..after(last) }).await;
     let count = async |last: Option<&Bounce>| store.count_bounces(&after(last), listing::COUNTED + 1).await;
-    let headings = [
-        "id",
-        "received",
-        "recipient",
-        "class",
-        "status",
-        "decision",
-        "change",
-        "trust",
-        "stream",
-        "subject",
-    ];
     listing::list(arguments.limit, !arguments.json, fetch, count, |page, first| {
         page.iter_mut().for_each(|bounce| streams::name_bounce(&config.streams, bounce));
         if arguments.json {
             return page.iter().try_for_each(|bounce| output::json_line(&mut out, bounce));
         }
         let lines = page.iter().flat_map(|bounce| lines(&config.streams, bounce)).collect();
-        output::rows(&mut out, &headings, lines, first)
+        output::rows(&mut out, &HEADINGS, lines, first)
     })
     .await?;
     out.flush()?;
@@ -223,16 +215,13 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
     for event in &bounce.recipients {
         let style = output::style_of(&event.decision);
         let address = if event.recipient.is_empty() { "(no address)" } else { &event.recipient };
-        writeln!(
-            out,
-            "\n  {bold}{}{bold:#}  {style}{}{style:#} ({})",
-            output::clean(address),
-            event.decision,
-            match event.decision.as_str() {
-                "sender" => "your side's fault; list unchanged".to_owned(),
-                _ => what_it_did(event),
-            }
-        )?;
+        let did = match event.decision.as_str() {
+            "sender" => "your side's fault; list unchanged".to_owned(),
+            _ => what_it_did(event),
+        };
+        let (address, decision) = (output::clean(address), &event.decision);
+        let heading = format!("{bold}{address}{bold:#}  {style}{decision}{style:#} ({did})");
+        writeln!(out, "\n{}", output::fitted("  ", &heading, "    "))?;
         output::field(out, "class", Some(&event.class))?;
         output::field(out, "type", Some(&event.bounce_type))?;
         output::field(out, "action", event.action.as_deref())?;

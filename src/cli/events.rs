@@ -6,17 +6,17 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{block_on, open_store, output};
+use super::{block_on, filter, open_store, output};
 use crate::config::Config;
 use crate::events::named;
 use crate::store::sqlite::Access;
 use crate::store::{DeadLetter, Deliveries, EventType, Outbox, OutboxEvent, OutboxFilter, WebhookStanding};
-use crate::when;
 
 /// Rows read at once while listing.
 const PAGE: u32 = 500;
@@ -25,10 +25,10 @@ const PAGE: u32 = 500;
 #[derive(Debug, Subcommand)]
 pub(super) enum Events {
     /// List events in the order in which they were committed: the last ones, or with --after or --since the first.
-    List(List),
+    List(Box<List>),
     /// Show how every webhook stands: how far it is, what waits, what was given up, and what is wrong.
     Webhooks(Webhooks),
-    /// List events that were given up, since a webhook took them not for a day.
+    /// List events that were given up, because a webhook did not take them for a day.
     ///
     /// They are kept for events.keep_days; `dsnd events replay --dead` brings them once more.
     Dead(Dead),
@@ -50,11 +50,10 @@ pub(super) struct List {
     /// Only events after this one.
     #[arg(long, value_name = "ID")]
     after: Option<i64>,
-    /// Only events written at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long ago, such as 2h or 3d.
-    #[arg(long, value_name = "TIME", value_parser = when::parse)]
-    since: Option<Timestamp>,
+    #[command(flatten)]
+    filter: filter::Options,
     /// Only these types.
-    #[arg(long = "type", value_name = "TYPE", value_parser = event_type)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = event_type())]
     types: Vec<EventType>,
     /// At most so many.
     #[arg(long, value_name = "N", default_value = "50")]
@@ -96,11 +95,9 @@ struct Shown<'a> {
     host: Option<&'a str>,
 }
 
-fn event_type(word: &str) -> Result<EventType, String> {
-    EventType::from_name(word).ok_or_else(|| {
-        let all: Vec<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
-        format!("the types are {}", all.join(", "))
-    })
+fn event_type() -> impl TypedValueParser<Value = EventType> {
+    let all = EventType::ALL.map(EventType::as_str);
+    PossibleValuesParser::new(all).try_map(|name| EventType::from_name(&name).ok_or("no type"))
 }
 
 /// Runs a verb.
@@ -120,27 +117,34 @@ pub(super) fn run(config: Option<&Path>, verb: &Events) -> anyhow::Result<ExitCo
 async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let mut out = output::stdout();
-    let latest = arguments.after.is_none() && arguments.since.is_none();
+    let common = arguments.filter.resolve(&config.streams)?;
+    let latest = arguments.after.is_none() && common.since.is_none();
     let mut filter = OutboxFilter {
         after: arguments.after.unwrap_or(0),
-        since: arguments.since,
+        through: None,
+        common,
         types: arguments.types.clone(),
         limit: arguments.limit,
         latest,
     };
-    let (mut left, mut first) = (arguments.limit, true);
-    while left > 0 {
-        filter.limit = if latest { left } else { PAGE.min(left) };
+    let (mut left, mut first, mut more, mut latest_pages) = (arguments.limit, true, true, Vec::new());
+    while more {
+        filter.limit = PAGE.min(left);
         let page = store.outbox(&filter).await?;
-        let last = page.last().map(|event| event.id);
-        let count = u32::try_from(page.len()).unwrap_or(u32::MAX);
+        left -= u32::try_from(page.items.len()).unwrap_or(left).min(left);
+        more = page.more && left > 0;
+        if latest {
+            filter.through = page.items.first().map(|oldest| oldest.id - 1);
+            latest_pages.push(page.items);
+        } else {
+            filter.after = page.items.last().map_or(filter.after, |last| last.id);
+            print(&mut out, config, page.items, arguments.json, first)?;
+            first = false;
+        }
+    }
+    for page in latest_pages.into_iter().rev() {
         print(&mut out, config, page, arguments.json, first)?;
         first = false;
-        left = left.saturating_sub(count);
-        match last {
-            Some(last) if !latest && count == filter.limit => filter.after = last,
-            _ => break,
-        }
     }
     out.flush()?;
     store.close().await;

@@ -7,7 +7,7 @@ use anstyle::Style;
 use crate::classify::evidence::{EvidenceField, Source};
 
 /// A text on one line, as the classifier reads it.
-pub(super) fn folded(text: &str) -> String {
+fn folded(text: &str) -> String {
     Source::new(EvidenceField::DiagnosticCode, text).text
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 
 use super::streams;
@@ -19,7 +20,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
     /// Only this class, such as recipient_unknown.
-    #[arg(long, value_name = "CLASS", value_parser = class)]
+    #[arg(long, value_name = "CLASS", value_parser = class(), hide_possible_values = true)]
     class: Option<Class>,
     /// Only what this rule decided, such as iana.5.1.1.
     #[arg(long, value_name = "RULE")]
@@ -32,16 +33,16 @@ pub(super) struct Options {
     listed_ip: Option<IpAddr>,
     /// Only what came in so: bounce, replay (from files), quarantine or hold (a person let it through), reclassify, cli,
     /// api, import (from a list), expiry.
-    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin(), hide_possible_values = true)]
     origin: Option<AuditOrigin>,
     /// Only this stream, by name or number; 0: what belongs to none.
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
     /// Only what is believed this far: proven, token_only, unsigned.
-    #[arg(long, value_name = "TRUST", value_parser = trust)]
+    #[arg(long, value_name = "TRUST", value_parser = trust(), hide_possible_values = true)]
     trust: Option<Trust>,
-    /// Only bounces received, or entries changed, at this time or later: 2026-11-21, 2026-11-21T20:00:00Z, or how long
-    /// ago (90m, 2h, 1d, 1w). Days begin at midnight UTC.
+    /// Only bounces received, entries changed, holds opened or events written at this time or later: 2026-11-21,
+    /// 2026-11-21T20:00:00Z, or how long ago (90m, 2h, 1d, 1w). Days begin at midnight UTC.
     #[arg(long, value_name = "TIME", value_parser = when::parse)]
     since: Option<Timestamp>,
     /// Only those before this time, written in the same ways.
@@ -73,20 +74,17 @@ pub(super) fn stream_of(streams: &Streams, named: Option<&str>) -> anyhow::Resul
 }
 
 /// A class, on the command line.
-pub(super) fn class(name: &str) -> Result<Class, String> {
-    Class::from_name(name).ok_or_else(|| {
-        let all: Vec<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
-        format!("the classes are {}", all.join(", "))
-    })
+pub(super) fn class() -> impl TypedValueParser<Value = Class> {
+    let all = Class::ALL.iter().map(|class| class.as_str());
+    PossibleValuesParser::new(all).try_map(|name| Class::from_name(&name).ok_or("no class"))
 }
 
-fn origin(name: &str) -> Result<AuditOrigin, String> {
-    AuditOrigin::from_name(name).ok_or_else(|| {
-        let all: Vec<&str> = AuditOrigin::ALL.iter().map(|origin| origin.as_str()).collect();
-        format!("the origins are {}", all.join(", "))
-    })
+fn origin() -> impl TypedValueParser<Value = AuditOrigin> {
+    let all = AuditOrigin::ALL.map(AuditOrigin::as_str);
+    PossibleValuesParser::new(all).try_map(|name| AuditOrigin::from_name(&name).ok_or("no origin"))
 }
 
-fn trust(name: &str) -> Result<Trust, String> {
-    Trust::from_name(name).ok_or_else(|| "it is proven, token_only or unsigned".to_owned())
+fn trust() -> impl TypedValueParser<Value = Trust> {
+    let all = [Trust::Proven, Trust::TokenOnly, Trust::Unsigned].map(Trust::as_str);
+    PossibleValuesParser::new(all).try_map(|name| Trust::from_name(&name).ok_or("no trust"))
 }

@@ -8,16 +8,16 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::person::{self, person};
-use super::{block_on, listing, open_store, output};
+use super::{block_on, filter, listing, open_store, output};
 use crate::config::Config;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{HeldEvent, Hold, HoldVerdict, Page, Store, settle_whole_hold};
+use crate::store::{HeldEvent, Hold, HoldFilter, HoldVerdict, Store, open_holds, settle_whole_hold};
 
 /// Verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Holds {
     /// List what is held back, the newest first.
-    List(List),
+    List(Box<List>),
     /// Show one hold and the events in it, the oldest first.
     ///
     /// `came before` is the command that takes off the list what came through within the hour before it opened.
@@ -43,6 +43,11 @@ pub(super) struct List {
     /// Also holds that were released or discarded.
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    filter: filter::Options,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: u32,
     /// One JSON object a hold.
     #[arg(long)]
     json: bool,
@@ -116,13 +121,20 @@ pub(super) fn run(config: Option<&Path>, verb: &Holds) -> anyhow::Result<ExitCod
 async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
     let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
-    let holds = store.holds(arguments.all).await?;
+    let filter = HoldFilter {
+        all: arguments.all,
+        common: arguments.filter.resolve(&config.streams)?,
+        ..HoldFilter::default()
+    };
     let mut out = output::stdout();
-    if arguments.json {
-        for hold in &holds {
-            output::json_line(&mut out, hold)?;
+    let after = |last: Option<&Hold>| HoldFilter { before: last.map(|last| last.id), ..filter.clone() };
+    let fetch = async |last: Option<&Hold>, limit| store.holds(&HoldFilter { limit, ..after(last) }).await;
+    let count = async |last: Option<&Hold>| store.count_holds(&after(last), listing::COUNTED + 1).await;
+    let headings = ["id", "kind", "name", "state", "waiting", "held", "opened", "why"];
+    listing::list(arguments.limit, !arguments.json, fetch, count, |page, first| {
+        if arguments.json {
+            return page.iter().try_for_each(|hold| output::json_line(&mut out, hold));
         }
-    } else {
         let cells = |hold: &Hold| {
             vec![
                 hold.id.to_string(),
@@ -135,9 +147,9 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
                 hold.why.clone(),
             ]
         };
-        let headings = ["id", "kind", "name", "state", "waiting", "held", "opened", "why"];
-        output::rows(&mut out, &headings, holds.iter().map(cells).collect(), true)?;
-    }
+        output::rows(&mut out, &headings, page.iter().map(cells).collect(), first)
+    })
+    .await?;
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
@@ -159,8 +171,7 @@ async fn show(config: Option<&Path>, arguments: &Show) -> anyhow::Result<ExitCod
     }
     let fetch = async |last: Option<&HeldEvent>, limit: u32| {
         let after = last.map_or(0, |last| last.event);
-        // One more than is shown says whether there are more.
-        Ok(Page::cut(store.held(hold.id, after, limit.saturating_add(1)).await?, limit))
+        store.held(hold.id, after, limit).await
     };
     let count =
         async |_: Option<&HeldEvent>| Ok(hold.held.unsigned_abs().saturating_sub(u64::from(arguments.limit)));
@@ -222,7 +233,7 @@ async fn settle(config: Option<&Path>, arguments: &Settle, verdict: HoldVerdict)
     let store = open_store(&config, if reads { Access::Read } else { Access::Write }).await?;
     let mut ids = arguments.ids.clone();
     if arguments.all {
-        ids = store.holds(false).await?.iter().rev().map(|hold| hold.id).collect();
+        ids = open_holds(&store).await?.iter().rev().map(|hold| hold.id).collect();
     }
     if !arguments.dry_run {
         let mut waiting = 0;

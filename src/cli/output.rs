@@ -80,10 +80,7 @@ pub(super) fn rows(
 /// A labelled line of a card; nothing when there is no value.
 pub(super) fn field(out: &mut impl Write, label: &str, value: Option<&str>) -> io::Result<()> {
     match value {
-        Some(value) if !value.is_empty() => {
-            let dim = Style::new().dimmed();
-            writeln!(out, "  {dim}{label:<16}{dim:#} {}", clean(value))
-        }
+        Some(value) if !value.is_empty() => styled_field(out, label, &clean(value)),
         _ => Ok(()),
     }
 }
@@ -91,7 +88,22 @@ pub(super) fn field(out: &mut impl Write, label: &str, value: Option<&str>) -> i
 /// The same with a value that is clean and has its own styles.
 pub(super) fn styled_field(out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
     let dim = Style::new().dimmed();
-    writeln!(out, "  {dim}{label:<16}{dim:#} {value}")
+    writeln!(out, "{}", fitted(&format!("  {dim}{label:<16}{dim:#} "), value, &" ".repeat(19)))
+}
+
+/// A text behind its beginning: on a terminal no wider than that, with the lines after the first behind a margin.
+pub(super) fn fitted(begin: &str, text: &str, margin: &str) -> String {
+    if !io::stdout().is_terminal() {
+        return format!("{begin}{text}");
+    }
+    // Words are not split at hyphens: host names and addresses are full of them.
+    let options = textwrap::Options::with_termwidth()
+        .initial_indent(begin)
+        .subsequent_indent(margin)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    textwrap::fill(text, options)
 }
 
 /// What else a deciding text tells, a line a fact: `listed ip`, `blocklist`, `retry after` …; without the host

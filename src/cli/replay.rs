@@ -27,7 +27,7 @@ use crate::returnpath::ReturnPaths;
 use crate::smtp::command::reverse_path;
 use crate::smtp::{Envelope, EnvelopeRecipient, Peer, PeerAddress, Protocol};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{EventChange, Known, Recorded, Replayed, Store, StoreError};
+use crate::store::{EventChange, Known, Recorded, Replayed, StoreError, open_holds};
 use files::{Batch, Files};
 use totals::{Totals, grown, tell_of_holds};
 
@@ -147,7 +147,7 @@ impl Run {
 
     async fn holds(&self) -> Result<Vec<crate::store::Hold>, StoreError> {
         match &self.into {
-            Some((store, _)) => store.holds(false).await,
+            Some((store, _)) => open_holds(&**store).await,
             None => Ok(Vec::new()),
         }
     }

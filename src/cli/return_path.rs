@@ -187,7 +187,8 @@ fn mint(config: Option<&Path>, arguments: &Mint) -> anyhow::Result<ExitCode> {
     let stream = u32::try_from(streams::number(&config.streams, &arguments.stream)?)?;
     let now = Timestamp::now();
     let mut out = output::stdout();
-    let input = std::io::stdin().lock().lines().take_while(|_| from_input).zip(1..);
+    // Only where it is asked for: a shell's loop reads its addresses from there.
+    let input = from_input.then(|| std::io::stdin().lock().lines()).into_iter().flatten().zip(1..);
     let input = input.filter_map(|(line, number)| match line {
         Ok(line) if line.trim().is_empty() => None,
         Ok(line) => Some(mailbox(line.trim()).with_context(|| format!("line {number} of standard input"))),

@@ -34,7 +34,7 @@ pub(super) struct Stats {
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     until: Option<Timestamp>,
     /// Only bounces of this class, such as recipient_unknown.
-    #[arg(long, value_name = "CLASS", value_parser = class)]
+    #[arg(long, value_name = "CLASS", value_parser = class(), hide_possible_values = true)]
     class: Option<Class>,
     /// Only bounces of recipients at this domain.
     #[arg(long, value_name = "DOMAIN")]

@@ -180,20 +180,8 @@ pub(super) fn shortened(text: &str, room: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bounces::HEADINGS;
     use super::*;
-
-    const HEADINGS: [&str; 10] = [
-        "id",
-        "received",
-        "recipient",
-        "class",
-        "status",
-        "decision",
-        "change",
-        "trust",
-        "stream",
-        "subject",
-    ];
 
     fn rows() -> Vec<Vec<String>> {
         let row = |id: &str, recipient: &str, class: &str, subject: &str| {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::endpoint::{Endpoint, Way};
-use crate::store::{Again, Deliveries, Outbox, OutboxFilter, StoreError};
+use crate::store::{Again, Deliveries, Filter, Outbox, OutboxFilter, StoreError};
 
 /// Events that were given up and are let go again in one transaction.
 const AT_ONCE: u32 = 2_000;
@@ -94,8 +94,9 @@ impl Replay {
 
 /// The first event that was written at this time or later.
 async fn first(store: &impl Outbox, since: Timestamp) -> Result<Option<i64>, StoreError> {
-    let filter = OutboxFilter { since: Some(since), limit: 1, ..OutboxFilter::default() };
-    Ok(store.outbox(&filter).await?.first().map(|event| event.id))
+    let common = Filter { since: Some(since), ..Filter::default() };
+    let filter = OutboxFilter { common, limit: 1, ..OutboxFilter::default() };
+    Ok(store.outbox(&filter).await?.items.first().map(|event| event.id))
 }
 
 /// The way on which an endpoint gets an event.

@@ -22,7 +22,7 @@ use super::*;
 use crate::returnpath::Trust;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
-    Again, DeadLetter, Deliveries, EventType, Head, Outbox, OutboxBounds, OutboxEvent, OutboxFilter,
+    Again, DeadLetter, Deliveries, EventType, Head, Outbox, OutboxBounds, OutboxEvent, OutboxFilter, Page,
     Progress, Settings, Store, StoreError, Waiting, WebhookStanding, WebhookState, contract,
 };
 
@@ -56,7 +56,7 @@ impl Outbox for Timeless {
         self.ask(|store| async move { store.outbox_bounds().await }).await
     }
 
-    async fn outbox(&self, filter: &OutboxFilter) -> Result<Vec<OutboxEvent>, StoreError> {
+    async fn outbox(&self, filter: &OutboxFilter) -> Result<Page<OutboxEvent>, StoreError> {
         let filter = filter.clone();
         self.ask(|store| async move { store.outbox(&filter).await }).await
     }

@@ -85,7 +85,7 @@ event!(
     SuppressionRemoved, SuppressionRemovedType, "suppression.removed", ChangedSuppression
 );
 event!(
-    /// Suppressions wait for a person, since far more than usual came at once.
+    /// Suppressions wait for a person, because far more than usual came at once.
     HoldOpened, HoldOpenedType, "hold.opened", OpenedHold
 );
 

@@ -52,8 +52,7 @@ fn unreadable<T: ToSchema>(octets: &[u8], error: &serde_json::Error) -> Problem 
         Ok(body) if !body.is_object() => no_object(),
         Ok(body) => Problem::of_faults(StatusCode::UNPROCESSABLE_ENTITY, body_faults::<T>(&body))
             .unwrap_or_else(|| {
-                let detail =
-                    format!("the body cannot be read from {place} on; perhaps a key stands there twice");
+                let detail = format!("the body cannot be read from {place} on; perhaps a key is there twice");
                 Problem::unprocessable(detail)
             }),
     }

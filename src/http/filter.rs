@@ -31,7 +31,8 @@ macro_rules! filtered {
             /// Only what is believed this far.
             #[param(inline)]
             trust: Option<$crate::returnpath::Trust>,
-            /// Only bounces received, or entries changed, at this time or later: a time, a UTC date, or how long ago (7d).
+            /// Only bounces received, entries changed, holds opened and events written at this time or later: a time, a
+            /// UTC date, or how long ago (7d).
             #[param(inline)]
             since: Option<$crate::http::params::When>,
             /// Only those before this time, written in the same ways.

@@ -7,16 +7,16 @@ use axum::body::Bytes;
 use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema};
-use utoipa::{OpenApi as _, ToSchema};
+use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::needs_write;
 use super::event_types::{Event, webhooks};
-use super::problem::{Fault, PROBLEM_JSON, Problem};
+use super::problem::{Fault, Problem};
 use super::routes;
 use super::state::Api;
 
@@ -53,8 +53,8 @@ const WITH_BODY: &[(&str, &str)] = &[
     tags(
         (name = "suppressions", description = "Which addresses may not be mailed, and why"),
         (name = "bounces", description = "What came in, and what a message means"),
-        (name = "quarantine", description = "Reports that nothing proves, which wait for a person"),
-        (name = "holds", description = "Suppressions that wait for a person, since far more than usual came at once"),
+        (name = "quarantine", description = "Unsigned bounces, which wait for a person"),
+        (name = "holds", description = "Suppressions that wait for a person, because far more than usual came at once"),
         (name = "return paths", description = "What messages that are about to be sent say as their MAIL FROM"),
         (name = "events", description = "What happened, in its order"),
         (name = "webhooks", description = "Where events are brought, how that goes, and what is brought again"),
@@ -143,12 +143,6 @@ fn complete(path: &str, method: &Method, operation: &mut Operation) {
     }
     for (status, description) in more {
         let known = &mut operation.responses.responses;
-        known.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
+        known.entry(status.to_owned()).or_insert_with(|| RefOr::T(Problem::described(description)));
     }
-}
-
-fn problem(description: &str) -> Response {
-    let schema = Ref::from_schema_name(Problem::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build()
 }

@@ -1,12 +1,15 @@
 //! Errors as RFC 9457 problem details.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::error;
-use utoipa::ToSchema;
+use utoipa::openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::store::StoreError;
 
@@ -49,6 +52,33 @@ fn urn<S: serde::Serializer>(kind: &Option<&'static str>, serializer: S) -> Resu
     }
 }
 
+/// What a request may be answered: responses of the description that are problems.
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident: $status:literal, $description:literal;)+) => {
+        $(
+            $(#[$doc])*
+            pub(super) struct $name;
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+                    BTreeMap::from([($status.to_owned(), RefOr::T(Problem::described($description)))])
+                }
+            }
+        )+
+    };
+}
+
+answers! {
+    /// Nothing has the number that was named.
+    NotThere: "404", "There is none";
+    /// No stream has the name that was named.
+    NoSuchStream: "404", "There is no such stream";
+    /// The configuration has no webhook of that name.
+    NoSuchWebhook: "404", "None of that name is configured";
+    /// A person was faster.
+    SettledAlready: "409", "It is settled already";
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Fault {
@@ -59,6 +89,12 @@ pub struct Fault {
 }
 
 impl Problem {
+    /// A response that is one, as the description has it.
+    pub(super) fn described(description: &str) -> openapi::Response {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Self::name()))).build();
+        ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build()
+    }
+
     /// A problem that its status code says, with the detail.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {

@@ -150,8 +150,23 @@ pub struct Story {
     pub changes: Vec<AuditRow>,
     /// Reports about it, in the order in which they came.
     pub events: Vec<ToldEvent>,
-    /// There are older changes or events than these.
-    pub cut: bool,
+    /// Where older changes or reports than these begin; `None`: there are none.
+    pub older: Option<StoryPlace>,
+}
+
+/// A place in the story of an address; by default its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoryPlace {
+    /// Only changes with numbers below this.
+    pub change: i64,
+    /// Only reports before this time and event.
+    pub report: (Timestamp, i64),
+}
+
+impl Default for StoryPlace {
+    fn default() -> Self {
+        Self { change: i64::MAX, report: (Timestamp::MAX, i64::MAX) }
+    }
 }
 
 impl Story {

@@ -18,6 +18,12 @@ use crate::returnpath::Trust;
 
 const DAY: i64 = 86_400;
 
+/// Every hold, also those that are settled.
+async fn all_holds(store: &impl Store) -> Vec<Hold> {
+    let filter = HoldFilter { all: true, limit: 1_000, ..HoldFilter::default() };
+    store.holds(&filter).await.unwrap().items
+}
+
 /// Runs the whole suite, each part on a store of its own.
 pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F) {
     a_hard_bounce_suppresses(&make().await).await;

@@ -1,6 +1,5 @@
 //! Entries of single addresses, asked for and changed by programs that may not be alone in doing so.
 
-use std::collections::HashMap;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -106,17 +105,6 @@ impl Suppression {
     }
 }
 
-/// What stands of the addresses in a question, by their comparison forms.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The entries that suppress, the weightiest first.
-    pub entries: HashMap<String, Vec<Suppression>>,
-    /// The hold that a bounce waits in, the newest where there are several.
-    pub holds: HashMap<String, i64>,
-    /// How many unproven bounces wait, where any does.
-    pub unproven: HashMap<String, u64>,
-}
-
 /// A day on which an address bounced softly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountedDay {
@@ -128,12 +116,18 @@ pub struct CountedDay {
     pub day: i64,
 }
 
-/// What is known of an address beside the entries that suppress it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Watched {
+/// What is known of an address.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    /// The entries that suppress it, the weightiest first.
+    pub entries: Vec<Suppression>,
+    /// What the report behind the weightiest says (Diagnostic-Code), where it is still there.
+    pub reply: Option<String>,
+    /// The hold that a bounce of it waits in, the newest where there are several.
+    pub hold: Option<i64>,
     /// How many unproven bounces of it wait.
     pub unproven: u64,
-    /// The days that are counted, by kind, stream and day; those too that lie too far back to matter.
+    /// The days that are counted; those too that lie too far back to matter.
     pub counted: Vec<CountedDay>,
     /// The last believed report that mail to it failed, unless one that it was delivered came later.
     pub last_failure: Option<ToldEvent>,
@@ -150,20 +144,13 @@ pub trait Entries: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
 
-    /// What else is known of an address (in comparison form); with `stream`, what counts in it.
-    fn watched(
-        &self,
-        address_key: &str,
-        stream: Option<i64>,
-    ) -> impl Future<Output = Result<Watched, StoreError>> + Send;
-
-    /// What [`super::Store::standing`] and [`super::Store::hold_of`] say about many addresses, in one question.
+    /// What is known of addresses (in comparison form), in the order of the question; with `stream`, what counts in it.
     fn standing_of(
         &self,
         address_keys: &[String],
         stream: Option<i64>,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Standing, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Standing>, StoreError>> + Send;
 
     /// Puts an address on the list by hand, if its condition holds then.
     fn put(&self, put: Put) -> impl Future<Output = Result<Edited<PutDone>, StoreError>> + Send;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Store, StoreError};
+use super::{Filter, Store, StoreError};
 
 /// A hold: suppressions of one key that wait for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -78,6 +78,36 @@ pub struct HeldEvent {
     pub remote_mta: Option<String>,
     /// What it has done to the list: `held` while it waits.
     pub change: String,
+}
+
+/// Which holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HoldFilter {
+    /// Also those that are settled.
+    pub all: bool,
+    /// What they have in common: when they were opened, and what one of their events has.
+    pub common: Filter,
+    /// Only numbers below this one: the last of the page before.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Every open hold, the newest first.
+///
+/// # Errors
+/// What the store says.
+pub async fn open_holds(store: &impl Store) -> Result<Vec<Hold>, StoreError> {
+    let mut filter = HoldFilter { limit: u32::MAX, ..HoldFilter::default() };
+    let mut holds: Vec<Hold> = Vec::new();
+    loop {
+        let page = store.holds(&filter).await?;
+        holds.extend(page.items);
+        match holds.last() {
+            Some(last) if page.more => filter.before = Some(last.id),
+            _ => return Ok(holds),
+        }
+    }
 }
 
 /// What a person says about a hold.

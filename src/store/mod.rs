@@ -5,6 +5,7 @@
 //! kept in clear or hashed is behind the contract ([`Addresses`]).
 
 mod addresses;
+mod answer;
 mod audit;
 mod backup;
 mod deliveries;
@@ -37,17 +38,18 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed};
-pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, ToldEvent};
+pub use answer::{Checked, Counted, check, reply};
+pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, StoryPlace, ToldEvent};
 pub use backup::Backup;
 pub use deliveries::{
     Again, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
 };
-pub use entries::{
-    Condition, CountedDay, Edited, Entries, Put, PutDone, Standing, Versions, Watched, version,
-};
+pub use entries::{Condition, CountedDay, Edited, Entries, Put, PutDone, Standing, Versions, version};
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use filter::Filter;
-pub use holds::{Alarm, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, settle_whole_hold};
+pub use holds::{
+    Alarm, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict, open_holds, settle_whole_hold,
+};
 pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
@@ -165,8 +167,14 @@ pub trait Store: Send + Sync + 'static {
         async move { Ok(self.standing(address_key, stream, now).await?.into_iter().next()) }
     }
 
-    /// Everything that is known about an address (in comparison form).
-    fn story(&self, address_key: &str) -> impl Future<Output = Result<Story, StoreError>> + Send;
+    /// What is known about an address (in comparison form): its entries, and the newest changes and reports before a
+    /// place, at most `limit` and [`PAGE_OCTETS`] of each.
+    fn story(
+        &self,
+        address_key: &str,
+        place: StoryPlace,
+        limit: u32,
+    ) -> impl Future<Output = Result<Story, StoreError>> + Send;
 
     /// Entries in the order of their addresses, then of their streams.
     fn suppressions(
@@ -254,22 +262,26 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Holds, the newest first; with `all`, those that are settled too.
-    fn holds(&self, all: bool) -> impl Future<Output = Result<Vec<Hold>, StoreError>> + Send;
+    /// A page of holds, the newest first.
+    fn holds(&self, filter: &HoldFilter) -> impl Future<Output = Result<Page<Hold>, StoreError>> + Send;
 
-    /// The open hold that a bounce of an address waits in, by its comparison form; the newest where there are several.
-    fn hold_of(&self, address_key: &str) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
+    /// How many holds [`Self::holds`] would list, page after page; it stops counting at `most`.
+    fn count_holds(
+        &self,
+        filter: &HoldFilter,
+        most: u32,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// One hold.
     fn hold(&self, id: i64) -> impl Future<Output = Result<Option<Hold>, StoreError>> + Send;
 
-    /// What a hold has held, the oldest first: at most `limit` events with numbers above `after`.
+    /// What a hold has held, the oldest first: a page of events with numbers above `after`.
     fn held(
         &self,
         id: i64,
         after: i64,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<HeldEvent>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Page<HeldEvent>, StoreError>> + Send;
 
     /// Settles at most so many events of an open hold, the oldest first, each as of the time it was received; with
     /// the last of them the hold is closed. Whoever asks goes on until it is, and may begin again after a crash.

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::StoreError;
+use super::{Filter, Page, StoreError};
 
 /// What an event tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub enum EventType {
     SuppressionAdded,
     /// An entry was taken off the list, or its time is over.
     SuppressionRemoved,
-    /// Suppressions wait for a person, since far more than usual came at once.
+    /// Suppressions wait for a person, because far more than usual came at once.
     HoldOpened,
 }
 
@@ -84,8 +84,10 @@ pub struct OutboxEvent {
 pub struct OutboxFilter {
     /// Only those after this one.
     pub after: i64,
-    /// Only those written at this time or later.
-    pub since: Option<Timestamp>,
+    /// Only those up to this one.
+    pub through: Option<i64>,
+    /// What they have in common, and when they were written. Events about the list have the origin of the change.
+    pub common: Filter,
     /// Only these types; empty for all.
     pub types: Vec<EventType>,
     /// At most so many.
@@ -112,11 +114,11 @@ pub trait Outbox: Send + Sync + 'static {
     /// Which numbers there are.
     fn outbox_bounds(&self) -> impl Future<Output = Result<OutboxBounds, StoreError>> + Send;
 
-    /// Events, the oldest first.
+    /// A page of events, the oldest first.
     fn outbox(
         &self,
         filter: &OutboxFilter,
-    ) -> impl Future<Output = Result<Vec<OutboxEvent>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Page<OutboxEvent>, StoreError>> + Send;
 
     /// One event; `None` where there is none of this number any more.
     fn outbox_event(&self, id: i64) -> impl Future<Output = Result<Option<OutboxEvent>, StoreError>> + Send;

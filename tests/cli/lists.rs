@@ -156,7 +156,10 @@ fn the_whole_story_of_an_address_is_told() {
     );
 
     let stranger = home.run(&["suppressions", "show", "stranger@example.net"]);
-    assert_eq!((status(&stranger), text(&stranger.stdout)), (1, "stranger@example.net: never heard of\n"));
+    assert_eq!(
+        (status(&stranger), text(&stranger.stdout)),
+        (1, "stranger@example.net: nothing is known of it\n")
+    );
     assert!(failed(&home.run(&["suppressions", "show", "nobody"])).contains("\"nobody\" is no address"));
 }
 

@@ -17,7 +17,9 @@ mod return_path;
 mod rules;
 mod stats;
 mod suppressions;
+mod terminal;
 mod transfer;
+mod unsigned;
 
 use std::process::Output;
 

@@ -108,6 +108,13 @@ fn addresses_to_mint_for_come_from_standard_input_as_well() {
         ["first@example.net", "a@example.net", "B@Example.net", "c@example.net"],
         "{minted:?}"
     );
+    let mut rest = std::fs::File::open(&input).unwrap();
+    let named =
+        home.command(&["return-path", "mint", "a@example.net"]).stdin(rest.try_clone().unwrap()).output();
+    assert_eq!(text(&named.unwrap().stdout).lines().count(), 1);
+    let mut left = String::new();
+    std::io::Read::read_to_string(&mut rest, &mut left).unwrap();
+    assert!(left.starts_with("a@example.net\n"), "a loop of a shell reads its own input on: {left:?}");
     let wrong = home.file("wrong", b"a@example.net\nnobody\n");
     let output = mint(&wrong, &["-"]);
     assert_eq!((status(&output), text(&output.stdout).lines().count()), (2, 1), "{output:?}");

@@ -94,7 +94,7 @@ fn events_are_pulled_page_by_page_as_the_command_line_has_them() {
         assert_eq!(numbers(&json_lines(&page.body)), wanted, "{query}");
         assert_eq!(page.header("dsnd-last-event-id"), next, "{query}");
     }
-    for query in ["limit=0", "limit=1001", "wait=61", "type=bounce", "after=-1", "after=x", "since=1h"] {
+    for query in ["limit=0", "limit=1001", "wait=61", "type=bounce", "after=-1", "after=x", "since=soon"] {
         http.get(&format!("/v1/events?{query}")).problem(400);
     }
     let ahead = http.get("/v1/events?after=7").problem(409);
@@ -222,4 +222,40 @@ fn who_listens_hears_what_was_and_what_comes_and_goes_on_where_it_was() {
     daemon.stop();
     assert!(began.elapsed() < Duration::from_secs(20), "who listens holds up no end");
     while again.line().is_some() {}
+}
+
+#[test]
+fn events_are_found_by_the_filters_of_the_command_line() {
+    let home = Home::new();
+    let daemon = home.start();
+    bounce(&daemon, "1", "ada@one.example");
+    bounce(&daemon, "2", "bert@two.example");
+    let http = daemon.api();
+    for (filter, found) in [
+        ("", vec![1, 2, 3, 4]),
+        ("domain=TWO.example", vec![3, 4]),
+        ("class=recipient_unknown&type=suppression.added", vec![2, 4]),
+        ("class=mailbox_full", vec![]),
+        ("rule=iana.5.1.1&trust=unsigned&origin=bounce", vec![1, 2, 3, 4]),
+        ("remote_mta=MX.example.net.&after=1", vec![2, 3, 4]),
+        ("listed_ip=192.0.2.1", vec![]),
+        ("since=1h&limit=3", vec![1, 2, 3]),
+        ("until=1h", vec![]),
+    ] {
+        let page = http.get(&format!("/v1/events?{filter}")).json();
+        assert_eq!(numbers(page["events"].as_array().unwrap()), found, "{filter}: {page}");
+        let through = found.last().filter(|_| filter.contains("limit")).unwrap_or(&4);
+        assert_eq!(page["last_event_id"], json!(through), "{filter}: looked at all of them");
+    }
+    for (arguments, found) in [
+        (&["--domain", "two.example"][..], vec![3, 4]),
+        (&["--domain", "two.example", "--limit", "1"], vec![4]),
+        (&["--since", "1h", "--limit", "1"], vec![1]),
+        (&["--class", "mailbox_full"], vec![]),
+        (&["--until", "1h"], vec![]),
+    ] {
+        let arguments = [&["events", "list", "--json"][..], arguments].concat();
+        assert_eq!(numbers(&home.json(&arguments)), found, "{arguments:?}");
+    }
+    http.get("/v1/events?stream=none").problem(404);
 }

@@ -63,7 +63,7 @@ fn what_cannot_be_read_is_told_in_the_words_of_the_api() {
         (put("[]"), 422, "JSON object"),
         (put("{\"note\": [1]}"), 422, "#/note: a list is not a text"),
         (put("{\"nota\": \"x\"}"), 422, "did you mean \"note\"?"),
-        (put("{\"note\": \"x\", \"note\": \"y\"}"), 422, "stands there twice"),
+        (put("{\"note\": \"x\", \"note\": \"y\"}"), 422, "is there twice"),
         (check("{}"), 422, "#/addresses: this is missing"),
         (check("{\"addresses\": \"a@b.example\"}"), 422, "is not a list"),
         (check("{\"addresses\": [1, null], \"stream\": 7}"), 422, "2 more, see errors"),

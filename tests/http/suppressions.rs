@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Home, hard_bounce};
+use crate::common::{Home, dsn, hard_bounce};
 
 const ADA: &str = "/v1/suppressions/ada%40example.org";
 
@@ -230,4 +230,65 @@ fn ten_thousand_addresses_are_checked_at_once_and_answered_in_order() {
             .problem(422)
             .contains("10000")
     );
+}
+
+#[test]
+fn the_api_says_of_an_address_what_the_command_line_says() {
+    let home = Home::new();
+    let daemon = home.start();
+    let full = "552 5.2.2 The mailbox of bert is full";
+    let blocked = "554 5.7.1 Service unavailable; Client host [192.0.2.44] blocked using zen.spamhaus.org";
+    let report = dsn(
+        "1",
+        &[
+            ("dead@example.net", "5.1.1", "550 5.1.1 there is nobody of that name here"),
+            ("bert@example.net", "5.2.2", full),
+            ("carl@example.net", "5.7.1", blocked),
+        ],
+    );
+    assert_eq!(daemon.connect().send(&report).unwrap().code, 250);
+    let asked = ["dead@example.net", "bert@example.net", "carl@example.net", "ada@example.net"];
+    let ask = |addresses: &[&str]| {
+        let answer = daemon.api().post("/v1/suppressions/check", &json!({ "addresses": addresses })).json();
+        answer["results"].as_array().unwrap().clone()
+    };
+    let answers = ask(&asked);
+    let mut told = home.command(&["suppressions", "check", "--json"]);
+    let told = told.args(asked).output().unwrap();
+    assert_eq!(answers, crate::common::json_lines(&told.stdout), "field for field");
+    let summary = |at: usize| answers[at]["summary"].as_str().unwrap();
+    let day = &answers[0]["entry"]["changed_at"].as_str().unwrap()[..10];
+    assert!(
+        summary(0).starts_with(&format!(
+            "suppressed; mx.example.net said on {day}: \"550 5.1.1 there is nobody of that name here\"; \
+             do not mail it before "
+        )),
+        "who said what, when, and what to do: {}",
+        summary(0)
+    );
+    assert_eq!(
+        summary(1),
+        format!("ok; 1 of 5 days with a full mailbox; mx.example.net said on {day}: \"{full}\"")
+    );
+    assert_eq!(answers[1]["counted"], json!([{ "kind": "mailbox_full", "days": 1, "of": 5 }]));
+    assert_eq!(
+        summary(2),
+        format!(
+            "ok; mail to it fails, and the address is not at fault: mx.example.net said on {day}: \"{blocked}\" \
+             (your IP 192.0.2.44); have the block lifted"
+        )
+    );
+    assert_eq!(answers[2]["last_failure"]["class"], "sender_blocked");
+    assert_eq!(summary(3), "ok");
+    let invalid = &ask(&["nobody"])[0];
+    assert!(
+        invalid["summary"].as_str().unwrap().starts_with("no address that mail can be sent to: "),
+        "{invalid}"
+    );
+
+    // A large question has the sentences, and not whole reports.
+    let mut many = vec!["ada@example.net"; 600];
+    many.push("carl@example.net");
+    let last = ask(&many).pop().unwrap();
+    assert_eq!((&last["summary"], &last["last_failure"]), (&answers[2]["summary"], &Value::Null));
 }

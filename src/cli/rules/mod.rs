@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::filter::class;
 use super::output;
 use super::paper::Paper;
 use crate::classify::rules::Rule;
@@ -32,7 +33,7 @@ pub(super) enum RulesVerb {
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// Only rules that conclude this.
-    #[arg(long, value_name = "CLASS", value_parser = class)]
+    #[arg(long, value_name = "CLASS", value_parser = class(), hide_possible_values = true)]
     class: Option<Class>,
     /// One JSON object a rule.
     #[arg(long)]
@@ -84,11 +85,6 @@ impl<'r> From<&'r Rule> for Shown<'r> {
             counter_examples: &rule.counter_examples,
         }
     }
-}
-
-fn class(name: &str) -> Result<Class, String> {
-    Class::from_name(name)
-        .ok_or_else(|| "no such class; `dsnd rules list` shows those that rules conclude".to_owned())
 }
 
 /// Runs a verb.

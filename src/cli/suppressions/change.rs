@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::policy::Reason;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
-    self, ANY_STREAM, AuditOrigin, ManualEntry, Removal, Store, Streams, Suppression, SuppressionFilter,
+    self, ANY_STREAM, AuditOrigin, Entries, ManualEntry, Removal, Store, Streams, Suppression,
+    SuppressionFilter,
 };
 
 /// Entries that a dry run shows.
@@ -178,11 +179,8 @@ async fn remove_each(
     for mailbox in mailboxes {
         let address_key = mailbox.comparison_form();
         let (there, word) = if arguments.dry_run {
-            let entries = store.story(&address_key).await?.entries;
-            let now = Timestamp::now();
-            let stands = |entry: &&Suppression| entry.expires_at.is_none_or(|end| end > now);
-            let mut standing = entries.iter().filter(stands);
-            let there = standing.any(|entry| stream.is_none_or(|stream| entry.stream == stream));
+            let standing = store.entries_of(&address_key, stream, Timestamp::now()).await?;
+            let there = standing.iter().any(|entry| stream.is_none_or(|stream| entry.stream == stream));
             (there, "would be removed")
         } else {
             let removal = Removal {

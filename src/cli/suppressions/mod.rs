@@ -5,7 +5,6 @@ mod check;
 mod export;
 mod import;
 mod list;
-mod sentence;
 mod show;
 
 use std::path::Path;
@@ -28,7 +27,7 @@ pub(super) enum Suppressions {
     Check(check::Check),
     /// Tell the whole story of an address: its entries, every change of them, every report about it.
     ///
-    /// Exit status 0, or 1 when the address was never heard of.
+    /// Exit status 0, or 1 when nothing is known of the address.
     Show(show::Show),
     /// List the entries, by address.
     List(Box<list::List>),

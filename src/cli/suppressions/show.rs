@@ -9,13 +9,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::check::{decided, headline};
-use super::sentence::{self, progress, reply};
+use super::check::headline;
 use super::{brief, open_store, output, streams};
 use crate::address::Mailbox;
 use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{AuditRow, Entries, Store, Story, Streams, Suppression, ToldEvent};
+use crate::store::{
+    AuditRow, Checked, Store, Story, StoryPlace, Streams, Suppression, ToldEvent, check, reply,
+};
+
+/// How many changes, and how many reports, are told: the newest.
+const TOLD: u32 = 1_000;
 
 /// `show`.
 #[derive(Debug, Args)]
@@ -50,34 +54,30 @@ pub(super) async fn run(config: &Config, arguments: &Show) -> anyhow::Result<Exi
         .with_context(|| format!("{:?} is no address", arguments.address))?;
     let store = open_store(config, Access::Read).await?;
     let key = mailbox.comparison_form();
-    let mut story = store.story(&key).await?;
-    let (watched, hold) = (store.watched(&key, None).await?, store.hold_of(&key).await?);
+    let mut story = store.story(&key, StoryPlace::default(), TOLD).await?;
     let now = Timestamp::now();
-    let entry = story.entries.iter().find(|entry| stands(entry, now));
-    let summary = match entry {
-        Some(entry) => {
-            sentence::suppressed(entry, decided(&store, &key, Some(entry), &watched).await?.as_ref())
-        }
-        None => sentence::ok(&watched, &progress(&config.policy, &watched.counted, now), hold),
+    let asked = vec![mailbox.to_string()];
+    let mut answers = check(&store, &config.policy, &config.streams, asked, None, now).await?;
+    let Some(Checked { address, suppressed, summary, waits_unproven, .. }) = answers.pop() else {
+        anyhow::bail!("there is no answer");
     };
     store.close().await;
     streams::name_story(&config.streams, &mut story);
-    let address = mailbox.to_string();
     let mut out = output::stdout();
     if arguments.json {
         let shown = Shown {
             address: &address,
-            suppressed: story.entries.iter().any(|entry| stands(entry, now)),
+            suppressed,
             entries: &story.entries,
             changes: &story.changes,
             events: &story.events,
-            cut: story.cut,
-            waits_unproven: Some(watched.unproven).filter(|number| *number > 0),
+            cut: story.older.is_some(),
+            waits_unproven,
             summary: &summary,
         };
         output::json_line(&mut out, &shown)?;
     } else if story.is_empty() {
-        writeln!(out, "{}: never heard of", output::clean(&address))?;
+        writeln!(out, "{}: nothing is known of it", output::clean(&address))?;
     } else {
         writeln!(out, "{}", headline(&address, &summary))?;
         print(&mut out, &config.streams, &story, now)?;
@@ -95,7 +95,7 @@ fn print(out: &mut impl Write, streams: &Streams, story: &Story, now: Timestamp)
         let label = if stands(entry, now) { "entry" } else { "was suppressed" };
         output::field(out, label, Some(&brief(streams, entry)))?;
     }
-    if story.cut {
+    if story.older.is_some() {
         output::field(out, "left out", Some("what is older"))?;
     }
     writeln!(out)?;

@@ -12,7 +12,7 @@ use crate::address::comparison_form;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::filter::filtered;
 use crate::http::params::{self, Octets};
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchStream, NotThere, Problem};
 use crate::http::state::Api;
 use crate::store::{Bounce, BounceFilter, Page, Store};
 
@@ -80,8 +80,7 @@ struct BouncePage {
     get, path = "/v1/bounces", operation_id = "listBounces", tag = "bounces", params(Asked),
     responses(
         (status = 200, description = "A page of messages", body = BouncePage),
-        (status = 404, description = "There is no such stream", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<BouncePage>, Problem> {
@@ -122,7 +121,7 @@ struct After {
     params(("id" = i64, Path, minimum = 1, description = "The number of the message"), After),
     responses(
         (status = 200, description = "The message", body = Bounce),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        NotThere,
     )
 )]
 async fn show(
@@ -143,7 +142,7 @@ async fn show(
     responses(
         (status = 200, description = "The message", body = inline(Octets), content_type = "application/octet-stream",
             headers(("Content-Disposition" = String, description = "A name for a file"))),
-        (status = 404, description = "There is none, or it is kept no more (store.raw_days)",
+        (status = 404, description = "There is none, or it is no longer kept (store.raw_days)",
             body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -152,7 +151,7 @@ async fn raw(State(api): State<Api>, Path(id): Path<i64>) -> Result<impl IntoRes
     let Some(raw) = api.store.raw(id).await? else {
         return Err(match api.store.bounce(id).await? {
             None => not_there(id),
-            Some(_) => Problem::not_found(format!("the raw message {id} is kept no more (store.raw_days)")),
+            Some(_) => Problem::not_found(format!("the raw message {id} is no longer kept (store.raw_days)")),
         });
     };
     let named = format!("attachment; filename=\"bounce-{id}.eml\"");

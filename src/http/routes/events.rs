@@ -12,25 +12,29 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, timeout};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::events::named;
 use crate::http::event_types::Event;
 use crate::http::extract::{Json, Query};
+use crate::http::filter::filtered;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
-use crate::store::{EventType, Outbox, OutboxEvent, OutboxFilter};
+use crate::store::{EventType, Filter, Outbox, OutboxEvent, OutboxFilter, Page};
 
 /// The most events of one answer, and of one page of a stream.
 const MOST: u32 = 1_000;
 
 /// The longest time that an answer waits for an event, in seconds.
 const LONGEST_WAIT: u32 = 60;
+
+/// The most events that one question looks at, of which filters may leave few.
+const LOOKED_AT: i64 = 100_000;
 
 /// How often the store is asked for what other processes have written.
 const POLL: Duration = Duration::from_secs(2);
@@ -46,29 +50,28 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(events))
 }
 
-/// Which events.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Wanted {
-    /// Only events after this one. Without it: from the oldest that is kept.
-    #[param(minimum = 0)]
-    after: Option<i64>,
-    /// At most so many; a stream goes on.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 1000, default = 100, required = false)]
-    limit: u32,
-    /// Only these types, separated by commas.
-    #[serde(rename = "type")]
-    #[param(
+filtered! {
+    /// Which events; all that are given must hold.
+    struct Wanted {
+        /// Only events after this one. Without it: from the oldest that is kept.
+        #[param(minimum = 0)]
+        after: Option<i64>,
+        /// At most so many; a stream goes on.
+        #[serde(default = "usual_limit")]
+        #[param(minimum = 1, maximum = 1000, default = 100, required = false)]
+        limit: u32,
+        /// Only these types, separated by commas.
+        #[serde(rename = "type")]
+        #[param(
         pattern = "^(bounce\\.recorded|complaint\\.recorded|suppression\\.added|suppression\\.removed|hold\\.opened)(,(bounce\\.recorded|complaint\\.recorded|suppression\\.added|suppression\\.removed|hold\\.opened))*$",
         example = "suppression.added,suppression.removed"
     )]
     types: Option<String>,
-    /// Where there is none: seconds to wait for one.
-    #[serde(default)]
-    #[param(minimum = 0, maximum = 60, default = 0, required = false)]
-    wait: u32,
+        /// Where there is none: seconds to wait for one.
+        #[serde(default)]
+        #[param(minimum = 0, maximum = 60, default = 0, required = false)]
+        wait: u32,
+    }
 }
 
 const fn usual_limit() -> u32 {
@@ -98,7 +101,9 @@ enum Written {
 
 /// What happened, in the order in which it was committed.
 ///
-/// With `wait`, an answer without events comes only after so long. With `Accept: application/x-ndjson` the answer is an
+/// An answer has as many events as were asked for, or fewer where these are large, or where a filter leaves few of the
+/// 100,000 that are looked at: `last_event_id` says where to go on. With `wait`, an answer without events comes only after
+/// so long. With `Accept: application/x-ndjson` the answer is an
 /// event a line, and the header `Dsnd-Last-Event-Id` has what `last_event_id` has. With `Accept: text/event-stream` the
 /// answer goes on until the client leaves (server-sent events). `Last-Event-ID` stands before `after`: browsers send it
 /// when they connect again.
@@ -115,7 +120,7 @@ enum Written {
             headers(("Dsnd-Last-Event-Id" = i64, description = "The event up to which was looked"))),
         (status = 409, description = "There is no such event yet: the database was restored from an older copy",
             body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "Events after this one were dropped, since their time was over (events.keep_days)",
+        (status = 410, description = "Events after this one were dropped, because their time was over (events.keep_days)",
             body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -144,8 +149,16 @@ async fn events(
         let wrong = || Problem::bad_request("this is no event's number").at("Last-Event-ID");
         after = Some(number.ok_or_else(wrong)?);
     }
-    let after = check(&api, after).await?;
-    let mut reading = Reading { api: api.clone(), types, after, limit: wanted.limit };
+    let mut after = check(&api, after).await?;
+    let common = wanted.common(&api.current().settings.streams)?;
+    if common.since.is_some() {
+        // Those before it are not looked at, whatever else is asked for.
+        let common = Filter { since: common.since, ..Filter::default() };
+        let first =
+            api.store.outbox(&OutboxFilter { after, common, limit: 1, ..OutboxFilter::default() }).await?;
+        after = first.items.first().map_or(after, |first| first.id - 1);
+    }
+    let mut reading = Reading { api: api.clone(), types, common, after, limit: wanted.limit };
     if written == Written::Stream {
         let place = listener(&api).ok_or_else(busy)?;
         return Ok(stream(&api, reading, place));
@@ -240,24 +253,27 @@ fn busy() -> Problem {
 struct Reading {
     api: Api,
     types: Vec<EventType>,
+    common: Filter,
     after: i64,
     limit: u32,
 }
 
 impl Reading {
-    /// The next ones, if there are any. Everything up to `after` was looked at then.
+    /// The next ones, if there are any among the next [`LOOKED_AT`]. Everything up to `after` was looked at then.
     async fn next(&mut self) -> Result<Vec<OutboxEvent>, Problem> {
         let newest = self.api.store.outbox_bounds().await?.newest;
+        let through = newest.min(self.after.saturating_add(LOOKED_AT));
         let filter = OutboxFilter {
             after: self.after,
+            through: Some(through),
+            common: self.common.clone(),
             types: self.types.clone(),
             limit: self.limit,
-            ..OutboxFilter::default()
+            latest: false,
         };
-        let events = self.api.store.outbox(&filter).await?;
+        let Page { items: events, more } = self.api.store.outbox(&filter).await?;
         let last = events.last().map_or(self.after, |event| event.id);
-        let all = u32::try_from(events.len()).is_ok_and(|found| found < self.limit);
-        self.after = if all { last.max(newest) } else { last };
+        self.after = if more { last } else { last.max(through) };
         let current = self.api.current();
         Ok(events.into_iter().map(|event| named(event, &current.settings.streams)).collect())
     }
@@ -267,7 +283,11 @@ impl Reading {
         let until = Instant::now() + longest;
         let mut newest = self.api.store.newest();
         loop {
+            let begin = self.after;
             let events = self.next().await?;
+            if events.is_empty() && self.after - begin == LOOKED_AT && Instant::now() < until {
+                continue; // there may be more to look at
+            }
             let left = until.saturating_duration_since(Instant::now());
             if !events.is_empty() || left.is_zero() || self.api.shutdown.is_cancelled() {
                 return Ok(events);

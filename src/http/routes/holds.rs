@@ -1,4 +1,4 @@
-//! `/v1/holds`: suppressions that wait since far more than usual came at once.
+//! `/v1/holds`: suppressions that wait because far more than usual came at once.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,10 +9,11 @@ use utoipa_axum::routes;
 
 use crate::http::auth::Actor;
 use crate::http::extract::{Json, Path, Query};
+use crate::http::filter::filtered;
 use crate::http::params::{self, Trial};
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchStream, NotThere, Problem, SettledAlready};
 use crate::http::state::Api;
-use crate::store::{HeldEvent, Hold, HoldVerdict, Page, Store, settle_whole_hold};
+use crate::store::{HeldEvent, Hold, HoldFilter, HoldVerdict, Page, Store, settle_whole_hold};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -23,21 +24,20 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(discard))
 }
 
-/// Which holds.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Asked {
-    /// Also holds that were released or discarded.
-    #[serde(default)]
-    #[param(required = false)]
-    all: bool,
-    /// `next` of the page before.
-    #[param(pattern = "^[0-9a-f]{16}$")]
-    cursor: Option<String>,
-    /// How many; 100 where it is not said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+filtered! {
+    /// Which holds; all that are given must hold, but for the times for one and the same event that it has held.
+    struct Asked {
+        /// Also holds that were released or discarded.
+        #[serde(default)]
+        #[param(required = false)]
+        all: bool,
+        /// `next` of the page before.
+        #[param(pattern = "^[0-9a-f]{16}$")]
+        cursor: Option<String>,
+        /// How many; 100 where it is not said.
+        #[param(minimum = 1, maximum = 1000)]
+        limit: Option<u32>,
+    }
 }
 
 /// A page of holds.
@@ -91,14 +91,16 @@ struct SettledHold {
 /// What is held back, the newest first.
 #[utoipa::path(
     get, path = "/v1/holds", operation_id = "listHolds", tag = "holds", params(Asked),
-    responses((status = 200, description = "A page of holds", body = HoldPage))
+    responses((status = 200, description = "A page of holds", body = HoldPage), NoSuchStream)
 )]
 async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<HoldPage>, Problem> {
-    let limit = params::limit(asked.limit)?;
-    let before = asked.cursor.as_deref().map(params::decode_number).transpose()?;
-    let mut holds = api.store.holds(asked.all).await?;
-    holds.retain(|hold| before.is_none_or(|before| hold.id < before));
-    let Page { items: holds, more } = Page::cut(holds, limit);
+    let filter = HoldFilter {
+        all: asked.all,
+        common: asked.common(&api.current().settings.streams)?,
+        before: asked.cursor.as_deref().map(params::decode_number).transpose()?,
+        limit: params::limit(asked.limit)?,
+    };
+    let Page { items: holds, more } = api.store.holds(&filter).await?;
     let next = holds.last().filter(|_| more).map(|last| params::encode_number(last.id));
     Ok(Json(HoldPage { holds, next }))
 }
@@ -113,7 +115,7 @@ fn not_there(id: i64) -> Problem {
     params(("id" = i64, Path, minimum = 1, description = "The number of the hold"), Part),
     responses(
         (status = 200, description = "The hold", body = HoldEvents),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        NotThere,
     )
 )]
 async fn show(
@@ -124,9 +126,7 @@ async fn show(
     let limit = params::limit(page.limit)?;
     let after = page.cursor.as_deref().map(params::decode_number).transpose()?;
     let hold = api.store.hold(id).await?.ok_or_else(|| not_there(id))?;
-    // One more than is shown says whether there are more.
-    let events = api.store.held(id, after.unwrap_or_default(), limit + 1).await?;
-    let Page { items: events, more } = Page::cut(events, limit);
+    let Page { items: events, more } = api.store.held(id, after.unwrap_or_default(), limit).await?;
     let next = events.last().filter(|_| more).map(|last| params::encode_number(last.event));
     Ok(Json(HoldEvents { undo: hold.undo(), hold, events, next }))
 }
@@ -140,17 +140,12 @@ async fn show(
     params(("id" = i64, Path, minimum = 1, description = "The number of the hold"), Trial),
     responses(
         (status = 200, description = "It is released", body = SettledHold),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is settled already", body = Problem, content_type = "application/problem+json"),
+        NotThere,
+        SettledAlready,
     )
 )]
-async fn release(
-    State(api): State<Api>,
-    Path(id): Path<i64>,
-    Query(trial): Query<Trial>,
-    actor: Actor,
-) -> Result<Json<SettledHold>, Problem> {
-    settle(&api, id, HoldVerdict::Release, &actor.name(), trial.dry_run).await
+async fn release(State(api): State<Api>, order: Order) -> Result<Json<SettledHold>, Problem> {
+    settle(&api, order, HoldVerdict::Release).await
 }
 
 /// Decide that what is held shall change nothing.
@@ -162,25 +157,21 @@ async fn release(
     params(("id" = i64, Path, minimum = 1, description = "The number of the hold"), Trial),
     responses(
         (status = 200, description = "It is discarded", body = SettledHold),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is settled already", body = Problem, content_type = "application/problem+json"),
+        NotThere,
+        SettledAlready,
     )
 )]
-async fn discard(
-    State(api): State<Api>,
-    Path(id): Path<i64>,
-    Query(trial): Query<Trial>,
-    actor: Actor,
-) -> Result<Json<SettledHold>, Problem> {
-    settle(&api, id, HoldVerdict::Discard, &actor.name(), trial.dry_run).await
+async fn discard(State(api): State<Api>, order: Order) -> Result<Json<SettledHold>, Problem> {
+    settle(&api, order, HoldVerdict::Discard).await
 }
+
+/// Which hold is to be settled, whether it is only tried, and who says so.
+type Order = (Path<i64>, Query<Trial>, Actor);
 
 async fn settle(
     api: &Api,
-    id: i64,
+    (Path(id), Query(Trial { dry_run }), actor): Order,
     verdict: HoldVerdict,
-    by: &str,
-    dry_run: bool,
 ) -> Result<Json<SettledHold>, Problem> {
     let hold = api.store.hold(id).await?.ok_or_else(|| not_there(id))?;
     let settled_already = |state: &str| {
@@ -195,7 +186,7 @@ async fn settle(
         return Ok(Json(SettledHold { hold: id, state: "would be discarded", events, suppressed: None }));
     }
     let _turn = api.heavy().await?;
-    let settled = settle_whole_hold(&*api.store, id, verdict, by, dry_run).await?;
+    let settled = settle_whole_hold(&*api.store, id, verdict, &actor.name(), dry_run).await?;
     if !settled.closed {
         return Err(settled_already("somebody else was faster"));
     }

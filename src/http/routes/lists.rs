@@ -23,7 +23,7 @@ use crate::http::auth::Actor;
 use crate::http::extract::{Json, Query};
 use crate::http::filter::filtered;
 use crate::http::params::{self, Octets};
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::policy::Reason;
 use crate::store::sqlite::SqliteStore;
@@ -89,7 +89,7 @@ struct Taken {
                        application/x-ndjson or application/json"),
     responses(
         (status = 200, description = "What came of it", body = Summary),
-        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn import(
@@ -256,7 +256,7 @@ filtered! {
     params(Wanted),
     responses(
         (status = 200, description = "The list", content((String = "text/csv"), (String = "application/x-ndjson"))),
-        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn export(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {

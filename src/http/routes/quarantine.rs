@@ -1,4 +1,4 @@
-//! `/v1/quarantine`: reports that nothing proves, which wait for a person.
+//! `/v1/quarantine`: unsigned bounces, which wait for a person.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::http::auth::Actor;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::filter::filtered;
 use crate::http::params::{self, Trial};
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::returnpath::network;
 use crate::store::{
@@ -141,12 +141,12 @@ fn in_store(
     })
 }
 
-/// What waits since nothing proves it, the oldest first.
+/// Unsigned bounces that wait for a person, the oldest first.
 #[utoipa::path(
     get, path = "/v1/quarantine", operation_id = "listQuarantine", tag = "quarantine", params(Asked),
     responses(
         (status = 200, description = "A page of events", body = QuarantinePage),
-        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<QuarantinePage>, Problem> {
@@ -192,16 +192,15 @@ async fn show(State(api): State<Api>, Path(event): Path<i64>) -> Result<Json<Qua
     params(Trial), request_body = Selection,
     responses(
         (status = 200, description = "What became of them", body = QuarantineSettled),
-        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn approve(
     State(api): State<Api>,
-    Query(trial): Query<Trial>,
-    actor: Actor,
+    order: Order,
     Json(selection): Json<Selection>,
 ) -> Result<Json<QuarantineSettled>, Problem> {
-    settle(&api, &selection, Verdict::Approve, actor.name(), trial.dry_run).await
+    settle(&api, order, &selection, Verdict::Approve).await
 }
 
 /// Say that what waits shall never do anything. It stays recorded.
@@ -212,17 +211,19 @@ async fn approve(
     params(Trial), request_body = Selection,
     responses(
         (status = 200, description = "What became of them", body = QuarantineSettled),
-        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn discard(
     State(api): State<Api>,
-    Query(trial): Query<Trial>,
-    actor: Actor,
+    order: Order,
     Json(selection): Json<Selection>,
 ) -> Result<Json<QuarantineSettled>, Problem> {
-    settle(&api, &selection, Verdict::Discard, actor.name(), trial.dry_run).await
+    settle(&api, order, &selection, Verdict::Discard).await
 }
+
+/// Whether it is only tried, and who says so.
+type Order = (Query<Trial>, Actor);
 
 /// The events that are meant.
 fn chosen(api: &Api, selection: &Selection) -> Result<SettlingQueue, Problem> {
@@ -253,10 +254,9 @@ fn chosen(api: &Api, selection: &Selection) -> Result<SettlingQueue, Problem> {
 
 async fn settle(
     api: &Api,
+    (Query(Trial { dry_run }), actor): Order,
     selection: &Selection,
     verdict: Verdict,
-    by: String,
-    dry_run: bool,
 ) -> Result<Json<QuarantineSettled>, Problem> {
     let mut queue = chosen(api, selection)?;
     let _turn = api.heavy().await?;
@@ -267,7 +267,7 @@ async fn settle(
             return Ok(Json(told));
         }
         let events = batch.iter().map(|chosen| chosen.event).collect();
-        let settling = Settling { events, verdict, by: by.clone(), at: Timestamp::now(), dry_run };
+        let settling = Settling { events, verdict, by: actor.name(), at: Timestamp::now(), dry_run };
         let outcomes = api.store.settle(settling).await?;
         for (chosen, outcome) in batch.into_iter().zip(outcomes) {
             tell(

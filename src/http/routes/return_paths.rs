@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::address::{Mailbox, domain_key};
 use crate::http::extract::Json;
 use crate::http::params::{self, Address};
-use crate::http::problem::{Fault, Problem};
+use crate::http::problem::{Fault, NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::returnpath::{MintError, Minted, ReturnPaths, mint};
 
@@ -53,8 +53,7 @@ struct MintResponse {
     post, path = "/v1/return-paths", operation_id = "mintReturnPaths", tag = "return paths", request_body = MintRequest,
     responses(
         (status = 200, description = "The return paths", body = MintResponse),
-        (status = 404, description = "There is no such stream", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchStream,
         (status = 409, description = "There is no key (return_path.keys_file)", body = Problem,
             content_type = "application/problem+json"),
     )

@@ -13,7 +13,7 @@ use crate::address::domain_key;
 use crate::classify::Class;
 use crate::http::extract::{Json, Query};
 use crate::http::params::{self, When};
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::store::{Dimension, Statistics, StatisticsFilter, StatisticsRow};
 
@@ -75,8 +75,7 @@ struct Counted {
     get, path = "/v1/stats", operation_id = "getStatistics", tag = "bounces", params(Asked),
     responses(
         (status = 200, description = "The counts", body = Counted),
-        (status = 404, description = "There is no such stream", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn stats(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<Counted>, Problem> {

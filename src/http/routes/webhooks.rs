@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use crate::events::{Answer, Endpoint, HttpReceiver, Replay, Way};
 use crate::http::extract::{Json, Path, Query};
 use crate::http::params::{self, When};
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchWebhook, Problem};
 use crate::http::state::Api;
 use crate::store::{self, Deliveries, Outbox, WebhookStanding};
 
@@ -148,8 +148,7 @@ async fn list_webhooks(State(api): State<Api>) -> Result<Json<WebhookList>, Prob
     params(("name" = String, Path, description = "Its name in the configuration")),
     responses(
         (status = 200, description = "How it stands", body = Webhook),
-        (status = 404, description = "None of that name is configured", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchWebhook,
     )
 )]
 async fn show_webhook(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Webhook>, Problem> {
@@ -175,8 +174,7 @@ struct Tested {
     params(("name" = String, Path, description = "Its name in the configuration")),
     responses(
         (status = 200, description = "What it answered", body = Tested),
-        (status = 404, description = "None of that name is configured", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchWebhook,
     )
 )]
 async fn test_webhook(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Tested>, Problem> {
@@ -319,8 +317,7 @@ struct Page {
     params(("name" = String, Path, description = "Its name in the configuration"), Page),
     responses(
         (status = 200, description = "A page of events", body = DeadLetterPage),
-        (status = 404, description = "None of that name is configured", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchWebhook,
     )
 )]
 async fn list_dead_letters(

@@ -47,7 +47,7 @@ impl<'a, S: Store> Scene<'a, S> {
         self.ten_ordinary_days(domain).await;
         let recorded = self.comes(10, 9, unknown(domain, "outage", 300)).await;
         assert_eq!(split(&recorded.changes), (51, 249), "the breaker trips when more than 50 went through");
-        let [hold] = &self.store.holds(false).await.unwrap()[..] else { panic!("one hold") };
+        let [hold] = &open_holds(self.store).await.unwrap()[..] else { panic!("one hold") };
         assert_eq!((hold.kind.as_str(), hold.name.as_str(), hold.state.as_str()), ("domain", domain, "open"));
         assert_eq!((hold.held, hold.waiting, hold.recheckable_only), (249, 249, false));
         let [alarm] = &recorded.alarms[..] else { panic!("told once: {:?}", recorded.alarms) };
@@ -135,13 +135,13 @@ pub(super) async fn an_outage_at_one_domain_is_held_and_drags_nobody_along(store
     assert_eq!(split(&scene.comes(10, 9, others).await.changes), (30, 0));
     // The hold stands for as long as nobody settles it.
     assert_eq!(scene.comes(12, 9, unknown("big.example", "later", 1)).await.changes, [Held]);
-    let held = store.held(hold.id, 0, 1_000).await.unwrap();
+    let held = store.held(hold.id, 0, 1_000).await.unwrap().items;
     assert_eq!(held.len(), 250);
     assert!(held.iter().all(|event| event.change == "held"));
     let bounce = store.bounce(held[0].bounce).await.unwrap().unwrap();
     let event = bounce.recipients.iter().find(|event| event.event == held[0].event).unwrap();
     assert_eq!((event.change.as_str(), event.hold, event.settled_at), ("held", Some(hold.id), None));
-    assert_eq!(store.held(hold.id, held[248].event, 1_000).await.unwrap(), held[249..]);
+    assert_eq!(store.held(hold.id, held[248].event, 1_000).await.unwrap().items, held[249..]);
 }
 
 pub(super) async fn what_people_say_of_themselves_is_never_held(store: &impl Store) {
@@ -172,7 +172,7 @@ pub(super) async fn our_own_dns_mistake_is_held_even_on_the_first_day(store: &im
     assert_eq!(split(&recorded.changes), (201, 1_099));
     let told: Vec<_> = recorded.alarms.iter().map(|alarm| alarm.held).collect();
     assert_eq!(told, [1, 1_000], "and told again while it goes on");
-    let holds = store.holds(false).await.unwrap();
+    let holds = open_holds(store).await.unwrap();
     assert_eq!(holds.len(), 1);
     let brief = (holds[0].kind.as_str(), holds[0].name.as_str(), holds[0].recheckable_only);
     assert_eq!(brief, ("rule", "iana.5.1.2", true));
@@ -199,7 +199,7 @@ pub(super) async fn a_host_that_is_down_holds_no_unknown_users(store: &impl Stor
     }
     // The day of 501 is the only one of its kind, and raises the mean to 57.4.
     assert_eq!(split(&scene.comes(9, 9, unknown("big.example", "y", 700)).await.changes), (576, 124));
-    let [hold] = &store.holds(false).await.unwrap()[..] else { panic!("one hold") };
+    let [hold] = &open_holds(store).await.unwrap()[..] else { panic!("one hold") };
     assert_eq!((hold.recheckable_only, hold.held), (false, 173));
 }
 
@@ -213,7 +213,7 @@ pub(super) async fn reports_about_one_address_count_once(store: &impl Store) {
             assert_eq!(scene.comes_at(received_at, hard("mallory@big.example")).await.changes, [Suppressed]);
         }
     }
-    assert!(store.holds(true).await.unwrap().is_empty());
+    assert!(all_holds(store).await.is_empty());
     // Nor do they make an outage look usual: of the hour of the outage none was counted before.
     assert_eq!(split(&scene.comes(18, 9, unknown("big.example", "outage", 80)).await.changes), (51, 29));
 }
@@ -263,14 +263,14 @@ pub(super) async fn the_first_mailing_to_an_old_list_is_not_held(store: &impl St
     }
     // Nor is anybody who was known before.
     assert_eq!(split(&scene.comes(22, 9, unknown("other.example", "y", 5)).await.changes), (5, 0));
-    assert!(store.holds(true).await.unwrap().is_empty());
+    assert!(all_holds(store).await.is_empty());
 }
 
 pub(super) async fn a_rule_that_jumps_at_many_domains_is_held(store: &impl Store) {
     let mut scene = Scene::new(store);
     let events = eight_known_domains(&mut scene).await;
     assert_eq!(split(&scene.comes(20, 9, events).await.changes), (51, 29));
-    assert_eq!(store.holds(false).await.unwrap()[0].kind, "rule");
+    assert_eq!(open_holds(store).await.unwrap()[0].kind, "rule");
     // The hold is none of a domain that is mailed for the first time.
     assert_eq!(split(&scene.comes(20, 9, unknown("new.example", "x", 60)).await.changes), (60, 0));
 }
@@ -286,7 +286,7 @@ pub(super) async fn a_host_that_jumps_at_many_domains_is_held(store: &impl Store
         event.classification.rule = format!("own.{number}");
     }
     assert_eq!(split(&scene.comes(28, 9, jump).await.changes), (51, 29));
-    let holds = store.holds(false).await.unwrap();
+    let holds = open_holds(store).await.unwrap();
     assert_eq!((holds[0].kind.as_str(), holds[0].name.as_str()), ("remote_mta", "mx.example.org"));
     let mut elsewhere = unknown("known0.example", "m", 5);
     elsewhere.iter_mut().for_each(|event| event.remote_mta = Some("mx.elsewhere.example".to_owned()));
@@ -360,7 +360,7 @@ pub(super) async fn a_released_hold_does_what_its_events_say(store: &impl Store)
     let entry = store.suppression("outage299@big.example", None, at(11)).await.unwrap().expect("suppressed");
     assert_eq!((entry.reason, entry.expires_at), (Reason::Manual, None), "nothing that stands is shortened");
     assert_eq!(entry.last_seen, when(10, 11), "nor made older");
-    let events = store.held(hold.id, 0, 1_000).await.unwrap();
+    let events = store.held(hold.id, 0, 1_000).await.unwrap().items;
     assert_eq!(events.iter().filter(|event| event.change == "suppressed").count(), 249);
     assert_eq!(events.iter().filter(|event| event.change == "seen").count(), 1);
     let bounce = store.bounce(events[0].bounce).await.unwrap().unwrap();
@@ -370,8 +370,8 @@ pub(super) async fn a_released_hold_does_what_its_events_say(store: &impl Store)
     assert_eq!(scene.settle(hold.id, HoldVerdict::Release, 100).await, None, "settled already");
     assert_eq!(scene.settle(hold.id, HoldVerdict::Discard, 100).await, None);
     assert_eq!(scene.settle(77, HoldVerdict::Release, 100).await, None, "there is none");
-    assert!(store.holds(false).await.unwrap().is_empty());
-    assert_eq!(store.holds(true).await.unwrap().len(), 1);
+    assert!(open_holds(store).await.unwrap().is_empty());
+    assert_eq!(all_holds(store).await.len(), 1);
     // For a day the key is let pass.
     assert_eq!(split(&scene.comes(11, 11, unknown("big.example", "pass", 400)).await.changes), (400, 0));
 }
@@ -382,9 +382,9 @@ pub(super) async fn what_waited_longer_than_its_term_does_nothing(store: &impl S
     scene.comes(12, 9, unknown("big.example", "later", 1)).await;
     let step = scene.settle_at(hold.id, HoldVerdict::Release, 1_000, at(191)).await;
     assert_eq!(step, Some(HoldSettled { events: 250, suppressed: 1, closed: true }));
-    let events = store.held(hold.id, 0, 1_000).await.unwrap();
+    let events = store.held(hold.id, 0, 1_000).await.unwrap().items;
     assert_eq!(events.iter().filter(|event| event.change == "none").count(), 249);
-    let story = store.story("outage60@big.example").await.unwrap();
+    let story = store.story("outage60@big.example", StoryPlace::default(), 1_000).await.unwrap();
     assert!(story.changes.is_empty() && !scene.suppressed("outage60@big.example", 11).await, "{story:?}");
     assert!(scene.suppressed("later0@big.example", 191).await);
 }
@@ -404,7 +404,7 @@ pub(super) async fn an_entry_that_ran_out_while_an_event_waited_has_run_out_firs
     };
     store.add(by_hand).await.unwrap();
     scene.settle_at(hold.id, HoldVerdict::Release, 1_000, at(20)).await.unwrap();
-    let told = store.story("outage60@big.example").await.unwrap().changes;
+    let told = store.story("outage60@big.example", StoryPlace::default(), 1_000).await.unwrap().changes;
     let told: Vec<_> = told.iter().map(|row| (row.action.as_str(), row.at, row.before.is_some())).collect();
     assert_eq!(told, [("added", when(10, 8), false), ("expired", at(15), true), ("added", at(20), false)]);
     let entry = store.suppression("outage60@big.example", None, at(20)).await.unwrap().unwrap();
@@ -420,12 +420,12 @@ pub(super) async fn a_discarded_hold_changes_nothing(store: &impl Store) {
     assert_eq!(step, Some(HoldSettled { events: 49, suppressed: 0, closed: true }));
     assert_eq!(store.hold(hold.id).await.unwrap().unwrap().state, "discarded");
     assert!(!scene.suppressed("outage60@big.example", 11).await);
-    let events = store.held(hold.id, 0, 1_000).await.unwrap();
+    let events = store.held(hold.id, 0, 1_000).await.unwrap().items;
     assert!(events.iter().all(|event| event.change == "discarded"));
     // The outage goes on, and nobody has let it pass.
     assert_eq!(split(&scene.comes(10, 9, unknown("big.example", "more", 10)).await.changes), (0, 10));
     // Once it is over, single users are believed again.
-    let [again] = &store.holds(false).await.unwrap()[..] else { panic!("one hold") };
+    let [again] = &open_holds(store).await.unwrap()[..] else { panic!("one hold") };
     scene.settle(again.id, HoldVerdict::Discard, 200).await.unwrap();
     assert_eq!(split(&scene.comes(10, 12, unknown("big.example", "dead", 2)).await.changes), (2, 0));
 }

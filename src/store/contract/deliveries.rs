@@ -54,7 +54,8 @@ async fn a_new_webhook_begins_now_and_an_old_one_where_it_was(store: &(impl Stor
     bounces(store, 3..=3).await;
     assert_eq!(store.webhook("crm").await.unwrap(), new);
     let heads = store.heads(new.through, 10).await.unwrap();
-    let told = store.outbox(&OutboxFilter { after: 4, limit: 9, ..OutboxFilter::default() }).await.unwrap();
+    let told =
+        store.outbox(&OutboxFilter { after: 4, limit: 9, ..OutboxFilter::default() }).await.unwrap().items;
     for (head, event) in heads.iter().zip(&told) {
         assert_eq!((head.event, head.at, head.kind), (event.id, event.timestamp, event.kind));
         assert_eq!((&head.address_key, head.stream), (&event.address_key, event.stream));

@@ -7,7 +7,7 @@ const LISTED: &str = "192.0.2.44";
 
 /// Four messages: a dead address in stream 7, our address listed at a host, one brought from a file, and one about
 /// nobody; by their numbers.
-async fn four(store: &impl Store) -> [i64; 4] {
+pub(super) async fn four(store: &impl Store) -> [i64; 4] {
     let mut dead = hard("dead@one.example");
     (dead[0].stream, dead[0].classification.rule) = (7, "operator.dead".to_owned());
     let mut blocked = event("carl@two.example", Class::SenderBlocked, Severity::Permanent);

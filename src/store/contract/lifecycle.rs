@@ -55,7 +55,7 @@ async fn old_events_go_and_the_entry_still_explains_itself(store: &(impl Store +
         (entry.class.as_deref(), entry.status.as_deref(), entry.rule.as_deref(), entry.evidence.as_deref()),
         (Some("recipient_unknown"), Some("5.1.1"), Some("iana.5.1.1"), Some("550 5.1.1"))
     );
-    let story = store.story("user0@example.org").await.unwrap();
+    let story = store.story("user0@example.org", StoryPlace::default(), 1_000).await.unwrap();
     assert_eq!((story.changes.len(), story.events.len()), (1, 0));
     assert!(story.changes[0].event.is_some() && story.changes[0].bounce.is_none());
     // A number is not given again, or an entry would point to a stranger's bounce.
@@ -126,7 +126,7 @@ async fn holds_go_when_they_are_settled_and_empty(store: &(impl Store + Retentio
     prune(store, 500, None, 1_000).await;
     assert_eq!(store.prune_holds(at(10), 10).await.unwrap(), 0, "it was settled later than that");
     assert_eq!(store.prune_holds(at(500), 10).await.unwrap(), 1);
-    assert!(store.holds(true).await.unwrap().is_empty());
+    assert!(all_holds(store).await.is_empty());
 }
 
 async fn counters_go_when_nobody_asks_for_them(store: &(impl Store + Retention)) {

@@ -58,7 +58,7 @@ async fn streams_of(store: &impl Store, stream: Option<i64>, day: i64) -> Vec<i6
 
 /// The history of an address: action, origin, actor, day, stream.
 async fn rows(store: &impl Store, address: &str) -> Vec<(String, String, Option<String>, Timestamp, i64)> {
-    let changes = store.story(address).await.unwrap().changes;
+    let changes = store.story(address, StoryPlace::default(), 1_000).await.unwrap().changes;
     changes.into_iter().map(|row| (row.action, row.origin, row.actor, row.at, row.stream)).collect()
 }
 
@@ -178,7 +178,7 @@ async fn every_change_leaves_its_row(store: &impl Store) {
     store.remove(off(A, Some(ANY_STREAM), 9)).await.unwrap();
     assert_eq!(rows(store, A).await, wanted);
 
-    let story = store.story(A).await.unwrap();
+    let story = store.story(A, StoryPlace::default(), 1_000).await.unwrap();
     let [added, _, changed, by_hand, removed] = &story.changes[..] else { panic!("{:?}", story.changes) };
     let after = added.after.as_ref().unwrap();
     assert_eq!((&added.before, &after["reason"]), (&None, &"soft".into()));
@@ -192,8 +192,8 @@ async fn every_change_leaves_its_row(store: &impl Store) {
     assert_eq!(by_hand.before, changed.after, "one row goes on where the other ended");
     assert_eq!(by_hand.why.as_deref(), Some("asked by phone"));
     assert_eq!((&removed.after, &removed.before.as_ref().unwrap()["reason"]), (&None, &"manual".into()));
-    assert_eq!((story.entries.len(), story.events.len(), story.cut), (1, 7, false));
-    assert!(store.story("stranger@example.org").await.unwrap().is_empty());
+    assert_eq!((story.entries.len(), story.events.len(), story.older), (1, 7, None));
+    assert!(store.story("stranger@example.org", StoryPlace::default(), 1_000).await.unwrap().is_empty());
 }
 
 async fn a_bounce_lengthens_an_entry_of_a_person_and_leaves_it_theirs(store: &impl Store) {
@@ -205,7 +205,7 @@ async fn a_bounce_lengthens_an_entry_of_a_person_and_leaves_it_theirs(store: &im
         (entry.note.as_deref(), entry.expires_at, entry.count),
         (Some("asked by phone"), Some(at(185)), 2)
     );
-    let last = store.story(A).await.unwrap().changes.pop().unwrap();
+    let last = store.story(A, StoryPlace::default(), 1_000).await.unwrap().changes.pop().unwrap();
     assert_eq!((last.action.as_str(), last.origin.as_str()), ("changed", "bounce"));
     assert!(last.why.unwrap().starts_with("lasts longer: recipient_unknown"));
     let filter = SuppressionFilter {
@@ -221,7 +221,7 @@ async fn what_has_run_out_is_not_on_the_list(store: &impl Store) {
     store.record(message(1, 1, hard(A))).await.unwrap();
     let before = rows(store, A).await.len();
     assert!(!store.remove(off(A, None, 200)).await.unwrap(), "it ended on day 181");
-    let entries = store.story(A).await.unwrap().entries;
+    let entries = store.story(A, StoryPlace::default(), 1_000).await.unwrap().entries;
     assert_eq!(
         (entries.len(), rows(store, A).await.len()),
         (1, before),
@@ -245,7 +245,7 @@ async fn a_term_that_is_over_is_noted_once(store: &impl Store) {
     assert_eq!(rows(store, A).await, wanted, "dated when it was");
     // A new term begins with nothing before it.
     store.record(message(4, 200, hard(A))).await.unwrap();
-    let changes = store.story(A).await.unwrap().changes;
+    let changes = store.story(A, StoryPlace::default(), 1_000).await.unwrap().changes;
     assert_eq!((changes.len(), changes[2].action.as_str(), &changes[2].before), (3, "added", &None));
     assert_eq!(store.expire(at(200), 10).await.unwrap(), 1, "c@example.org");
     assert_eq!(store.expire(at(400), 10).await.unwrap(), 1, "and its second end is noted too");
@@ -327,7 +327,7 @@ async fn a_filter_takes_back_what_bounces_did(store: &impl Store) {
     for address in ["old@one.example", "new@two.example", "vip@one.example", "angry@one.example"] {
         assert!(store.suppression(address, None, at(6)).await.unwrap().is_some(), "{address}");
     }
-    let story = store.story("new@one.example").await.unwrap();
+    let story = store.story("new@one.example", StoryPlace::default(), 1_000).await.unwrap();
     let [added, removed] = &story.changes[..] else { panic!("{:?}", story.changes) };
     assert_eq!((&removed.before, &removed.after), (&added.after, &None));
     assert_eq!((removed.origin.as_str(), removed.actor.as_deref()), ("undo", Some("ben")));

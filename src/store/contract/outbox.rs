@@ -16,11 +16,13 @@ pub(crate) async fn check<S: Store + Outbox + Deliveries, F: Future<Output = S>>
     what_a_person_brings_from_files_is_marked(&make().await).await;
     what_is_only_tried_tells_nothing(&make().await).await;
     events_are_found_by_number_type_and_time(&make().await).await;
+    events_are_found_by_what_they_say(&make().await).await;
+    a_page_of_large_events_is_cut(&make().await).await;
     the_bell_rings_with_an_event(&make().await).await;
 }
 
 async fn all(store: &impl Outbox) -> Vec<OutboxEvent> {
-    store.outbox(&OutboxFilter { limit: 10_000, ..OutboxFilter::default() }).await.unwrap()
+    store.outbox(&OutboxFilter { limit: 10_000, ..OutboxFilter::default() }).await.unwrap().items
 }
 
 /// What was told: type, address, and for the list who changed it how.
@@ -201,7 +203,7 @@ async fn a_hold_is_told_once_and_what_it_holds_when_it_is_let_through(store: &(i
     assert_eq!(told_types("bounce.recorded").await, 203);
     let (added, opened) = (told_types("suppression.added").await, told_types("hold.opened").await);
     assert!(added < 203 && opened == 1, "{added} were added, {opened} holds");
-    let hold = store.holds(false).await.unwrap().remove(0);
+    let hold = open_holds(store).await.unwrap().remove(0);
     let event = all(store).await.into_iter().find(|event| event.kind == EventType::HoldOpened).unwrap();
     for (name, value) in serde_json::to_value(&hold).unwrap().as_object().unwrap() {
         if ["id", "kind", "name", "opened_at", "why", "recheckable_only", "state"].contains(&name.as_str()) {
@@ -255,7 +257,7 @@ async fn events_are_found_by_number_type_and_time(store: &(impl Store + Outbox))
     }
     let found = async |filter: OutboxFilter| {
         let limit = if filter.limit == 0 { 100 } else { filter.limit };
-        let events = store.outbox(&OutboxFilter { limit, ..filter }).await.unwrap();
+        let events = store.outbox(&OutboxFilter { limit, ..filter }).await.unwrap().items;
         events.iter().map(|event| event.id).collect::<Vec<_>>()
     };
     let none = OutboxFilter::default;
@@ -268,8 +270,11 @@ async fn events_are_found_by_number_type_and_time(store: &(impl Store + Outbox))
         (OutboxFilter { limit: 2, latest: true, ..none() }, vec![5, 6]),
         (OutboxFilter { types: vec![EventType::SuppressionAdded], ..none() }, vec![2, 4, 6]),
         (OutboxFilter { types: vec![EventType::HoldOpened], ..none() }, vec![]),
-        (OutboxFilter { since: Some(now), ..none() }, vec![1, 2, 3, 4, 5, 6]),
-        (OutboxFilter { since: Some(later), ..none() }, vec![]),
+        (
+            OutboxFilter { common: Filter { since: Some(now), ..Filter::default() }, ..none() },
+            vec![1, 2, 3, 4, 5, 6],
+        ),
+        (OutboxFilter { common: Filter { since: Some(later), ..Filter::default() }, ..none() }, vec![]),
     ] {
         assert_eq!(found(filter.clone()).await, wanted, "{filter:?}");
     }
@@ -283,6 +288,50 @@ async fn events_are_found_by_number_type_and_time(store: &(impl Store + Outbox))
     assert_eq!(store.prune_outbox(later, vec![], 100).await.unwrap(), 2);
     store.record(message(9, 0, hard("9@example.org"))).await.unwrap();
     assert_eq!(found(none()).await, [7, 8], "no number comes again");
+}
+
+async fn events_are_found_by_what_they_say(store: &(impl Store + Outbox)) {
+    filters::four(store).await;
+    let every = Filter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let whole = all(store).await.len();
+    for (common, found) in [
+        (every(), whole),
+        (Filter { domain: text("one.example"), ..every() }, 3), // two bounces, and one on the list
+        (Filter { domain: text("e.example"), ..every() }, 0),
+        (Filter { class: Some(Class::MailboxFull), ..every() }, 1),
+        (Filter { rule: text("operator.dead"), ..every() }, 2),
+        (Filter { remote_mta: text("mx.TWO.example."), ..every() }, 1),
+        (Filter { listed_ip: "192.0.2.44".parse().ok(), ..every() }, 1),
+        (Filter { origin: Some(AuditOrigin::Replay), ..every() }, 1),
+        (Filter { trust: Some(Trust::Unsigned), ..every() }, 0),
+        (Filter { trust: Some(Trust::Proven), ..every() }, whole),
+    ] {
+        let filter = OutboxFilter { common: common.clone(), limit: 100, ..OutboxFilter::default() };
+        assert_eq!(store.outbox(&filter).await.unwrap().items.len(), found, "{common:?}");
+    }
+    let filter = OutboxFilter { through: Some(2), limit: 100, ..OutboxFilter::default() };
+    assert_eq!(store.outbox(&filter).await.unwrap().items.len(), 2);
+}
+
+/// Strangers write what events say: a page has as many octets as it may, whatever the limit.
+async fn a_page_of_large_events_is_cut(store: &(impl Store + Outbox)) {
+    let address = "big@example.org";
+    for number in 0..80 {
+        let mut big = event(address, Class::MailboxFull, Severity::Transient);
+        big.diagnostic_code = Some("x".repeat(PAGE_OCTETS / 64));
+        store.record(message(number, 0, vec![big])).await.unwrap();
+    }
+    let filter = OutboxFilter { limit: 1_000, ..OutboxFilter::default() };
+    let mut page = store.outbox(&filter).await.unwrap();
+    assert!(page.more && (32..80).contains(&page.items.len()), "{}", page.items.len());
+    let after = page.items.last().unwrap().id;
+    page.items.extend(store.outbox(&OutboxFilter { after, ..filter }).await.unwrap().items);
+    let ids: Vec<i64> = page.items.iter().map(|event| event.id).collect();
+    assert_eq!(ids, (1..=80).collect::<Vec<_>>(), "the next page goes on there");
+    let story = store.story(address, StoryPlace::default(), 1_000).await.unwrap();
+    let older = store.story(address, story.older.unwrap(), 1_000).await.unwrap();
+    assert_eq!((story.events.len() + older.events.len(), older.older), (80, None));
 }
 
 async fn the_bell_rings_with_an_event(store: &(impl Store + Outbox + Deliveries)) {

@@ -142,7 +142,7 @@ pub(super) async fn what_is_approved_after_its_term_makes_no_entry(store: &impl 
     let late = Settling { at: at(181), ..settling(&events, Verdict::Approve) };
     let outcomes = [Outcome::Idle(Idle::TermOver), Outcome::Settled(EventChange::Suppressed)];
     assert_eq!(store.settle(late).await.unwrap(), outcomes, "a complaint has no end");
-    let story = store.story("a@example.org").await.unwrap();
+    let story = store.story("a@example.org", StoryPlace::default(), 1_000).await.unwrap();
     assert!(story.entries.is_empty() && story.changes.is_empty(), "{story:?}");
     assert!(found(store, QuarantineFilter::default()).await.is_empty(), "and it is settled");
 }

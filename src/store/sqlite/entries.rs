@@ -1,23 +1,31 @@
 //! Reading the list: what stands, what matches a filter, and the whole story of an address.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::super::{ANY_STREAM, AuditRow, StoreError, Story, Suppression, SuppressionFilter, ToldEvent};
-use super::filter::{Sql, of_entries};
+use super::super::{
+    ANY_STREAM, AuditRow, StoreError, Story, StoryPlace, Suppression, SuppressionFilter, ToldEvent,
+};
+use super::filter::{Sql, and, of_entries};
+use super::page::page;
 use super::read::{failed, maybe_time, time, to_event};
 use super::written;
 use crate::policy::Reason;
 
-/// How many changes, and how many events, of one address are told: the newest.
-const TOLD: usize = 1_000;
-
 /// An entry with the message behind it.
 macro_rules! entries {
     () => {
-        "SELECT suppressions.*, events.message AS bounce, events.trust AS trust
-         FROM suppressions LEFT JOIN events ON events.id = suppressions.event WHERE "
+        entries!("")
+    };
+    ($more:literal) => {
+        concat!(
+            "SELECT suppressions.*, events.message AS bounce, events.trust AS trust",
+            $more,
+            " FROM suppressions LEFT JOIN events ON events.id = suppressions.event WHERE "
+        )
     };
 }
 
@@ -44,14 +52,14 @@ pub(super) async fn standing(
     .await
     .map_err(failed)?;
     let mut standing = rows.iter().map(to_suppression).collect::<Result<Vec<_>, _>>()?;
-    by_weight(&mut standing);
+    standing.sort_by(by_weight);
     Ok(standing)
 }
 
 /// The weightier reason, then what lasts longer, then what reaches further: stream 0 stands first before.
-pub(super) fn by_weight(standing: &mut [Suppression]) {
+pub(super) fn by_weight(a: &Suppression, b: &Suppression) -> Ordering {
     let end = |entry: &Suppression| entry.expires_at.unwrap_or(Timestamp::MAX);
-    standing.sort_by(|a, b| b.reason.cmp(&a.reason).then_with(|| end(b).cmp(&end(a))));
+    b.reason.cmp(&a.reason).then_with(|| end(b).cmp(&end(a)))
 }
 
 /// Entries by address, then by stream.
@@ -61,7 +69,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Suppression>, StoreError> {
     let mut sql = Sql::new(concat!(entries!(), "TRUE"));
     of_entries(&mut sql, filter);
-    page(&mut sql, filter);
+    place(&mut sql, filter);
     let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
     rows.iter().map(to_suppression).collect()
 }
@@ -75,7 +83,7 @@ fn after(sql: &mut Sql, filter: &SuppressionFilter) {
 }
 
 /// The page of a filter: in the order of addresses, then of streams.
-pub(super) fn page(sql: &mut Sql, filter: &SuppressionFilter) {
+pub(super) fn place(sql: &mut Sql, filter: &SuppressionFilter) {
     after(sql, filter);
     sql.push(" ORDER BY suppressions.address_key, suppressions.stream LIMIT ").push_bind(filter.limit);
 }
@@ -89,46 +97,58 @@ pub(super) async fn count(pool: &SqlitePool, filter: &SuppressionFilter) -> Resu
     Ok(count.unsigned_abs())
 }
 
-/// Everything about an address.
-pub(super) async fn story(pool: &SqlitePool, [plain, hashed]: &[String; 2]) -> Result<Story, StoreError> {
-    let entries = sqlx::query(concat!(entries!(), "address_key IN (?1, ?2) ORDER BY suppressions.stream"))
-        .bind(plain)
-        .bind(hashed)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)?;
-    // One more than is told says whether there are more.
-    let limit = i64::try_from(TOLD + 1).unwrap_or(i64::MAX);
-    let changes = sqlx::query(
-        "SELECT audit.*, events.message AS bounce FROM audit LEFT JOIN events ON events.id = audit.event
-         WHERE audit.address_key IN (?1, ?3) ORDER BY audit.id DESC LIMIT ?2",
-    )
-    .bind(plain)
-    .bind(limit)
-    .bind(hashed)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let events = sqlx::query(
-        "SELECT * FROM events WHERE recipient_key IN (?1, ?3) ORDER BY received_at DESC, id DESC LIMIT ?2",
-    )
-    .bind(plain)
-    .bind(limit)
-    .bind(hashed)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let cut = changes.len() > TOLD || events.len() > TOLD;
-    let mut changes =
-        changes.iter().take(TOLD).rev().map(to_audit).collect::<Result<Vec<_>, StoreError>>()?;
+/// The entries of an address, and what was before a place.
+pub(super) async fn story(
+    pool: &SqlitePool,
+    keys: &[String; 2],
+    place: StoryPlace,
+    limit: u32,
+) -> Result<Story, StoreError> {
+    let mut sql = Sql::new(entries!());
+    keyed(&mut sql, "address_key", keys);
+    let entries = sql.push(" ORDER BY suppressions.stream").build().fetch_all(pool).await.map_err(failed)?;
+    let older_changes = |last: Option<&(i64, AuditRow)>, limit: u32| {
+        let mut sql = Sql::new(
+            "SELECT audit.*, events.message AS bounce FROM audit LEFT JOIN events ON events.id = audit.event WHERE ",
+        );
+        keyed(&mut sql, "audit.address_key", keys);
+        and(&mut sql, "audit.id <", Some(last.map_or(place.change, |last| last.0)));
+        sql.push(" ORDER BY audit.id DESC LIMIT ").push_bind(limit);
+        sql
+    };
+    let changes = page(pool, limit, older_changes, |row| Ok((row.try_get("id")?, to_audit(row)?))).await?;
+    let older_events = |last: Option<&ToldEvent>, limit: u32| {
+        let (at, event) = last.map_or(place.report, |last| (last.received_at, last.event.event));
+        let mut sql = Sql::new("SELECT * FROM events WHERE ");
+        keyed(&mut sql, "recipient_key", keys);
+        sql.push(" AND (received_at, id) < (").push_bind(written(at)).push(", ").push_bind(event);
+        sql.push(") ORDER BY received_at DESC, id DESC LIMIT ").push_bind(limit);
+        sql
+    };
+    let events = page(pool, limit, older_events, to_told_event).await?;
+    let older = StoryPlace {
+        change: changes.items.last().map_or(place.change, |last| last.0),
+        report: events.items.last().map_or(place.report, |last| (last.received_at, last.event.event)),
+    };
+    let older = (changes.more || events.more).then_some(older);
+    let mut changes: Vec<AuditRow> = changes.items.into_iter().rev().map(|(_, change)| change).collect();
     // A term that is over may be noted later than it was.
     changes.sort_by_key(|change| change.at);
     Ok(Story {
         entries: entries.iter().map(to_suppression).collect::<Result<_, _>>()?,
         changes,
-        events: events.iter().take(TOLD).rev().map(to_told_event).collect::<Result<_, _>>()?,
-        cut,
+        events: events.items.into_iter().rev().collect(),
+        older,
     })
+}
+
+/// The condition on an address under its keys. One value keeps the order of the index.
+fn keyed(sql: &mut Sql, column: &str, [plain, hashed]: &[String; 2]) {
+    sql.push(column).push(" IN (").push_bind(plain.clone());
+    if hashed != plain {
+        sql.push(", ").push_bind(hashed.clone());
+    }
+    sql.push(")");
 }
 
 pub(super) fn to_suppression(row: &SqliteRow) -> Result<Suppression, StoreError> {

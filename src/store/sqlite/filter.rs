@@ -72,6 +72,35 @@ pub(super) fn of_messages(sql: &mut Sql, filter: &Filter) {
     };
 }
 
+/// The host in a column, as `host_name` reads it.
+macro_rules! said_by {
+    ($column:literal) => {
+        concat!("lower(rtrim(substr(", $column, ", 1, instr(", $column, " || ' ', ' ') - 1), '.')) =")
+    };
+}
+
+/// The conditions on `outbox_events`, each with an AND before it. What an event says stands in its JSON.
+pub(super) fn of_outbox(sql: &mut Sql, filter: &Filter) {
+    let Filter { domain, class, rule, remote_mta, listed_ip, origin, stream, trust, since, until } = filter;
+    and(sql, "at >=", since.map(written));
+    and(sql, "at <", until.map(written));
+    and(sql, "stream =", *stream);
+    if let Some(domain) = domain {
+        let domain = format!("@{domain}");
+        sql.push(" AND substr(address_key, -length(")
+            .push_bind(domain.clone())
+            .push(")) = ")
+            .push_bind(domain);
+    }
+    and(sql, "data ->> '$.class' =", class.map(|class| class.as_str()));
+    and(sql, "data ->> '$.rule' =", rule.clone());
+    and(sql, "data ->> '$.trust' =", trust.map(|trust| trust.as_str()));
+    and(sql, "data ->> '$.facts.listed_ip' =", listed_ip.map(|ip| ip.to_string()));
+    and(sql, said_by!("(data ->> '$.remote_mta')"), remote_mta.as_deref().map(named));
+    let origin = origin.map(AuditOrigin::as_str);
+    and(sql, "coalesce(data ->> '$.change.origin', data ->> '$.origin') =", origin);
+}
+
 /// The conditions on `events`, each with an AND before it.
 pub(super) fn of_events(sql: &mut Sql, filter: &Filter) {
     let Filter { domain, class, rule, remote_mta, listed_ip, origin, stream, trust, since: _, until: _ } =
@@ -87,9 +116,7 @@ pub(super) fn of_events(sql: &mut Sql, filter: &Filter) {
         "events.facts IS NOT NULL AND events.facts ->> 'listed_ip' =",
         listed_ip.map(|ip| ip.to_string()),
     );
-    // As `host_name` reads it.
-    let host = "lower(rtrim(substr(events.remote_mta, 1, instr(events.remote_mta || ' ', ' ') - 1), '.')) =";
-    and(sql, host, remote_mta.as_deref().map(named));
+    and(sql, said_by!("events.remote_mta"), remote_mta.as_deref().map(named));
     if remote_mta.is_some() {
         sql.push(" AND events.remote_mta IS NOT NULL"); // as its index
     }

@@ -4,44 +4,68 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::super::{
-    AuditOrigin, EventChange, HeldEvent, Hold, HoldSettled, HoldSettling, HoldVerdict, StoreError,
+    AuditOrigin, EventChange, Filter, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict,
+    Page, StoreError,
 };
 use super::apply::{Subject, apply_to_list, said};
 use super::audit::Cause;
 use super::breaker::{self, Judge};
+use super::filter::{Sql, and, of_events, of_messages};
+use super::page::page;
 use super::read::{failed, maybe_time, time};
 use super::settle::{
     LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled as settled_event,
 };
 use super::written;
 
-/// Holds, the newest first: the open ones, all of them, or one.
-pub(super) async fn list(pool: &SqlitePool, all: bool, id: Option<i64>) -> Result<Vec<Hold>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting,
-                (SELECT count(DISTINCT recipient_key) FROM events WHERE hold = holds.id AND change = 'held') AS addresses
-         FROM holds
-         WHERE (?1 OR state = 'open') AND (?2 IS NULL OR id = ?2) ORDER BY id DESC",
-    )
-    .bind(all)
-    .bind(id)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    rows.iter().map(to_hold).collect()
+const HOLD: &str = "
+    SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting,
+           (SELECT count(DISTINCT recipient_key) FROM events WHERE hold = holds.id AND change = 'held') AS addresses
+    FROM holds WHERE ";
+
+/// A page of holds, the newest first.
+pub(super) async fn list(pool: &SqlitePool, filter: &HoldFilter) -> Result<Page<Hold>, StoreError> {
+    let ask = |last: Option<&Hold>, limit: u32| {
+        let mut sql = Sql::new(HOLD);
+        matching(&mut sql, filter, last.map(|last| last.id).or(filter.before), limit);
+        sql
+    };
+    page(pool, filter.limit, ask, to_hold).await
 }
 
-/// The hold that a bounce of an address waits in.
-pub(super) async fn of(pool: &SqlitePool, [plain, hashed]: &[String; 2]) -> Result<Option<i64>, StoreError> {
-    sqlx::query_scalar(
-        "SELECT hold FROM events INDEXED BY events_held_address
-         WHERE recipient_key IN (?1, ?2) AND change = 'held' AND hold IS NOT NULL ORDER BY received_at DESC LIMIT 1",
-    )
-    .bind(plain)
-    .bind(hashed)
-    .fetch_optional(pool)
-    .await
-    .map_err(failed)
+/// How many holds a filter takes; it stops at `most`.
+pub(super) async fn count(pool: &SqlitePool, filter: &HoldFilter, most: u32) -> Result<u64, StoreError> {
+    let mut sql = Sql::new("SELECT count(*) FROM (SELECT id FROM holds WHERE ");
+    matching(&mut sql, filter, filter.before, most);
+    let count: i64 = sql.push(")").build_query_scalar().fetch_one(pool).await.map_err(failed)?;
+    Ok(count.unsigned_abs())
+}
+
+/// The conditions on holds: an event of a hold has all that a filter asks of events.
+fn matching(sql: &mut Sql, filter: &HoldFilter, before: Option<i64>, limit: u32) {
+    let HoldFilter { all, common, before: _, limit: _ } = filter;
+    sql.push(if *all { "TRUE" } else { "state = 'open'" });
+    and(sql, "holds.id <", before);
+    and(sql, "opened_at >=", common.since.map(written));
+    and(sql, "opened_at <", common.until.map(written));
+    let of_event = Filter { since: None, until: None, ..common.clone() };
+    if !of_event.is_empty() {
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM events INDEXED BY events_hold JOIN messages ON messages.id = events.message
+                          WHERE events.hold = holds.id",
+        );
+        of_messages(sql, &of_event);
+        of_events(sql, &of_event);
+        sql.push(")");
+    }
+    sql.push(" ORDER BY holds.id DESC LIMIT ").push_bind(limit);
+}
+
+/// One hold.
+pub(super) async fn one(pool: &SqlitePool, id: i64) -> Result<Option<Hold>, StoreError> {
+    let row =
+        Sql::new(HOLD).push("id = ").push_bind(id).build().fetch_optional(pool).await.map_err(failed)?;
+    row.as_ref().map(to_hold).transpose()
 }
 
 /// What a hold has held, the oldest first.
@@ -50,15 +74,14 @@ pub(super) async fn held(
     id: i64,
     after: i64,
     limit: u32,
-) -> Result<Vec<HeldEvent>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM events WHERE hold = ?1 AND id > ?2 ORDER BY id LIMIT ?3")
-        .bind(id)
-        .bind(after)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)?;
-    rows.iter().map(to_held).collect()
+) -> Result<Page<HeldEvent>, StoreError> {
+    let ask = |last: Option<&HeldEvent>, limit: u32| {
+        let mut sql = Sql::new("SELECT * FROM events WHERE hold = ");
+        sql.push_bind(id).push(" AND id > ").push_bind(last.map_or(after, |last| last.event));
+        sql.push(" ORDER BY id LIMIT ").push_bind(limit);
+        sql
+    };
+    page(pool, limit, ask, to_held).await
 }
 
 fn to_hold(row: &SqliteRow) -> Result<Hold, StoreError> {

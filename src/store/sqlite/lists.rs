@@ -11,7 +11,7 @@ use super::super::{
 };
 use super::audit::{entry_json, expired};
 use super::breaker::Judge;
-use super::entries::page;
+use super::entries::place;
 use super::filter::{Sql, of_entries};
 use super::join::{Joining, Row as Write};
 use super::read::{failed, maybe_time, time};
@@ -61,7 +61,7 @@ impl Snapshot for SqliteSnapshot {
         self.filter.limit = limit;
         let mut sql = Sql::new("SELECT * FROM suppressions WHERE TRUE");
         of_entries(&mut sql, &self.filter);
-        page(&mut sql, &self.filter);
+        place(&mut sql, &self.filter);
         let rows = sql.build().fetch_all(&self.pool).await.map_err(failed)?;
         let entries = rows.iter().map(to_entry).collect::<Result<Vec<_>, _>>()?;
         if let Some(last) = entries.last() {

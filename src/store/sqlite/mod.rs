@@ -20,6 +20,7 @@ mod mask;
 mod messages;
 mod open;
 mod outbox;
+mod page;
 mod people;
 mod place;
 mod quarantine;
@@ -31,12 +32,12 @@ mod record;
 mod reserve;
 mod retention;
 mod settle;
+mod standing;
 mod statistics;
 mod stored;
 mod tokens;
 mod turn;
 mod vitals;
-mod watched;
 mod writer;
 
 use std::path::Path;
@@ -44,9 +45,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{
-    Addresses, Bounce, BounceFilter, HeldEvent, Hold, HoldSettled, HoldSettling, ManualEntry, NewMessage,
-    Outcome, Page, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings, Settling, Store,
-    StoreError, Story, Suppression, SuppressionFilter,
+    Addresses, Bounce, BounceFilter, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, ManualEntry,
+    NewMessage, Outcome, Page, Pressure, QuarantineFilter, Quarantined, Recorded, Removal, Settings,
+    Settling, Store, StoreError, Story, StoryPlace, Suppression, SuppressionFilter,
 };
 pub use erase::occurrences;
 pub use open::{Access, SCHEMA};
@@ -169,8 +170,8 @@ impl Store for SqliteStore {
         entries::standing(&self.readers.lookups, &self.addresses().keys(address_key), stream, now).await
     }
 
-    async fn story(&self, address_key: &str) -> Result<Story, StoreError> {
-        entries::story(&self.readers.listings, &self.addresses().keys(address_key)).await
+    async fn story(&self, address_key: &str, place: StoryPlace, limit: u32) -> Result<Story, StoreError> {
+        entries::story(&self.readers.listings, &self.addresses().keys(address_key), place, limit).await
     }
 
     async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
@@ -238,19 +239,19 @@ impl Store for SqliteStore {
         self.writer()?.prune_raw(before, limit).await
     }
 
-    async fn holds(&self, all: bool) -> Result<Vec<Hold>, StoreError> {
-        holds::list(&self.readers.listings, all, None).await
+    async fn holds(&self, filter: &HoldFilter) -> Result<Page<Hold>, StoreError> {
+        holds::list(&self.readers.listings, filter).await
     }
 
-    async fn hold_of(&self, address_key: &str) -> Result<Option<i64>, StoreError> {
-        holds::of(&self.readers.lookups, &self.addresses().keys(address_key)).await
+    async fn count_holds(&self, filter: &HoldFilter, most: u32) -> Result<u64, StoreError> {
+        holds::count(&self.readers.listings, filter, most).await
     }
 
     async fn hold(&self, id: i64) -> Result<Option<Hold>, StoreError> {
-        Ok(holds::list(&self.readers.listings, true, Some(id)).await?.pop())
+        holds::one(&self.readers.listings, id).await
     }
 
-    async fn held(&self, id: i64, after: i64, limit: u32) -> Result<Vec<HeldEvent>, StoreError> {
+    async fn held(&self, id: i64, after: i64, limit: u32) -> Result<Page<HeldEvent>, StoreError> {
         holds::held(&self.readers.listings, id, after, limit).await
     }
 

@@ -5,7 +5,9 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tokio::sync::watch;
 
-use super::super::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter, StoreError};
+use super::super::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter, Page, StoreError};
+use super::filter::{Sql, and, of_outbox};
+use super::page::page;
 use super::read::{failed, time};
 use super::{SqliteStore, written};
 
@@ -25,30 +27,28 @@ impl Outbox for SqliteStore {
         Ok(OutboxBounds { pruned_through: row.try_get("through")?, newest: row.try_get("newest")? })
     }
 
-    async fn outbox(&self, filter: &OutboxFilter) -> Result<Vec<OutboxEvent>, StoreError> {
-        macro_rules! found {
-            ($order:literal) => {
-                concat!(
-                    "SELECT * FROM outbox_events
-                     WHERE id > ?1 AND (?2 IS NULL OR at >= ?2)
-                       AND (?3 = '[]' OR type IN (SELECT value FROM json_each(?3))) ORDER BY id ",
-                    $order,
-                    " LIMIT ?4"
-                )
-            };
-        }
-        let mut rows = sqlx::query(if filter.latest { found!("DESC") } else { found!("") })
-            .bind(filter.after)
-            .bind(filter.since.map(written))
-            .bind(words(&filter.types))
-            .bind(filter.limit)
-            .fetch_all(&self.readers.tasks)
-            .await
-            .map_err(failed)?;
+    async fn outbox(&self, filter: &OutboxFilter) -> Result<Page<OutboxEvent>, StoreError> {
+        let ask = |last: Option<&OutboxEvent>, limit: u32| {
+            let last = last.map(|last| last.id);
+            let mut sql = Sql::new("SELECT * FROM outbox_events WHERE id > ");
+            sql.push_bind(last.filter(|_| !filter.latest).unwrap_or(filter.after));
+            and(&mut sql, "id <=", filter.through);
+            and(&mut sql, "id <", last.filter(|_| filter.latest));
+            if !filter.types.is_empty() {
+                sql.push(" AND type IN (SELECT value FROM json_each(")
+                    .push_bind(words(&filter.types))
+                    .push("))");
+            }
+            of_outbox(&mut sql, &filter.common);
+            sql.push(if filter.latest { " ORDER BY id DESC LIMIT " } else { " ORDER BY id LIMIT " });
+            sql.push_bind(limit);
+            sql
+        };
+        let mut events = page(&self.readers.listings, filter.limit, ask, to_event).await?;
         if filter.latest {
-            rows.reverse();
+            events.items.reverse();
         }
-        rows.iter().map(to_event).collect()
+        Ok(events)
     }
 
     async fn outbox_event(&self, id: i64) -> Result<Option<OutboxEvent>, StoreError> {

@@ -14,7 +14,7 @@ use crate::http::auth::Actor;
 use crate::http::conditions::{condition, etag};
 use crate::http::extract::{Json, Path, Query};
 use crate::http::params::{self, Address, Conditions};
-use crate::http::problem::{Fault, Problem};
+use crate::http::problem::{Fault, NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::store::{
     ANY_STREAM, AuditOrigin, Condition, Edited, Entries, ManualEntry, Put, PutDone, Removal, Streams,
@@ -183,8 +183,7 @@ async fn show(
             headers(("ETag" = String, description = "The version of what stands"))),
         (status = 201, description = "It was added", body = AddressEntries,
             headers(("ETag" = String, description = "The version of what stands"))),
-        (status = 404, description = "There is no such stream", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchStream,
         (status = 409, description = "What stands weighs more", body = Problem,
             content_type = "application/problem+json"),
         (status = 412, description = "What stands is not what If-Match or If-None-Match say", body = Problem,

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use crate::http::extract::{Json, Query};
 use crate::http::filter::filtered;
 use crate::http::params;
-use crate::http::problem::Problem;
+use crate::http::problem::{NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::policy::Reason;
 use crate::store::{Store, Suppression, SuppressionFilter};
@@ -50,8 +50,7 @@ struct SuppressionPage {
     get, path = "/v1/suppressions", operation_id = "listSuppressions", tag = "suppressions", params(Asked),
     responses(
         (status = 200, description = "A page of the list", body = SuppressionPage),
-        (status = 404, description = "There is no such stream", body = Problem,
-            content_type = "application/problem+json"),
+        NoSuchStream,
     )
 )]
 async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<SuppressionPage>, Problem> {

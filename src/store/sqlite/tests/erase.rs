@@ -83,14 +83,14 @@ async fn nothing_names_a_person_who_was_erased_and_others_lose_nothing() {
     assert_eq!((erased.raw.removed, erased.suppressions.removed, erased.suppressions.rewritten), (5, 1, 2));
     assert!(!erased.still_suppressed);
 
-    assert!(store.story(JANE).await.unwrap().is_empty());
+    assert!(store.story(JANE, StoryPlace::default(), 1_000).await.unwrap().is_empty());
     assert!(store.suppression(JANE, None, contract::at(5)).await.unwrap().is_none());
-    let john = store.story(JOHN).await.unwrap();
+    let john = store.story(JOHN, StoryPlace::default(), 1_000).await.unwrap();
     assert_eq!((john.entries.len(), john.changes.len(), john.events.len()), (1, 1, 1));
     let bounce = store.bounce(john.events[0].bounce).await.unwrap().unwrap();
     assert_eq!(bounce.recipients.len(), 1);
     assert_eq!(bounce.original_to, ["[erased]", JOHN]);
-    let alias = store.story("alias@example.net").await.unwrap();
+    let alias = store.story("alias@example.net", StoryPlace::default(), 1_000).await.unwrap();
     assert_eq!(alias.events[0].event.final_recipient.as_deref(), Some("[erased]"));
     let recorded = store.record(telling(1, 0, Class::RecipientUnknown, Severity::Permanent)).await.unwrap();
     assert!(recorded.duplicate, "the same message does not bring her back");
@@ -134,10 +134,10 @@ async fn a_keyed_hash_goes_on_suppressing_and_what_comes_in_finds_it() {
     message.events[1].key = [8; 32];
     message.reverse_path = String::new();
     store.record(message).await.unwrap();
-    let entries = store.story(JANE).await.unwrap().entries;
+    let entries = store.story(JANE, StoryPlace::default(), 1_000).await.unwrap().entries;
     assert_eq!(entries.len(), 1, "no second entry");
     assert!(is_hashed(&entries[0].address) && entries[0].count == before.count + 1);
-    let events = store.story(JOHN).await.unwrap().events;
+    let events = store.story(JOHN, StoryPlace::default(), 1_000).await.unwrap().events;
     assert_eq!(events.last().unwrap().event.recipient, JOHN, "others stay in clear");
     let filter = BounceFilter { recipient_key: Some(JANE.to_owned()), limit: 9, ..Default::default() };
     assert_eq!(store.bounces(&filter).await.unwrap().items.len(), 1, "it is found by her address");
@@ -172,7 +172,7 @@ async fn a_database_in_clear_is_hashed_whole() {
         "UPDATE events SET formerly = json_object('class', class, 'evidence', 'to jane.doe@example.org')";
     connection.execute(formerly).await.unwrap();
     connection.close().await.unwrap();
-    let story = store.story(JANE).await.unwrap();
+    let story = store.story(JANE, StoryPlace::default(), 1_000).await.unwrap();
     assert!(store.hash_everything(&|_, _| {}).await.is_err(), "not while addresses are kept in clear");
     store.close().await;
     let store = open_with(&path, Addresses::hashed(key())).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_database_in_clear_is_hashed_whole() {
         store.hash_everything(&|_, _| {}).await.unwrap();
         let stand = store.addresses_stand().await.unwrap();
         assert_eq!((stand.clear, stand.hashed), (false, true));
-        let hashed = store.story(JANE).await.unwrap();
+        let hashed = store.story(JANE, StoryPlace::default(), 1_000).await.unwrap();
         assert_eq!(hashed.entries.len(), story.entries.len());
         assert_eq!((hashed.changes.len(), hashed.events.len()), (story.changes.len(), story.events.len()));
         assert_eq!(hashed.changes[0].after.as_ref().unwrap()["address"], key().hashed(JANE));
@@ -220,7 +220,7 @@ async fn a_person_with_very_many_reports_is_forgotten_in_many_transactions() {
     assert_eq!((erased.events.removed, erased.messages.rewritten), (250, 250));
     assert!(erased.still_suppressed, "found under the hash that it was recorded under");
     assert!(told.into_inner().unwrap().iter().all(|(done, total)| done <= total));
-    let story = store.story(JANE).await.unwrap();
+    let story = store.story(JANE, StoryPlace::default(), 1_000).await.unwrap();
     assert_eq!((story.entries.len(), story.events.len()), (1, 0));
     assert_eq!(story.changes.iter().map(|change| change.action.as_str()).collect::<Vec<_>>(), ["erased"]);
     assert!(erase(&store, JANE).await.is_empty());

@@ -95,7 +95,7 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
     assert!(is_hashed(&found.address) && found.address.ends_with("@example.org"), "{}", found.address);
     assert_eq!(found.address, found.address_key);
     assert_eq!(store.suppression(&found.address, None, contract::at(3)).await.unwrap(), Some(found.clone()));
-    let story = store.story(JANE).await.unwrap();
+    let story = store.story(JANE, StoryPlace::default(), 1_000).await.unwrap();
     assert_eq!((story.entries.len(), story.changes.len(), story.events.len()), (1, 1, 4));
     let filter = SuppressionFilter {
         common: Filter { domain: Some("example.org".to_owned()), ..Filter::default() },
@@ -115,7 +115,11 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
 
     let note = Some(format!("asked by {JANE}"));
     store.add(ManualEntry { note, ..entry(JANE) }).await.unwrap();
-    assert_eq!(store.story(JANE).await.unwrap().entries.len(), 1, "in place of the other");
+    assert_eq!(
+        store.story(JANE, StoryPlace::default(), 1_000).await.unwrap().entries.len(),
+        1,
+        "in place of the other"
+    );
     let removal = Removal {
         address_key: JANE.to_owned(),
         stream: None,
@@ -180,7 +184,7 @@ async fn a_list_in_clear_goes_on_answering_once_addresses_are_hashed() {
     let recorded = store.record(contract::message(4, 2, soft)).await.unwrap();
     assert_eq!(recorded.changes, [EventChange::Suppressed], "days counted before still count");
     store.record(telling(5, 3, Class::RecipientUnknown, Severity::Permanent)).await.unwrap();
-    let entries = store.story(JANE).await.unwrap().entries;
+    let entries = store.story(JANE, StoryPlace::default(), 1_000).await.unwrap().entries;
     assert_eq!(entries.len(), 1);
     assert!(is_hashed(&entries[0].address), "hashed in passing");
     assert_eq!((entries[0].count, entries[0].first_seen), (2, contract::at(0)), "and the same entry");

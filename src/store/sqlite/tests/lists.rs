@@ -81,7 +81,7 @@ async fn what_was_imported_is_exported_as_it_was() {
     let again = store.import(part(entries.clone(), None)).await.unwrap();
     assert_eq!(again.imported, counted(0, 0, 7, 0));
     assert_eq!(all(&store).await, entries, "nothing of it is counted twice");
-    let story = store.story("z@x.example").await.unwrap();
+    let story = store.story("z@x.example", StoryPlace::default(), 1_000).await.unwrap();
     let [change] = story.changes.as_slice() else { panic!("{story:?}") };
     assert_eq!((change.action.as_str(), change.origin.as_str()), ("added", "import"));
     assert_eq!((change.actor.as_deref(), change.why.as_deref()), (Some("anna"), Some("imported from x")));
@@ -137,7 +137,7 @@ async fn nothing_that_stands_is_shortened_or_made_weaker() {
         ]
     );
     let actions = async |address: &str| -> Vec<String> {
-        let changes = store.story(address).await.unwrap().changes;
+        let changes = store.story(address, StoryPlace::default(), 1_000).await.unwrap().changes;
         changes.into_iter().map(|change| format!("{} {}", change.action, change.why.unwrap())).collect()
     };
     assert_eq!(

@@ -205,7 +205,7 @@ async fn what_is_held_about_an_address_is_found_by_the_address() {
     let path = dir.path().join("dsnd.db");
     open(&path, Access::Serve).await.unwrap().close().await;
     let mut connection = raw_connection(&path).await;
-    let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", super::super::edits::HELD));
+    let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", super::super::standing::HELD));
     let rows = sqlx::query(plan).fetch_all(&mut connection).await.unwrap();
     let steps: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
     let index = "SEARCH events USING INDEX events_held_address (recipient_key=?)";

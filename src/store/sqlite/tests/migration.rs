@@ -89,7 +89,7 @@ async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     let bounce = store.bounce(5).await.unwrap().unwrap();
     assert_eq!((bounce.recipients.len(), bounce.recipients[0].stream), (3, 7));
     assert_eq!(store.expire(contract::at(4), 10).await.unwrap(), 1, "what ran out before is noted");
-    let story = store.story("over@example.com").await.unwrap();
+    let story = store.story("over@example.com", StoryPlace::default(), 1_000).await.unwrap();
     assert_eq!(story.changes[0].at, "2024-02-01T00:00:00Z".parse().unwrap());
     store.close().await;
 

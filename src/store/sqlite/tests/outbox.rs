@@ -34,7 +34,7 @@ async fn whatever_writes_a_row_of_the_history_tells_of_it() {
     let import = import.replace("generate_series(1, 1000)", "generate_series");
     connection.execute(sqlx::AssertSqlSafe(format!("{series}{import}"))).await.unwrap();
     connection.close().await.unwrap();
-    let events = store.outbox(&OutboxFilter { limit: 2_000, ..OutboxFilter::default() }).await.unwrap();
+    let events = store.outbox(&OutboxFilter { limit: 2_000, ..OutboxFilter::default() }).await.unwrap().items;
     assert_eq!(events.len(), 1_000);
     assert!(events.iter().all(|event| event.kind == EventType::SuppressionAdded));
     assert_eq!(events[0].data["address"], events[0].address_key);
