@@ -277,3 +277,20 @@ fn a_database_in_no_folder_is_found_before_the_start() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("store.path: there is no folder /no/such/folder"), "{said}");
 }
+
+#[test]
+fn a_wrong_word_of_a_filter_gets_the_nearest_right_one() {
+    let home = Home::new();
+    for (arguments, meant) in [
+        (&["bounces", "list", "--class", "recipient_unknwon"][..], "recipient_unknown"),
+        (&["suppressions", "list", "--origin", "improt"], "import"),
+        (&["holds", "list", "--trust", "unsinged"], "unsigned"),
+        (&["events", "list", "--type", "suppression.aded"], "suppression.added"),
+        (&["stats", "--class", "mailbox_ful"], "mailbox_full"),
+    ] {
+        let refused = home.run(arguments);
+        let said = text(&refused.stderr);
+        assert_eq!(status(&refused), 2, "{refused:?}");
+        assert!(said.contains(&format!("similar value exists: '{meant}'")), "{arguments:?}: {said}");
+    }
+}
