@@ -5,6 +5,7 @@ use super::*;
 
 const OUR_OWN_FAULT: &str = include_str!("../../tests/data/our-own-fault.txt");
 const DEAD_RECIPIENT: &str = include_str!("../../tests/data/dead-recipient.txt");
+const QUEUE: &str = include_str!("../../tests/data/queue-texts.txt");
 
 /// Every code that suppresses by itself, with the reply it comes with.
 const SUPPRESSING: &[&str] = &[
@@ -67,6 +68,23 @@ fn a_dead_recipient_suppresses_however_little_the_code_says() {
         }
     }
     assert!(wrong.is_empty(), "{} kept:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_queue_that_gave_up_says_expired_or_what_it_met_last() {
+    let classifier = Classifier::embedded().unwrap();
+    let texts = lines(QUEUE);
+    assert!(texts.len() >= 60);
+    let mut wrong = Vec::new();
+    for line in texts {
+        let (class, text) = line.split_once(' ').unwrap();
+        let source = Source::new(EvidenceField::DiagnosticCode, text);
+        let result = classifier.decide(&Evidence { sources: vec![source], ..Evidence::default() });
+        if result.class.as_str() != class || result.decision == Decision::Suppress {
+            wrong.push(format!("{line}: {} {} by {}", result.class, result.decision, result.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{} are otherwise:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

@@ -161,10 +161,13 @@ static SENDER: LazyLock<Regex> = LazyLock::new(|| {
         | \b(?:not\ )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled)\ to\ send\b | \bsubmission\b
         | \bout(?:going|bound)\b | \bsmtp\ (?:access|login|user|account)\b
         | \b(?:your|our)\ (?:e-?mail\ |mail\ |hosting\ |sending\ |smtp\ |user\ |own\ )?(?:account|subscription|plan|package|licen[cs]e|ip|host(?:name)?|server|domain|tenant|organi[sz]ation|mailbox|service|credentials?|login|password|trial|network|site|website|client|contract|product|website)\b
+        | \b(?:auth|authenticated|authenticating|sasl|relay|submission)[-\x20](?:user|account|name|id|identity)\b | \b(?:user(?:name)?\ ?(?:or|and|/)\ ?)?passwords?\b
+        | \baccounts?\ you\ (?:send|mail|log|submit|use|are\ (?:send|us|mail|submitt)ing)\b | \bfrom:?\ (?:header\ )?domain\b
         | \b(?:helo|ehlo|spf|dkim|dmarc|authentication|credentials?)\b | \bclient\ (?:host|ip|name|address)\b | \blog-?in\b | \bcampaigns?\b | \bapi\ key\b
-        | \bihr(?:e[mnrs]?)?\ (?:konto|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b
-        | \bvo(?:tre|s)\ (?:compte|serveur|adresse\ ip|ip|domaine|abonnement|h(?:ô|o)te) | \b(?:su|tu|sua|suo|seu|vostro|tuo)\ (?:cuenta|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)
-        | \bваш\S*\ (?:уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост) | (?:您|你)的(?:帐户|账户|账号|帐号|服务器|域名|ip) | お使いの | お客様の
+        | \bip[-\ ]?(?:adress|адрес|地址|アドレス|주소) | (?:adresse|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|адрес)\ ip\b
+        | \bihr(?:e[mnrs]?)?\ (?:konto|(?:e-?mail-?)?adresse|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b
+        | \bvo(?:tre|s)\ (?:compte|adresse|serveur|adresse\ ip|ip|domaine|abonnement|h(?:ô|o)te) | \b(?:su|tu|sua|suo|seu|vostro|tuo)\ (?:cuenta|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)
+        | \bваш\S*\ (?:адрес|уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост) | (?:您|你)的(?:地址|邮箱|帐户|账户|账号|帐号|服务器|域名|ip) | お使いの | お客様の | あなたの | 귀하의
         | absender|versender|versandkonto | exp(?:é|e)diteur | (?:é|\b)emetteur | remitente | \bemisor\b | mittente | remetente | afzender | verzender
         | avs(?:ä|a)ndar | avsender | afsender | l(?:ä|a)hett(?:ä|a)j | nadawc | odes(?:í|i)latel | odosielate | отправител | відправник | подател | адресант
         | g(?:ö|o)nderen | g(?:ö|o)nderici | g(?:ö|o)nderim | αποστολ(?:έ|ε)α | felad(?:ó|o)\b | expeditor | po(?:š|s)iljatelj | pengirim | ng(?:ườ|uo)i\ g(?:ử|u)i | ผู้ส่ง | המרסל|השולח | المرسل
@@ -199,9 +202,12 @@ fn sentence_of(text: &str, at: usize) -> usize {
 #[must_use]
 pub(super) fn said_of_sender(text: &str, found: Range<usize>) -> bool {
     let begin = sentence_of(text, found.start);
-    let Some(sentence) = text.get(begin..found.end) else { return false };
-    let Some(sender) = subjects(sentence).last() else { return false };
-    !RECIPIENT.is_match(&sentence[sender.end..])
+    let Some(sentence) = text.get(begin..) else { return false };
+    let found = found.end - begin;
+    let Some(sender) = subjects(sentence).take_while(|sender| sender.start <= found + 1).last() else {
+        return false;
+    };
+    !sentence.get(sender.end..found).is_some_and(|between| RECIPIENT.is_match(between))
 }
 
 /// Where the text speaks of the sender, or of what the sender needs.
