@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Client, Daemon, Home, OUR_ADDRESS, OUR_DOMAIN, Reply, SmallDisk, hard_bounce, wait_for};
+use common::{
+    Client, Daemon, Database, Home, OUR_ADDRESS, OUR_DOMAIN, Reply, SmallDisk, hard_bounce, wait_for,
+};
 use dsnd::address::comparison_form;
 use dsnd::returnpath::{Keys, Prefix, Token};
 use jiff::Timestamp;
@@ -31,6 +33,12 @@ fn rcpt(daemon: &Daemon, recipient: &str) -> Reply {
     client.command(&format!("RCPT TO:<{recipient}>")).unwrap()
 }
 
+/// What a series of the metrics stands at.
+fn counted(daemon: &Daemon, series: &str) -> Option<u64> {
+    let metrics = daemon.http().get("/metrics").text();
+    metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+}
+
 fn bring(client: &mut Client, to: &str, message: &[u8]) -> Reply {
     client.begin("", to).unwrap();
     client.finish(message).unwrap()
@@ -55,10 +63,7 @@ fn what_nothing_proves_is_put_off_first_then_everything_and_all_is_taken_again_w
     assert_eq!(bring(&mut client, &ours, &bounce).code, 250);
     disk.fill_up_to(256 << 10);
     wait("everybody is put off", &ours, "452 4.3.1 The disk is nearly full");
-    let counted = daemon.http().get("/metrics").text();
-    let refused = counted.lines().find_map(|line| {
-        line.strip_prefix("dsnd_smtp_rejections_total{reason=\"disk_reserve\"} ")?.parse::<u64>().ok()
-    });
+    let refused = counted(&daemon, "dsnd_smtp_rejections_total{reason=\"disk_reserve\"}");
     assert!(refused.is_some_and(|refused| refused >= 2), "{refused:?}");
     disk.make_room();
     wait("a stranger is taken again", OUR_ADDRESS, "250 ");
@@ -102,4 +107,39 @@ fn on_a_full_disk_what_makes_room_works_with_what_was_reserved_for_it() {
     let Some(disk) = SmallDisk::mount("64m") else { return };
     let (done, _) = discarded_and_erased(&disk, false);
     assert_eq!(done, [false, false], "nothing is reserved");
+}
+
+#[test]
+fn on_a_full_disk_what_is_old_and_what_nothing_proves_is_dropped() {
+    let Some(disk) = SmallDisk::mount("64m") else { return };
+    let home = home(&disk).with("STORE_RESERVE_FILE", "1048576");
+    let daemon = home.start();
+    let mut client = daemon.connect();
+    for number in 0..3 {
+        let recipient = format!("old{number}@example.net");
+        let bounce = hard_bounce(&format!("old{number}"), &recipient);
+        assert_eq!(bring(&mut client, &signed(&recipient), &bounce).code, 250);
+        assert_eq!(
+            bring(&mut client, OUR_ADDRESS, &hard_bounce(&format!("x{number}"), "x@example.net")).code,
+            250
+        );
+    }
+    wait_for("the reserve", || disk.path().join("dsnd.db-reserve").exists().then_some(()));
+    disk.fill_up_to(0);
+    let dropped = "dsnd_store_unproven_raw_dropped_total";
+    wait_for("what nothing proves to make room", || (counted(&daemon, dropped) == Some(3)).then_some(()));
+    disk.make_room();
+    daemon.stop();
+
+    // Soon after a start, what is old is dropped: now, whatever is kept.
+    let home = home.with("STORE_RAW_DAYS", "0");
+    let daemon = home.start();
+    disk.fill_up_to(0);
+    let mut database = Database::read(&disk.path().join("dsnd.db"));
+    assert_eq!(database.number("SELECT count(*) FROM messages WHERE raw IS NOT NULL"), 3);
+    wait_for("what is old to be dropped", || {
+        (database.number("SELECT count(*) FROM messages WHERE raw IS NOT NULL") == 0).then_some(())
+    });
+    disk.make_room();
+    daemon.stop();
 }

@@ -56,3 +56,50 @@ async fn fold(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     connection.execute("PRAGMA busy_timeout = 0").await?; // as before: `Turns` waits
     Ok(folded?.0 == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+    use sqlx::{ConnectOptions, Connection};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_that_is_too_long_is_folded_when_the_reader_who_holds_it_has_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dsnd.db");
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        let mut writer = options.connect().await.unwrap();
+        let place = Place::of(&path);
+        writer.execute("CREATE TABLE rows (octets BLOB)").await.unwrap();
+        let mut reader = options.connect().await.unwrap();
+        let count = "SELECT count(*) FROM rows";
+        reader.execute("BEGIN").await.unwrap();
+        assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut reader).await.unwrap(), 0);
+
+        let mut log = Log::default();
+        for row in 0..8 {
+            assert!(log.tried.is_none(), "{row} rows are no long log");
+            writer.execute("INSERT INTO rows VALUES (zeroblob(8 << 20))").await.unwrap();
+            log.keep_short(&mut writer, &place).await;
+        }
+        assert!(log.tried.is_some(), "it was tried");
+        assert!(place.log_octets() > LONGEST, "the reader still needs it: {}", place.log_octets());
+        writer.execute("INSERT INTO rows VALUES (zeroblob(1))").await.unwrap();
+        let seen: i64 = sqlx::query_scalar(count).fetch_one(&mut reader).await.unwrap();
+        assert_eq!(seen, 0, "the reader goes on, and so does the writer");
+
+        reader.execute("COMMIT").await.unwrap();
+        log.keep_short(&mut writer, &place).await;
+        assert!(place.log_octets() > LONGEST, "it is not tried again at once");
+        log.tried = None;
+        log.keep_short(&mut writer, &place).await;
+        assert_eq!(place.log_octets(), 0);
+        let seen: i64 = sqlx::query_scalar(count).fetch_one(&mut reader).await.unwrap();
+        assert_eq!(seen, 9);
+        reader.close().await.unwrap();
+    }
+}

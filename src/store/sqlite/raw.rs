@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::written;
 
 /// Octets that are dropped in one transaction: what is dropped is overwritten, and goes through the log.
-const AT_ONCE: i64 = 4 << 20;
+pub(super) const AT_ONCE: u64 = 4 << 20;
 
 /// Drops raw bytes older than a time, a bounded number at once.
 pub(super) async fn prune(
@@ -23,7 +23,7 @@ pub(super) async fn prune(
     .bind(limit)
     .fetch_all(&mut *connection)
     .await?;
-    drop_first(connection, &oldest, AT_ONCE).await
+    drop_first(connection, &oldest, AT_ONCE.cast_signed()).await
 }
 
 /// Drops the oldest raw bytes that nothing proves, while these are more octets than `keep`; a bounded number at once.
@@ -43,7 +43,7 @@ pub(super) async fn prune_unproven(
     .bind(limit)
     .fetch_all(&mut *connection)
     .await?;
-    drop_first(connection, &oldest, beyond.min(AT_ONCE)).await
+    drop_first(connection, &oldest, beyond.min(AT_ONCE.cast_signed())).await
 }
 
 /// Octets of raw messages that nothing proves.

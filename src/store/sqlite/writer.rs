@@ -35,6 +35,11 @@ const ALL: usize = 4_096;
 /// Octets that count as a row.
 const ROW: u64 = 16 << 10;
 
+/// The rows that so many octets count as.
+fn octet_rows(octets: u64) -> usize {
+    usize::try_from(octets / ROW).unwrap_or(usize::MAX / 2)
+}
+
 /// What a job does inside the transaction.
 pub(super) type Operation<R> = Box<
     dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Judge) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
@@ -160,8 +165,7 @@ impl Writer {
     }
 
     pub(super) async fn record(&self, message: Arriving) -> Result<Recorded, StoreError> {
-        let octets = message.message.octets() / ROW;
-        let events = 1 + message.message.events.len() + usize::try_from(octets).unwrap_or(usize::MAX / 2);
+        let events = 1 + message.message.events.len() + octet_rows(message.message.octets());
         self.send(
             events,
             Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
@@ -204,14 +208,15 @@ impl Writer {
     }
 
     pub(super) async fn prune_raw(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.send_freeing(1, Box::new(move |connection, _| Box::pin(raw::prune(connection, before, limit))))
-            .await
+        let operation: Operation<u64> =
+            Box::new(move |connection, _| Box::pin(raw::prune(connection, before, limit)));
+        self.send_freeing(octet_rows(raw::AT_ONCE), operation).await
     }
 
     pub(super) async fn prune_unproven(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {
         let operation: Operation<u64> =
             Box::new(move |connection, _| Box::pin(raw::prune_unproven(connection, keep, limit)));
-        self.send_freeing(1, operation).await
+        self.send_freeing(octet_rows(raw::AT_ONCE), operation).await
     }
 
     pub(super) async fn settle_hold(
