@@ -1,8 +1,11 @@
 //! What is written, statement by statement, inside the writer's transaction.
 
+use std::collections::HashSet;
+
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::super::{EventChange, NewEvent, NewMessage, Recorded};
 use super::apply::{Subject, apply, count_hosts, decide, said};
@@ -12,6 +15,9 @@ use super::stored::Arriving;
 use super::written;
 use crate::address::domain_of;
 use crate::policy::Change;
+
+/// Events that one statement writes: each binds 30 values, of some 32,000 that a statement may have.
+const ROWS_AT_ONCE: usize = 100;
 
 /// Records a message, applies its events, and says what they did.
 pub(super) async fn record(
@@ -36,13 +42,25 @@ pub(super) async fn record(
     let Arriving { message, attributed, keys } = &arriving;
     let id = insert_message(connection, message).await?;
     let cause = Cause::bounce(message.replayed.as_ref());
-    let mut changes = Vec::with_capacity(message.events.len());
+    let now = message.received_at;
+    let groups: Vec<Group<'_>> = message.events.iter().zip(attributed).zip(keys).collect();
+    let known = known_in(connection, &groups).await?;
+    let mut changes = Vec::with_capacity(groups.len());
     let mut alarms = Vec::new();
-    for ((event, attributed), keys) in message.events.iter().zip(attributed).zip(keys) {
-        let now = message.received_at;
-        if let Some(first) = known_in(connection, event, attributed, keys).await? {
-            let stand = Stand::repeats(attributed, first, &message.digest);
-            insert_event(connection, id, now, event, stand).await?;
+    // What changes nothing is written many rows at once: a stranger's large report keeps nobody waiting for long.
+    let mut rows: Vec<(&NewEvent, Stand)> = Vec::new();
+    let mut seen = HashSet::new();
+    for (group, known) in groups.iter().zip(known) {
+        let ((event, attributed), _) = *group;
+        let again = seen.contains(attributed) || seen.contains(&event.key);
+        if again || event.applies {
+            insert_events(connection, id, now, &std::mem::take(&mut rows)).await?;
+        }
+        // It may be an earlier group of this message that brought it.
+        let known = if again { known_in(connection, &[*group]).await?.pop().flatten() } else { known };
+        seen.insert(attributed);
+        if let Some(first) = known {
+            rows.push((event, Stand::repeats(attributed, first, &message.digest)));
             changes.push(EventChange::None);
             continue;
         }
@@ -53,24 +71,25 @@ pub(super) async fn record(
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
                     let stand = Stand::of(event, attributed, EventChange::Held, Some(hold));
-                    insert_event(connection, id, now, event, stand).await?;
+                    insert_events(connection, id, now, &[(event, stand)]).await?;
                     count_hosts(connection, &subject, now).await?;
                     alarms.extend(alarm);
                     EventChange::Held
                 }
                 None => {
                     let stand = Stand::of(event, attributed, said(&change), None);
-                    let event_id = insert_event(connection, id, now, event, stand).await?;
+                    let event_id = insert_events(connection, id, now, &[(event, stand)]).await?;
                     apply(connection, &subject, event_id, now, &change, &cause).await?;
                     said(&change)
                 }
             }
         } else {
-            insert_event(connection, id, now, event, Stand::of(event, attributed, waits, None)).await?;
+            rows.push((event, Stand::of(event, attributed, waits, None)));
             waits
         };
         changes.push(change);
     }
+    insert_events(connection, id, now, &rows).await?;
     Ok(Recorded { id, duplicate: false, changes, alarms })
 }
 
@@ -116,29 +135,42 @@ impl Stand {
     }
 }
 
-/// The message of another delivery of the same report that brought it (contract 2). One that waited there in vain,
-/// or that a person discarded, does not stand in the way of one that is proven.
+/// An event of a message, its key, and the keys that its recipient may stand under.
+type Group<'m> = ((&'m NewEvent, &'m [u8; 32]), &'m [String; 2]);
+
+/// For each event the message of another delivery of the same report that brought it (contract 2). One that waited there
+/// in vain, or that a person discarded, does not stand in the way of one that is proven.
 async fn known_in(
     connection: &mut SqliteConnection,
-    event: &NewEvent,
-    attributed: &[u8; 32],
-    [plain, hashed]: &[String; 2],
-) -> Result<Option<i64>, sqlx::Error> {
-    let waits = event.quarantined || !event.applies;
-    // Schema 1 kept an event under the key of its group alone.
-    sqlx::query_scalar(
-        "SELECT message FROM events WHERE event_key IN (?1, ?2, ?3)
-             AND (event_key = ?1 OR (recipient_key IN (?5, ?6) AND (?4 OR change NOT IN ('quarantined', 'discarded'))))
-         ORDER BY event_key <> ?1 LIMIT 1",
+    groups: &[Group<'_>],
+) -> Result<Vec<Option<i64>>, sqlx::Error> {
+    let hex = |octets: &[u8]| HEXLOWER.encode(octets);
+    let asked = groups.iter().map(|((event, attributed), [plain, hashed])| {
+        let waits = event.quarantined || !event.applies;
+        let applied = hex(&NewEvent::applied_key(attributed));
+        serde_json::json!([applied, hex(&attributed[..]), hex(&event.key), waits, plain, hashed])
+    });
+    // Schema 1 kept an event under the key of its group alone. The last row about a group is the one that counts.
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT asked.key, message
+         FROM json_each(?1) AS asked
+         CROSS JOIN events
+             ON event_key IN (unhex(asked.value ->> 0), unhex(asked.value ->> 1), unhex(asked.value ->> 2))
+         WHERE event_key = unhex(asked.value ->> 0)
+            OR (recipient_key IN (asked.value ->> 4, asked.value ->> 5)
+                AND (asked.value ->> 3 OR change NOT IN ('quarantined', 'discarded')))
+         ORDER BY asked.key, event_key = unhex(asked.value ->> 0)",
     )
-    .bind(&NewEvent::applied_key(attributed)[..])
-    .bind(&attributed[..])
-    .bind(&event.key[..])
-    .bind(waits)
-    .bind(plain)
-    .bind(hashed)
-    .fetch_optional(connection)
-    .await
+    .bind(serde_json::Value::from_iter(asked).to_string())
+    .fetch_all(connection)
+    .await?;
+    let mut known = vec![None; groups.len()];
+    for (group, message) in rows {
+        if let Some(place) = usize::try_from(group).ok().and_then(|group| known.get_mut(group)) {
+            *place = Some(message);
+        }
+    }
+    Ok(known)
 }
 
 async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage) -> Result<i64, sqlx::Error> {
@@ -182,55 +214,63 @@ async fn insert_message(connection: &mut SqliteConnection, message: &NewMessage)
     .await
 }
 
-async fn insert_event(
+/// Writes events in their order; the number of the last one, 0 for none.
+async fn insert_events(
     connection: &mut SqliteConnection,
     message: i64,
     received_at: Timestamp,
-    event: &NewEvent,
-    stand: Stand,
+    rows: &[(&NewEvent, Stand)],
 ) -> Result<i64, sqlx::Error> {
-    let result = &event.classification;
-    sqlx::query_scalar(
-        "INSERT INTO events (event_key, message, received_at, stream, trust, recipient, recipient_key, original_recipient,
-                             final_recipient, action, status, effective_status, reply_code, diagnostic_type,
-                             diagnostic_code, remote_mta, last_attempt_date, bounce_type, category, class, decision,
-                             rule, evidence_field, evidence, facts, change, domain, hold, repeats, applies)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
-         RETURNING id",
-    )
-    .bind(&stand.key[..])
-    .bind(message)
-    .bind(written(received_at))
-    .bind(event.stream)
-    .bind(event.trust.as_str())
-    .bind(&event.recipient)
-    .bind(&event.recipient_key)
-    .bind(&event.original_recipient)
-    .bind(&event.final_recipient)
-    .bind(event.action)
-    .bind(&event.status)
-    .bind(result.effective_status.map(|status| status.to_string()))
-    .bind(result.reply_code.map(|code| i64::from(code.get())))
-    .bind(&event.diagnostic_type)
-    .bind(&event.diagnostic_code)
-    .bind(&event.remote_mta)
-    .bind(event.last_attempt_date.map(written))
-    .bind(result.bounce_type.as_str())
-    .bind(result.category.as_str())
-    .bind(result.class.as_str())
-    .bind(result.decision.as_str())
-    .bind(&result.rule)
-    .bind(result.evidence_field.as_str())
-    .bind(&result.evidence)
-    .bind((!result.facts.is_empty()).then(|| serde_json::to_string(&result.facts).unwrap_or_default()))
-    .bind(stand.change.as_str())
-    .bind(domain_of(&event.recipient_key).unwrap_or_default())
-    .bind(stand.hold)
-    .bind(stand.repeats)
-    .bind(stand.applies)
-    .fetch_one(connection)
-    .await
+    let mut last = 0;
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let mut statement = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO events (event_key, message, received_at, stream, trust, recipient, recipient_key,
+                                 original_recipient, final_recipient, action, status, effective_status, reply_code,
+                                 diagnostic_type, diagnostic_code, remote_mta, last_attempt_date, bounce_type, category,
+                                 class, decision, rule, evidence_field, evidence, facts, change, domain, hold, repeats,
+                                 applies) ",
+        );
+        statement.push_values(rows, |mut row, (event, stand)| {
+            let result = &event.classification;
+            let facts = (!result.facts.is_empty()).then(|| serde_json::to_string(&result.facts));
+            row.push_bind(&stand.key[..])
+                .push_bind(message)
+                .push_bind(written(received_at))
+                .push_bind(event.stream)
+                .push_bind(event.trust.as_str())
+                .push_bind(&event.recipient)
+                .push_bind(&event.recipient_key)
+                .push_bind(&event.original_recipient)
+                .push_bind(&event.final_recipient)
+                .push_bind(event.action)
+                .push_bind(&event.status)
+                .push_bind(result.effective_status.map(|status| status.to_string()))
+                .push_bind(result.reply_code.map(|code| i64::from(code.get())))
+                .push_bind(&event.diagnostic_type)
+                .push_bind(&event.diagnostic_code)
+                .push_bind(&event.remote_mta)
+                .push_bind(event.last_attempt_date.map(written))
+                .push_bind(result.bounce_type.as_str())
+                .push_bind(result.category.as_str())
+                .push_bind(result.class.as_str())
+                .push_bind(result.decision.as_str())
+                .push_bind(&result.rule)
+                .push_bind(result.evidence_field.as_str())
+                .push_bind(&result.evidence)
+                .push_bind(facts.map(Result::unwrap_or_default))
+                .push_bind(stand.change.as_str())
+                .push_bind(domain_of(&event.recipient_key).unwrap_or_default())
+                .push_bind(stand.hold)
+                .push_bind(stand.repeats)
+                .push_bind(stand.applies);
+        });
+        statement.push(" RETURNING id");
+        // There is a statement for each number of rows: only the most usual one is kept.
+        let ids: Vec<i64> =
+            statement.build_query_scalar().persistent(rows.len() == 1).fetch_all(&mut *connection).await?;
+        last = ids.into_iter().max().unwrap_or(last);
+    }
+    Ok(last)
 }
 
 fn json_list(list: &[String]) -> String {
