@@ -5,6 +5,7 @@
 //!
 //! - a mailbox with an empty local part (`<@example.com>`), one too long, or one at `a:b`, `IPv6:::1` or an impossible
 //!   number, which are no hosts;
+//! - U+FFFD, which stands for what was no UTF-8: that is no address;
 //! - SEND, SOML, SAML and TURN, which are not offered, and LHLO: they are the table's in [`super::ours`].
 //!
 //! Parameters (RFC 5321 §4.1.2) know no quotes and no backslashes, but the grammar takes these off as in a local part.
@@ -21,6 +22,9 @@ use crate::address::{ForwardPath, Mailbox, ReversePath};
 /// the parameters.
 #[must_use]
 pub fn read(line: &[u8]) -> Option<Result<Command, CommandError>> {
+    if std::str::from_utf8(line).is_ok_and(|line| line.contains(char::REPLACEMENT_CHARACTER)) {
+        return None;
+    }
     let mut input = Vec::with_capacity(line.len() + 2);
     input.extend_from_slice(line);
     input.extend_from_slice(b"\r\n");

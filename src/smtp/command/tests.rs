@@ -440,3 +440,10 @@ fn piece() -> impl Strategy<Value = &'static str> {
         ",",
     ])
 }
+
+#[test]
+fn what_stands_for_no_utf_8_is_no_address_for_either_reader() {
+    let line = "MAIL FROM:<@relay.example:use\u{fffd}r@example.com>".as_bytes();
+    assert_eq!(grammar::read(line), None);
+    assert!(matches!(Command::parse(line), Ok(Command::Mail(ReversePath::Other(_), _))));
+}
