@@ -61,7 +61,7 @@ impl Classifier {
         }
         texts.iter().find_map(|text| {
             let said = said(text, context, |rule| heard(rule, text.source)).map(decided);
-            said.or_else(|| about_the_sender(text.source, codes))
+            said.or_else(|| about_the_sender(text, codes))
         })
     }
 
@@ -96,7 +96,7 @@ impl Classifier {
             }
             let other = |rule: &Rule| heard(rule, text.source) && !agrees(rule.class);
             let said = said(text, context, other).map(decided);
-            if let Some(result) = said.or_else(|| about_the_sender(text.source, codes)) {
+            if let Some(result) = said.or_else(|| about_the_sender(text, codes)) {
                 return Some(result);
             }
         }
@@ -122,7 +122,7 @@ fn against_a_full_mailbox(
     replies(texts).find_map(|text| {
         let said = said(text, context, other);
         let decided = said.map(|(found, source)| by_rule(found, source, severity_of(codes), codes));
-        decided.or_else(|| about_the_sender(text.source, codes))
+        decided.or_else(|| about_the_sender(text, codes))
     })
 }
 
@@ -167,8 +167,12 @@ fn speaks_of_our_login(reply: &ReplyCode) -> bool {
 }
 
 /// What follows where a reply speaks of the sender in words that no rule knows.
-fn about_the_sender(source: &Source, codes: &Codes) -> Option<Classification> {
-    let found = words::speaks_of_sender(&source.text).filter(|_| source.field != EvidenceField::Text)?;
+fn about_the_sender(text: &Asked<'_>, codes: &Codes) -> Option<Classification> {
+    let source = text.source;
+    if source.field == EvidenceField::Text {
+        return None;
+    }
+    let found = words::speaks_of_sender(text.search().lower_case())?;
     let (shown, rule) = (excerpt(source, found.start, found.end), ABOUT_THE_SENDER.to_owned());
     Some(result(Class::SenderAuth, severity_of(codes), rule, source.field, &shown, codes))
 }

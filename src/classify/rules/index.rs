@@ -22,9 +22,9 @@ pub(super) struct Index {
 
 impl Index {
     /// From the places of every pattern.
-    pub(super) fn new(patterns: impl Iterator<Item = Vec<Place>>) -> Result<Self, BuildError> {
-        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
-        let (mut words, mut of_word): (Vec<Vec<u8>>, Vec<Vec<u32>>) = (Vec::new(), Vec::new());
+    pub(super) fn new<'p>(patterns: impl Iterator<Item = &'p [Place]>) -> Result<Self, BuildError> {
+        let mut numbers: HashMap<&[u8], usize> = HashMap::new();
+        let (mut words, mut of_word): (Vec<&[u8]>, Vec<Vec<u32>>) = (Vec::new(), Vec::new());
         let (mut of_place, mut needed, mut always) = (Vec::new(), Vec::new(), Vec::new());
         for (pattern, places) in (0..).zip(patterns) {
             needed.push(places.len() as u8);
@@ -36,7 +36,7 @@ impl Index {
                 of_place.push(pattern);
                 for word in place {
                     let at = *numbers.entry(word).or_insert_with_key(|word| {
-                        words.push(word.clone());
+                        words.push(word);
                         of_word.push(Vec::new());
                         words.len() - 1
                     });

@@ -186,7 +186,8 @@ impl Rules {
     }
 
     fn indexed(rules: Vec<Rule>) -> Result<Self, RuleError> {
-        let index = Index::new(rules.iter().flat_map(|rule| rule.phrases.iter().map(Phrase::places)));
+        let index =
+            Index::new(rules.iter().flat_map(|rule| rule.phrases.iter().map(|phrase| &phrase.places[..])));
         let index = index.map_err(|cause| {
             let file = "all rules together".to_owned();
             RuleError(vec![Flaw { file, line: 1, id: String::new(), what: cause.to_string() }])

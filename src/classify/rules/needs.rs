@@ -11,11 +11,15 @@ const MAX_PLACES: usize = 3;
 /// How many characters a class may have to be taken as so many words.
 const MAX_CLASS: usize = 4;
 
+/// Stands before the number of a list of words, in a pattern that names lists; no text holds this byte.
+pub(super) const LIST: u8 = 0xFF;
+
 /// Words of which one is in every text that has the pattern.
 pub(super) type Place = Vec<Vec<u8>>;
 
 /// What is known of a part of a pattern.
-enum Part {
+#[derive(Debug, Clone)]
+pub(super) enum Part {
     /// It matches these and nothing else.
     Exact(Place),
     /// A match holds a word of each place.
@@ -38,8 +42,8 @@ impl Part {
 
 /// The places of which each has at least one word in every text that the pattern matches; none where nothing is known
 /// of such a text.
-pub(super) fn places(pattern: &Hir) -> Vec<Place> {
-    let mut places = part(pattern).into_places();
+pub(super) fn places(pattern: Part) -> Vec<Place> {
+    let mut places = pattern.into_places();
     for place in &mut places {
         keep_shortest(place);
     }
@@ -68,13 +72,14 @@ fn keep_shortest(place: &mut Place) {
     *place = kept;
 }
 
-fn part(pattern: &Hir) -> Part {
+/// What is known of a pattern, with what is known of the lists of words in it.
+pub(super) fn part(pattern: &Hir, of_list: &dyn Fn(u8) -> Option<Part>) -> Part {
     match pattern.kind() {
         HirKind::Empty | HirKind::Look(_) => Part::nothing(),
-        HirKind::Literal(literal) => Part::Exact(vec![literal.0.to_vec()]),
+        HirKind::Literal(literal) => of_literal(&literal.0, of_list),
         HirKind::Class(class) => of_class(class),
-        HirKind::Capture(capture) => part(&capture.sub),
-        HirKind::Repetition(repeated) => match (repeated.min, repeated.max, part(&repeated.sub)) {
+        HirKind::Capture(capture) => part(&capture.sub, of_list),
+        HirKind::Repetition(repeated) => match (repeated.min, repeated.max, part(&repeated.sub, of_list)) {
             (0, Some(1), Part::Exact(mut words)) if words.len() < MAX_WORDS => {
                 words.push(Vec::new());
                 Part::Exact(words)
@@ -83,18 +88,29 @@ fn part(pattern: &Hir) -> Part {
             (1, Some(1), once) => once,
             (_, _, several) => Part::Needs(several.into_places()),
         },
-        HirKind::Concat(parts) => of_sequence(parts),
-        HirKind::Alternation(branches) => of_branches(branches),
+        HirKind::Concat(parts) => of_sequence(parts.iter().map(|next| part(next, of_list))),
+        HirKind::Alternation(branches) => of_branches(branches.iter().map(|branch| part(branch, of_list))),
     }
+}
+
+fn of_literal(bytes: &[u8], of_list: &dyn Fn(u8) -> Option<Part>) -> Part {
+    let mut pieces = bytes.split(|byte| *byte == LIST);
+    let first = pieces.next().unwrap_or_default().to_vec();
+    let others = pieces.flat_map(|piece| {
+        let (number, rest) = piece.split_first().unwrap_or((&0, &[]));
+        let list = of_list(*number).unwrap_or(Part::Needs(Vec::new()));
+        [list, Part::Exact(vec![rest.to_vec()])]
+    });
+    of_sequence(std::iter::once(Part::Exact(vec![first])).chain(others))
 }
 
 fn of_class(class: &Class) -> Part {
     let words: Option<Place> = match class {
         Class::Bytes(class) => {
             let count: usize = class.iter().map(|range| range.len()).sum();
-            (count <= MAX_CLASS).then(|| {
-                class.iter().flat_map(|range| range.start()..=range.end()).map(|byte| vec![byte]).collect()
-            })
+            let known = count <= MAX_CLASS && class.iter().all(|range| range.end() != LIST);
+            let bytes = class.iter().flat_map(|range| range.start()..=range.end());
+            known.then(|| bytes.map(|byte| vec![byte]).collect())
         }
         Class::Unicode(class) => {
             let count: usize = class.iter().map(|range| range.len()).sum();
@@ -105,12 +121,12 @@ fn of_class(class: &Class) -> Part {
     words.map_or(Part::Needs(Vec::new()), Part::Exact)
 }
 
-fn of_sequence(parts: &[Hir]) -> Part {
+fn of_sequence(parts: impl Iterator<Item = Part>) -> Part {
     let mut run: Place = vec![Vec::new()];
     let mut places = Vec::new();
     let mut whole = true;
     for next in parts {
-        match part(next) {
+        match next {
             Part::Exact(words) if run.len() * words.len() <= MAX_WORDS => {
                 run = run
                     .iter()
@@ -135,11 +151,11 @@ fn of_sequence(parts: &[Hir]) -> Part {
     Part::Needs(places)
 }
 
-fn of_branches(branches: &[Hir]) -> Part {
+fn of_branches(branches: impl Iterator<Item = Part>) -> Part {
     let mut union: Place = Vec::new();
     let mut exact = true;
     for branch in branches {
-        match part(branch) {
+        match branch {
             Part::Exact(words) if exact => union.extend(words),
             branch => {
                 exact = false;
@@ -167,7 +183,7 @@ mod tests {
     fn told(pattern: &str) -> Vec<Vec<String>> {
         let hir = super::super::phrase::read(pattern).unwrap();
         let text = |word: Vec<u8>| String::from_utf8(word).unwrap();
-        places(&hir).into_iter().map(|place| place.into_iter().map(text).collect()).collect()
+        places(part(&hir, &|_| None)).into_iter().map(|place| place.into_iter().map(text).collect()).collect()
     }
 
     #[test]
@@ -200,7 +216,7 @@ mod tests {
         ) {
             let hir = super::super::phrase::read(&pattern).unwrap();
             if regex::Regex::new(&pattern).unwrap().is_match(&text) {
-                for place in places(&hir) {
+                for place in places(part(&hir, &|_| None)) {
                     let held = |word: &Vec<u8>| text.as_bytes().windows(word.len()).any(|part| part == &word[..]);
                     proptest::prop_assert!(place.iter().any(held), "{pattern} in {text}");
                 }

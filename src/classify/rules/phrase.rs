@@ -1,14 +1,16 @@
 //! One pattern of a rule, and the lists of words that stand for themselves in it.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 use super::matcher::Matcher;
-use super::needs::{Place, places};
+use super::needs::{LIST, Part, Place, part, places};
 
 /// Longest pattern of a phrase, in characters as it is written: what is longer is read by nobody.
 pub const MAX_PATTERN: usize = 120;
@@ -27,6 +29,8 @@ pub struct Phrase {
     pub line: usize,
     /// The pattern in lower case, with the words in their places.
     expression: String,
+    /// The words that a text must hold, one of every place; none where that cannot be said.
+    pub(super) places: Vec<Place>,
     /// Compiled on first use.
     matcher: OnceLock<Option<Matcher>>,
 }
@@ -42,8 +46,14 @@ impl Phrase {
         line: usize,
         words: &Words,
     ) -> Result<Self, String> {
-        let expression = lower_pattern(&words.fill(pattern)?);
-        Ok(Self { pattern: pattern.to_owned(), examples, line, expression, matcher: OnceLock::new() })
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            examples,
+            line,
+            expression: lower_pattern(&words.fill(pattern)?),
+            places: words.part(pattern, MAX_DEPTH).map(places).unwrap_or_default(),
+            matcher: OnceLock::new(),
+        })
     }
 
     /// Where the pattern is in a text that [`lower_case`] made.
@@ -54,11 +64,6 @@ impl Phrase {
     /// Whether the pattern is in a text.
     pub(super) fn is_in(&self, text: &str) -> bool {
         self.find(&lower_case(text)).is_some()
-    }
-
-    /// The words that a text must hold, one of every place; none where that cannot be said.
-    pub(super) fn places(&self) -> Vec<Place> {
-        read(&self.expression).map(|pattern| places(&pattern)).unwrap_or_default()
     }
 
     /// # Errors
@@ -80,21 +85,40 @@ pub(super) fn read(expression: &str) -> Result<Hir, String> {
 
 /// Lists of words by their names: `{person}` in a pattern stands for any word of the list `person`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Words(HashMap<String, String>);
+pub(super) struct Words(HashMap<String, Rc<List>>);
+
+#[derive(Debug)]
+struct List {
+    /// The words as one pattern.
+    pattern: String,
+    /// What a text needs to hold one of them, once somebody asked; nothing for what is no pattern.
+    part: OnceCell<Option<Part>>,
+}
 
 impl Words {
     pub(super) fn insert(&mut self, name: String, words: &[String]) {
-        self.0.insert(name, format!("(?:{})", words.join("|")));
+        let pattern = format!("(?:{})", words.join("|"));
+        self.0.insert(name, Rc::new(List { pattern, part: OnceCell::new() }));
     }
 
     /// The pattern with every list in the place of its name.
     fn fill(&self, pattern: &str) -> Result<String, String> {
-        let mut filled = String::with_capacity(pattern.len());
-        self.fill_into(pattern, &mut filled, MAX_DEPTH)?;
-        Ok(filled)
+        self.fill_to(pattern, MAX_DEPTH)
     }
 
-    fn fill_into(&self, pattern: &str, filled: &mut String, depth: usize) -> Result<(), String> {
+    fn fill_to(&self, pattern: &str, depth: usize) -> Result<String, String> {
+        let deeper =
+            depth.checked_sub(1).ok_or_else(|| format!("the words of {pattern} are made of themselves"));
+        self.replace(pattern, |list| self.fill_to(&list.pattern, deeper.clone()?))
+    }
+
+    /// The pattern with something else in the place of every list.
+    fn replace(
+        &self,
+        pattern: &str,
+        mut by: impl FnMut(&Rc<List>) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let mut filled = String::with_capacity(pattern.len());
         let mut rest = pattern;
         while let Some(open) = rest.find('{') {
             let (before, after) = rest.split_at(open);
@@ -109,15 +133,28 @@ impl Words {
                 rest = &after[1..];
                 continue;
             };
-            let words = self.0.get(name).ok_or_else(|| format!("there is no list of words {{{name}}}"))?;
-            if depth == 0 {
-                return Err(format!("the words of {{{name}}} are made of themselves"));
-            }
-            self.fill_into(words, filled, depth - 1)?;
+            let list = self.0.get(name).ok_or_else(|| format!("there is no list of words {{{name}}}"))?;
+            filled.push_str(&by(list)?);
             rest = behind;
         }
         filled.push_str(rest);
-        Ok(())
+        Ok(filled)
+    }
+
+    /// What a text needs to have the pattern. A list is long and stands in many patterns: each is looked at once.
+    fn part(&self, pattern: &str, depth: usize) -> Option<Part> {
+        let deeper = depth.checked_sub(1)?;
+        let mut lists: Vec<Rc<List>> = Vec::new();
+        let marked = self.replace(pattern, |list| {
+            lists.push(Rc::clone(list));
+            Ok(format!("(?:\\x{LIST:X}\\x{:X})", 0x7F + lists.len().min(0x80)))
+        });
+        let pattern = read(&lower_pattern(&marked.ok()?)).ok()?;
+        let of_list = |number: u8| {
+            let list = lists.get(usize::from(number.checked_sub(0x80)?))?;
+            list.part.get_or_init(|| self.part(&list.pattern, deeper)).clone()
+        };
+        (lists.len() < 0x80).then(|| part(&pattern, &of_list))
     }
 }
 

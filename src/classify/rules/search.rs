@@ -51,6 +51,12 @@ impl<'r> Search<'r> {
         Self { lower, candidates, without_addresses: OnceCell::new(), without_names: OnceCell::new() }
     }
 
+    /// The text in lower case, every character where it was.
+    #[must_use]
+    pub fn lower_case(&self) -> &str {
+        &self.lower
+    }
+
     /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
     #[must_use]
     pub fn find(&self, context: Context<'_>) -> Option<RuleMatch<'r>> {

@@ -1,10 +1,13 @@
 //! A text bounce as the families see it, and what they share in reading it.
 
+use std::cell::OnceCell;
+
 use regex::Regex;
 
 use super::super::header::Header;
 use super::super::{ReportHeader, ReturnedMessage, kind, mime, returned};
 use super::copy::before_original;
+use super::service::opening_words;
 use super::text::lines;
 use super::words::FAILURE;
 
@@ -27,6 +30,8 @@ pub(in crate::report) struct Letter<'a> {
     pub(super) original_at: Option<usize>,
     /// The header of what was returned, in the text or in a part of its own.
     pub(super) original: Option<ReturnedMessage>,
+    /// See [`Self::opening_words`].
+    opening: OnceCell<String>,
 }
 
 impl<'a> Letter<'a> {
@@ -50,6 +55,7 @@ impl<'a> Letter<'a> {
             lower: body.to_ascii_lowercase(),
             original_at,
             original: attached.cloned().or_else(quoted),
+            opening: OnceCell::new(),
         }
     }
 
@@ -103,6 +109,11 @@ impl<'a> Letter<'a> {
     /// The first lines that hold anything, up to `count`.
     pub(super) fn opening(&self, count: usize) -> impl Iterator<Item = &'a str> + Clone {
         self.body.lines().map(str::trim).filter(|line| !line.is_empty()).take(count)
+    }
+
+    /// The lines it opens with, in lower case, before anything that is quoted or forwarded.
+    pub(super) fn opening_words(&self) -> &str {
+        self.opening.get_or_init(|| opening_words(self.body))
     }
 
     /// The report's own words after the first match of a pattern, which is matched against lower case.

@@ -190,15 +190,27 @@ fn heading(line: &str) -> Option<String> {
     address_in(inner).filter(|address| address == inner)
 }
 
-/// Whether one of the opening lines of a letter has one of these phrases, given in lower case. What somebody
-/// quotes or forwards opens nothing.
+/// Whether one of the opening lines of a letter has one of these phrases, given in lower case.
 pub(super) fn opens_with(letter: &Letter<'_>, phrases: &[&str]) -> bool {
-    letter
-        .lines()
-        .take(OPENING_LINES)
-        .map(|(_, line)| line.to_lowercase())
-        .take_while(|lower| contains(lower, phrases) && !lower.starts_with('>') || !quotes(lower))
-        .any(|lower| contains(&lower, phrases))
+    contains(letter.opening_words(), phrases)
+}
+
+/// The opening lines of a text, in lower case. What somebody quotes or forwards opens nothing, but the line before it
+/// may hold words of a program.
+pub(super) fn opening_words(body: &str) -> String {
+    let mut words = String::new();
+    for line in body.lines().take(OPENING_LINES) {
+        let lower = line.to_lowercase();
+        if lower.starts_with('>') {
+            break;
+        }
+        words.push_str(&lower);
+        words.push('\n');
+        if quotes(&lower) {
+            break;
+        }
+    }
+    words
 }
 
 /// A line at which somebody begins to quote or to forward a message.
@@ -213,8 +225,7 @@ fn quotes(lower: &str) -> bool {
         "mensaje original----",
         "messaggio inoltrato",
     ];
-    lower.starts_with('>')
-        || ["from:", "von:", "de:", "da:", "*from:*"].iter().any(|field| lower.starts_with(field))
+    ["from:", "von:", "de:", "da:", "*from:*"].iter().any(|field| lower.starts_with(field))
         || [" wrote:", " schrieb:", " a écrit :", " escribió:", " ha scritto:"]
             .iter()
             .any(|words| lower.trim_end().ends_with(words))
