@@ -25,7 +25,7 @@ use evidence::{Evidence, EvidenceField, Source};
 pub use facts::Facts;
 use facts::Phase;
 use registry::Registry;
-use rules::{Context, RuleMatch, Rules, Search};
+use rules::{RuleMatch, Rules, Search};
 
 use crate::report::automatic::AutomaticKind;
 use crate::report::{Action, RecipientFields, Report, ReportKind};
