@@ -169,7 +169,7 @@ static SENDER: LazyLock<Regex> = LazyLock::new(|| {
         | \bip[-\ ]?(?:adress|адрес|地址|アドレス|주소) | (?:adresse|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|адрес)\ ip\b
         | \bihr(?:e[mnrs]?)?\ (?:konto|(?:e-?mail-?)?adresse|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b
         | \bvo(?:tre|s)\ (?:compte|adresse|serveur|adresse\ ip|ip|domaine|abonnement|h(?:ô|o)te) | \b(?:su|tu|sua|suo|seu|vostro|tuo)\ (?:cuenta|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)
-        | \bваш\S*\ (?:адрес|уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост) | (?:您|你)的(?:地址|邮箱|帐户|账户|账号|帐号|服务器|域名|ip) | お使いの | お客様の | あなたの | 귀하의
+        | ваш\S*\ (?:адрес|уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост) | (?:您|你)的(?:地址|邮箱|帐户|账户|账号|帐号|服务器|域名|ip) | お使いの | お客様の | あなたの | 귀하의
         | absender|versender|versandkonto | exp(?:é|e)diteur | (?:é|\b)emetteur | remitente | \bemisor\b | mittente | remetente | afzender | verzender
         | avs(?:ä|a)ndar | avsender | afsender | l(?:ä|a)hett(?:ä|a)j | nadawc | odes(?:í|i)latel | odosielate | отправител | відправник | подател | адресант
         | g(?:ö|o)nderen | g(?:ö|o)nderici | g(?:ö|o)nderim | αποστολ(?:έ|ε)α | felad(?:ó|o) | expeditor | po(?:š|s)iljatelj | pengirim | ng(?:ườ|uo)i\ g(?:ử|u)i | ผู้ส่ง | המרסל|השולח | المرسل
@@ -187,7 +187,7 @@ static NOT_SUBJECT: LazyLock<Regex> = LazyLock::new(|| {
 /// Who receives.
 static RECIPIENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"\brecip(?:ient)?|\brcpt|\baddressee|\bdestina(?:tion|taire|tari[oa])|\bempf(?:ä|ae|a)nger|destinat(?:á|a)ri|получател|адресат|одержувач|收件|收信|受信|宛先|あて先|mottagar|mottaker|modtager|ontvanger|geadresseerde|odbiorc|al(?:ı|i)c(?:ı|i)\b|수신|받는|p(?:ří|ri)jem|c(?:í|i)mzett|vastaanottaj|παραλ(?:ή|η)πτ|primatelj|المستلم|הנמען",
+        r"\brecip(?:ient)?|\brcpt|\baddressee|\bdestina(?:tion|taire|tari[oa])|\bempf(?:ä|ae|a)nger|destinat(?:á|a)ri|получател|адресат|одержувач|收件|收信|受信|宛先|あて先|mottagar|mottaker|modtager|ontvanger|geadresseerde|odbiorc|al(?:ı|i)c(?:ı|i)|수신|받는|p(?:ří|ri)jem|c(?:í|i)mzett|vastaanottaj|παραλ(?:ή|η)πτ|primatelj|المستلم|הנמען",
     )
 });
 

@@ -10,7 +10,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 use super::matcher::Matcher;
-use super::needs::{LIST, Part, Place, part, places};
+use super::needs::{Part, Place, part, places};
 
 /// Longest pattern of a phrase, in characters as it is written: what is longer is read by nobody.
 pub const MAX_PATTERN: usize = 120;
@@ -50,8 +50,9 @@ impl Phrase {
             pattern: pattern.to_owned(),
             examples,
             line,
+            // First: it knows a list that is made of itself.
             expression: lower_pattern(&words.fill(pattern)?),
-            places: words.part(pattern, MAX_DEPTH).map(places).unwrap_or_default(),
+            places: words.part(pattern).map(places).unwrap_or_default(),
             matcher: OnceLock::new(),
         })
     }
@@ -91,7 +92,7 @@ pub(super) struct Words(HashMap<String, Rc<List>>);
 struct List {
     /// The words as one pattern.
     pattern: String,
-    /// What a text needs to hold one of them, once somebody asked; nothing for what is no pattern.
+    /// What a text needs to hold one of them, once somebody asked.
     part: OnceCell<Option<Part>>,
 }
 
@@ -103,22 +104,12 @@ impl Words {
 
     /// The pattern with every list in the place of its name.
     fn fill(&self, pattern: &str) -> Result<String, String> {
-        self.fill_to(pattern, MAX_DEPTH)
-    }
-
-    fn fill_to(&self, pattern: &str, depth: usize) -> Result<String, String> {
-        let deeper =
-            depth.checked_sub(1).ok_or_else(|| format!("the words of {pattern} are made of themselves"));
-        self.replace(pattern, |list| self.fill_to(&list.pattern, deeper.clone()?))
-    }
-
-    /// The pattern with something else in the place of every list.
-    fn replace(
-        &self,
-        pattern: &str,
-        mut by: impl FnMut(&Rc<List>) -> Result<String, String>,
-    ) -> Result<String, String> {
         let mut filled = String::with_capacity(pattern.len());
+        self.fill_into(pattern, &mut filled, MAX_DEPTH)?;
+        Ok(filled)
+    }
+
+    fn fill_into(&self, pattern: &str, filled: &mut String, depth: usize) -> Result<(), String> {
         let mut rest = pattern;
         while let Some(open) = rest.find('{') {
             let (before, after) = rest.split_at(open);
@@ -134,27 +125,22 @@ impl Words {
                 continue;
             };
             let list = self.0.get(name).ok_or_else(|| format!("there is no list of words {{{name}}}"))?;
-            filled.push_str(&by(list)?);
+            if depth == 0 {
+                return Err(format!("the words of {{{name}}} are made of themselves"));
+            }
+            self.fill_into(&list.pattern, filled, depth - 1)?;
             rest = behind;
         }
         filled.push_str(rest);
-        Ok(filled)
+        Ok(())
     }
 
-    /// What a text needs to have the pattern. A list is long and stands in many patterns: each is looked at once.
-    fn part(&self, pattern: &str, depth: usize) -> Option<Part> {
-        let deeper = depth.checked_sub(1)?;
-        let mut lists: Vec<Rc<List>> = Vec::new();
-        let marked = self.replace(pattern, |list| {
-            lists.push(Rc::clone(list));
-            Ok(format!("(?:\\x{LIST:X}\\x{:X})", 0x7F + lists.len().min(0x80)))
-        });
-        let pattern = read(&lower_pattern(&marked.ok()?)).ok()?;
-        let of_list = |number: u8| {
-            let list = lists.get(usize::from(number.checked_sub(0x80)?))?;
-            list.part.get_or_init(|| self.part(&list.pattern, deeper)).clone()
-        };
-        (lists.len() < 0x80).then(|| part(&pattern, &of_list))
+    /// What a text needs to have the pattern, if that can be said. A list stands in many patterns: it is read once.
+    fn part(&self, pattern: &str) -> Option<Part> {
+        part(&lower_pattern(pattern), &|name| {
+            let list = self.0.get(name)?;
+            list.part.get_or_init(|| self.part(&list.pattern)).clone()
+        })
     }
 }
 
