@@ -166,6 +166,10 @@ static SENDER: LazyLock<Regex> = LazyLock::new(|| {
         | \b(?:auth|authenticated|authenticating|sasl|relay|submission)[-\x20](?:user|account|name|id|identity)\b | \b(?:user(?:name)?\ ?(?:or|and|/)\ ?)?passwords?\b
         | \baccounts?\ you\ (?:send|mail|log|submit|use|are\ (?:send|us|mail|submitt)ing)\b | \bfrom:?\ (?:header\ )?domain\b
         | \b(?:helo|ehlo|spf|dkim|dmarc|authentication|credentials?)\b | \bclient\ (?:host|ip|name|address)\b | \blog-?in\b | \bcampaigns?\b | \bapi\ key\b
+        | \b(?:server|host|netz(?:werk)?|site|web)-?adress | adresse\ d(?:u|es?)\ (?:la\ |l')?(?:site|serveur|h(?:ô|o)te|r(?:é|e)seau|relais|machine)
+        | direcci(?:ó|o)n\ (?:del?|de\ la)\ (?:servidor|sitio|host|red|equipo) | indirizzo\ (?:del(?:la|l')?\ ?)(?:server|sito|host|rete) | endere(?:ç|c)o\ d[oae]\ (?:servidor|site|host|rede)
+        | адрес\S*\ (?:сервер|хост|сайт|узл|сет) | (?:サーバー?|ホスト|サイト|ネットワーク)の?(?:ip)?アドレス | (?:服务器|主机|网站|站点|网络|伺服器|主機|網站|網路)的?(?:ip)?地址
+        | (?:서버|호스트|사이트)의?\ ?(?:ip\ ?)?주소 | adres\S*\ (?:serwer|host|stron) | sunucu\ adres
         | \bip[-\ ]?(?:adress|адрес|地址|アドレス|주소) | (?:adresse|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|адрес)\ ip\b
         | \bihr(?:e[mnrs]?)?\ (?:konto|(?:e-?mail-?)?adresse|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b
         | \bvo(?:tre|s)\ (?:compte|adresse|serveur|adresse\ ip|ip|domaine|abonnement|h(?:ô|o)te) | \b(?:su|tu|sua|suo|seu|vostro|tuo)\ (?:cuenta|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)
@@ -191,6 +195,16 @@ static RECIPIENT: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// What stands before "recipient" where that is only what the sender is not: "your domain is not a valid recipient".
+static IS_NOT_A: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?:not|n't) an?\s+(?:\w+\s+)?$"));
+
+/// What makes the words before it the sender's: "no such account for outgoing mail".
+static OF_SENDER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^[\s\w]{0,24}?\s(?:for\s+(?:outgoing|outbound|sending|submission|submitting|relaying)\b|(?:of|for)\s+(?:the\s+|this\s+)?sender\b)",
+    )
+});
+
 /// A full stop within a sentence has no space behind it, or stands in a number.
 fn sentence_of(text: &str, at: usize) -> usize {
     let before = &text[..at];
@@ -206,10 +220,14 @@ pub(super) fn said_of_sender(text: &str, found: Range<usize>) -> bool {
     let begin = sentence_of(text, found.start);
     let Some(sentence) = text.get(begin..) else { return false };
     let found = found.end - begin;
+    if sentence.get(found..).is_some_and(|behind| OF_SENDER.is_match(behind)) {
+        return true;
+    }
     let Some(sender) = subjects(sentence).take_while(|sender| sender.start <= found + 1).last() else {
         return false;
     };
-    !sentence.get(sender.end..found).is_some_and(|between| RECIPIENT.is_match(between))
+    let between = sentence.get(sender.end..found).unwrap_or_default();
+    !RECIPIENT.find_iter(between).any(|named| !IS_NOT_A.is_match(&between[..named.start()]))
 }
 
 /// Where a text in lower case speaks of the sender, or of what the sender needs.
