@@ -162,7 +162,7 @@ static PHASES: LazyLock<Vec<(Phase, Regex)>> = LazyLock::new(|| {
             Phase::EndOfData,
             r"(?i-u)in reply to (the )?end of data|after (the )?end[- ]of[- ]data|after (pipelined )?end of (data|message)|failed after i sent the message|after sending (the )?(message|data|body)|response to end of data|sending message body",
         ),
-        (Phase::Rcpt, r"(?i-u)in reply to rcpt|after (pipelined )?rcpt|>>> ?rcpt|rcpt to response|while sending rcpt|does not like recipient|smtp;?(?u:.){0,20}rcpt to:?(?u:.){0,80}(failed|rejected)"),
+        (Phase::Rcpt, r"(?i-u)in reply to rcpt|after (pipelined )?rcpt|>>> ?rcpt|rcpt to response|while sending rcpt|does not like recipient|smtp;?[ -~]{0,20}rcpt to:?[ -~]{0,80}(failed|rejected)"),
         (Phase::Data, r"(?i-u)in reply to (the )?data command|after (pipelined )?data\b|>>> ?data|while sending data|failed on data command"),
         (Phase::Mail, r"(?i-u)in reply to mail|after (pipelined )?mail\b|>>> ?mail|while sending mail|but sender was rejected"),
         (Phase::Ehlo, r"(?i-u)in reply to (ehlo|helo)|after (ehlo|helo)|>>> ?(ehlo|helo)|performing the (ehlo|helo) handshake|but my name was rejected"),
