@@ -4,8 +4,8 @@
 use super::evidence::{EvidenceField, Source};
 use super::rules::{Context, Rule, RuleMatch};
 use super::{
-    Asked, BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity, UNCONFIRMED,
-    by_rule, category_of, deciding, excerpt, result, severity_of, words,
+    Asked, Basis, BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity,
+    UNCONFIRMED, by_rule, category_of, deciding, excerpt, result, severity_of, words,
 };
 use crate::status::ReplyCode;
 
@@ -16,6 +16,11 @@ impl Classification {
     /// Whether no text decided, only a code.
     pub(super) fn decided_by_code(&self) -> bool {
         self.rule == "none" || ["iana.", "reply."].iter().any(|prefix| self.rule.starts_with(prefix))
+    }
+
+    /// Whether it is counted until a second one on another day confirms it.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        Basis::of(&self.rule) == Basis::Unconfirmed
     }
 
     /// The same, counted until a second one on another day confirms it.
@@ -172,7 +177,7 @@ fn about_the_sender(text: &Asked<'_>, codes: &Codes) -> Option<Classification> {
     if source.field == EvidenceField::Text {
         return None;
     }
-    let found = words::speaks_of_sender(text.search().lower_case())?;
+    let found = text.search().senders().first()?;
     let (shown, rule) = (excerpt(source, found.start, found.end), ABOUT_THE_SENDER.to_owned());
     Some(result(Class::SenderAuth, severity_of(codes), rule, source.field, &shown, codes))
 }

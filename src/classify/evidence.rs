@@ -12,8 +12,9 @@ pub const MAX_EVIDENCE: usize = 8 * 1024;
 /// Recipients of one report whose paragraphs are looked for in its prose: each search walks all of it.
 const MAX_PROSE_RECIPIENTS: usize = 64;
 
-/// Cisco IronPort puts this before whatever the remote host said; it means nothing by itself.
-const IRONPORT_LABEL: &str = "Unknown address error ";
+/// Put before whatever another host said, and mean nothing by themselves: Cisco IronPort's, and that of Postfix where it
+/// asked that host before it took the message.
+const LABELS: [&str; 2] = ["Unknown address error ", "undeliverable address: "];
 
 /// Where a piece of evidence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -96,8 +97,10 @@ impl Source {
         if text.contains(['\u{2018}', '\u{2019}']) {
             text = text.replace(['\u{2018}', '\u{2019}'], "'"); // typographers' "doesn't" is everybody's
         }
-        if let Some(start) = text.find(IRONPORT_LABEL) {
-            text.replace_range(start..start + IRONPORT_LABEL.len(), "");
+        for label in LABELS {
+            if let Some(start) = text.find(label) {
+                text.replace_range(start..start + label.len(), "");
+            }
         }
         let reply = match ReplyCode::prefix(&text) {
             Some(code) if code.get() >= 400 => Some((code, 0..3)),
@@ -262,7 +265,16 @@ fn fold_reply(text: &str) -> String {
     let mut first: Option<(String, Option<EnhancedStatusCode>)> = None;
     let mut skip_status: Option<EnhancedStatusCode> = None;
     let several = text.trim_start().as_bytes().get(3) == Some(&b'-');
+    let mut behind = 0;
     for word in text.split_whitespace() {
+        let start = word.as_ptr() as usize - text.as_ptr() as usize;
+        // What a paragraph says, no sentence of the one before says: "Your mail server" below "User unknown".
+        if text[behind..start].bytes().filter(|byte| *byte == b'\n').count() > 1
+            && out.ends_with(char::is_alphanumeric)
+        {
+            out.push('.');
+        }
+        behind = start + word.len();
         let bytes = word.as_bytes();
         let starts_with_code = bytes.len() >= 3 && bytes[..3].iter().all(u8::is_ascii_digit);
         let mut word = word;
@@ -322,6 +334,7 @@ mod tests {
             ("550-No such user 550-really 550 gone", "550-No such user really gone"),
             ("550 No such user; see 550 in the manual", "550 No such user; see 550 in the manual"),
             ("452  4.2.2   over\r\n\tquota", "452 4.2.2 over quota"),
+            ("550 User unknown\n\nYour mail server", "550 User unknown. Your mail server"),
             ("", ""),
         ] {
             assert_eq!(fold_reply(reply), folded);

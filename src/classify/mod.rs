@@ -120,7 +120,7 @@ pub enum ClassifierError {
 struct Asked<'a> {
     source: &'a Source,
     rules: &'a Rules,
-    search: OnceCell<Search<'a>>,
+    search: OnceCell<Search<'a, 'a>>,
 }
 
 impl<'a> Asked<'a> {
@@ -128,7 +128,7 @@ impl<'a> Asked<'a> {
         Self { source, rules, search: OnceCell::new() }
     }
 
-    fn search(&self) -> &Search<'a> {
+    fn search(&self) -> &Search<'a, 'a> {
         self.search.get_or_init(|| self.rules.search(&self.source.text))
     }
 }
@@ -210,9 +210,11 @@ impl Classifier {
         let mut result = self.conclude(evidence, &texts, &codes, phase);
         if result.decided_by_code() {
             let context = codes.context(evidence, None, phase);
-            result = self.by_contradiction(&texts, context, &codes, &result).unwrap_or(result);
+            let said = self.by_contradiction(&texts, context, &codes, &result);
+            // A guess is one, whatever stands beside it.
+            result = said.filter(|said| !(evidence.guessed && said.is_unconfirmed())).unwrap_or(result);
         }
-        if result.decision == Decision::Suppress {
+        if result.decision == Decision::Suppress || result.is_unconfirmed() {
             let context = codes.context(evidence, None, None);
             result = objection(&texts, context, &codes, &result).unwrap_or(result);
         }
@@ -238,8 +240,7 @@ impl Classifier {
         let action = evidence.action.filter(|action| *action != Action::Delayed);
         let context = codes.context(evidence, action, phase);
         for text in deciding(texts, codes.status) {
-            let found = text.search().find(context).filter(|found| heard(found.rule, text.source));
-            if let Some(found) = found {
+            if let Some(found) = text.search().find(context, |rule| heard(rule, text.source)) {
                 if self.says_no_more(found.rule, codes) {
                     break;
                 }
@@ -294,7 +295,8 @@ fn by_action(evidence: &Evidence, texts: &[Asked<'_>], codes: &Codes) -> Option<
         Some(Action::Delayed) => {
             let context = codes.context(evidence, Some(Action::Delayed), None);
             // Some MTAs call their last report "delayed": the text says that they gave up.
-            let given_up = texts.iter().find_map(|text| Some((text.source, text.search().find(context)?)));
+            let given_up =
+                texts.iter().find_map(|text| Some((text.source, text.search().find(context, |_| true)?)));
             if let Some((source, found)) = given_up {
                 return Some(by_rule(found, source, Severity::Transient, codes));
             }

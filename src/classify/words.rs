@@ -159,7 +159,7 @@ static SENDER: LazyLock<Regex> = LazyLock::new(|| {
         | \b(?:mail|message|e-?mail)s?\ ?from:? (?:\ |\b) | \bfrom[-\x20](?:address|header|domain|field|line|user|account)s?\b | \bfrom:\ ?<?[^\s]+@
         | \b(?:return|reverse)[-\x20]?path\b | \benvelope[-\x20]?(?:from|sender)\b | \breply-to\b
         | \b(?:sending|originating|submitting)\ (?:e-?mail\ |mail\ |smtp\ )?(?:account|address|domain|user|host|server|ip|mta|client|mailbox|quota|limit|privilege|permission|system|party|site|organi[sz]ation|is|has|was|for|from|of)\b
-        | \b(?:mail|message|e-?mail|smtp)\ (?:sending|submission)\b | ^\W*(?:[0-9.]+\W+)*(?:sending|submission)\b
+        | \b(?:mail|message|e-?mail|smtp)\ (?:sending|submission)\b | (?:^|[.;!?]\ )\W*(?:[0-9.]+\W+)*(?:sending|submission)\b
         | \b(?:not\ )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled)\ to\ send\b | \bsubmission\b
         | \bout(?:going|bound)\b | \bsmtp\ (?:access|login|user|account)\b
         | \b(?:your|our)\ (?:e-?mail\ |mail\ |hosting\ |sending\ |smtp\ |user\ |own\ )?(?:account|subscription|plan|package|licen[cs]e|ip|host(?:name)?|server|domain|tenant|organi[sz]ation|mailbox|service|credentials?|login|password|trial|network|site|website|client|contract|product|website)\b
@@ -196,12 +196,12 @@ static RECIPIENT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// What stands before "recipient" where that is only what the sender is not: "your domain is not a valid recipient".
-static IS_NOT_A: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?:not|n't) an?\s+(?:\w+\s+)?$"));
+static IS_NOT_A: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?:not|n't) an?\s+(?:(?-u:\w)+\s+)?$"));
 
 /// What makes the words before it the sender's: "no such account for outgoing mail".
 static OF_SENDER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^[\s\w]{0,24}?\s(?:for\s+(?:outgoing|outbound|sending|submission|submitting|relaying)\b|(?:of|for)\s+(?:the\s+|this\s+)?sender\b)",
+        r"^(?-u:[\s\w]){0,24}?\s(?:for\s+(?:outgoing|outbound|sending|submission|submitting|relaying)\b|(?:of|for)\s+(?:the\s+|this\s+)?sender\b)",
     )
 });
 
@@ -213,34 +213,26 @@ fn sentence_of(text: &str, at: usize) -> usize {
     ends.map(|(at, length)| at + length).max().unwrap_or(0)
 }
 
-/// Whether what stands at `found` in a text in lower case is said of the sender: in its sentence, the last party named before its end
-/// is the one who sends.
+/// Whether what stands at `found` in a text in lower case is said of the sender: in its sentence, the last of the
+/// text's [`senders`] before its end, or right behind it, has no word for the recipient behind itself.
 #[must_use]
-pub(super) fn said_of_sender(text: &str, found: Range<usize>) -> bool {
-    let begin = sentence_of(text, found.start);
-    let Some(sentence) = text.get(begin..) else { return false };
-    let found = found.end - begin;
-    if sentence.get(found..).is_some_and(|behind| OF_SENDER.is_match(behind)) {
+pub(super) fn said_of_sender(text: &str, senders: &[Range<usize>], found: Range<usize>) -> bool {
+    if OF_SENDER.is_match(&text[found.end..]) {
         return true;
     }
-    let Some(sender) = subjects(sentence).take_while(|sender| sender.start <= found + 1).last() else {
+    let Some(sender) = senders.iter().rev().find(|sender| sender.start <= found.end + 1) else {
         return false;
     };
-    let between = sentence.get(sender.end..found).unwrap_or_default();
-    !RECIPIENT.find_iter(between).any(|named| !IS_NOT_A.is_match(&between[..named.start()]))
+    let between = text.get(sender.end..found.end).unwrap_or_default();
+    sender.end > sentence_of(text, found.start)
+        && !RECIPIENT.find_iter(between).any(|named| !IS_NOT_A.is_match(&between[..named.start()]))
 }
 
 /// Where a text in lower case speaks of the sender, or of what the sender needs.
 #[must_use]
-pub(super) fn speaks_of_sender(text: &str) -> Option<Range<usize>> {
-    subjects(text).next()
-}
-
-fn subjects(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    SENDER
-        .find_iter(text)
-        .map(|found| found.range())
-        .filter(|found| !NOT_SUBJECT.is_match(&text[..found.start]))
+pub(super) fn senders(text: &str) -> Vec<Range<usize>> {
+    let found = SENDER.find_iter(text).map(|found| found.range());
+    found.filter(|found| !NOT_SUBJECT.is_match(&text[..found.start])).collect()
 }
 
 /// Words that every MTA puts around what it has to say.
@@ -285,7 +277,7 @@ pub(super) fn says_nothing(text: &str, name: &str) -> bool {
     let of_recipient = said
         .iter()
         .any(|word| matches!(word.as_str(), "recipient" | "address" | "user" | "mailbox" | "rcpt"));
-    if speaks_of_sender(&text).is_some() {
+    if !senders(&text).is_empty() {
         return false;
     }
     if refused && of_message && !of_recipient {

@@ -60,7 +60,7 @@ impl Rules {
     fn decides(&self, rule: &Rule, source: &Source) -> Option<RuleMatch<'_>> {
         let context = rule.asked_about(source);
         let search = self.search(&source.text);
-        if rule.guard { search.find_guard(context) } else { search.find(context) }
+        if rule.guard { search.find_guard(context) } else { search.find(context, |_| true) }
     }
 }
 

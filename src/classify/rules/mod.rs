@@ -200,7 +200,7 @@ impl Rules {
 
     /// Looks at a text, so that rules can be found in it.
     #[must_use]
-    pub fn search(&self, text: &str) -> Search<'_> {
+    pub fn search<'t>(&self, text: &'t str) -> Search<'_, 't> {
         Search::new(self, text)
     }
 

@@ -22,7 +22,8 @@ pub struct RuleMatch<'r> {
 
 /// A text that rules are looked for in. What one question finds out serves the next.
 #[derive(Debug)]
-pub struct Search<'r> {
+pub struct Search<'r, 't> {
+    text: &'t str,
     lower: String,
     /// The patterns whose words are in the text, in the order in which they are tried.
     candidates: Vec<Candidate<'r>>,
@@ -30,6 +31,8 @@ pub struct Search<'r> {
     without_addresses: OnceCell<String>,
     /// The text without those in names of hosts, either.
     without_names: OnceCell<String>,
+    /// Where that speaks of the sender.
+    senders: OnceCell<Vec<Range<usize>>>,
 }
 
 #[derive(Debug)]
@@ -39,8 +42,8 @@ struct Candidate<'r> {
     found: OnceCell<Option<Range<usize>>>,
 }
 
-impl<'r> Search<'r> {
-    pub(super) fn new(rules: &'r Rules, text: &str) -> Self {
+impl<'r, 't> Search<'r, 't> {
+    pub(super) fn new(rules: &'r Rules, text: &'t str) -> Self {
         let lower = lower_case(text);
         let candidate = |number: u32| {
             let (rule, phrase) = rules.phrases[number as usize];
@@ -48,19 +51,20 @@ impl<'r> Search<'r> {
             Candidate { rule, phrase: &rule.phrases[phrase as usize], found: OnceCell::new() }
         };
         let candidates = rules.index.candidates(lower.as_bytes()).into_iter().map(candidate).collect();
-        Self { lower, candidates, without_addresses: OnceCell::new(), without_names: OnceCell::new() }
+        Self {
+            text,
+            lower,
+            candidates,
+            without_addresses: OnceCell::new(),
+            without_names: OnceCell::new(),
+            senders: OnceCell::new(),
+        }
     }
 
-    /// The text in lower case, every character where it was.
+    /// The first rule that is `wanted`, in file order, whose pattern is in the text and whose conditions hold.
     #[must_use]
-    pub fn lower_case(&self) -> &str {
-        &self.lower
-    }
-
-    /// The first rule, in file order, whose pattern is in the text and whose conditions hold.
-    #[must_use]
-    pub fn find(&self, context: Context<'_>) -> Option<RuleMatch<'r>> {
-        self.matches_of(|rule| !rule.guard && rule.applies(context)).next()
+    pub fn find(&self, context: Context<'_>, wanted: impl Fn(&Rule) -> bool) -> Option<RuleMatch<'r>> {
+        self.matches_of(|rule| !rule.guard && rule.applies(context) && wanted(rule)).next()
     }
 
     /// The first rule that is `wanted`, whatever code stands beside the text; rules that were made for single codes
@@ -109,19 +113,25 @@ impl<'r> Search<'r> {
     fn find_phrase(&self, rule: &Rule, phrase: &Phrase) -> Option<Range<usize>> {
         let searched = match rule.names {
             true if rule.by_operator => &self.lower,
-            true => self.without_addresses.get_or_init(|| words::blanked(&self.lower, false).into_owned()),
+            true => self.without_addresses.get_or_init(|| lower_case(&words::blanked(self.text, false))),
             false => self.without_names(),
         };
         let found = phrase.find(searched)?;
-        if rule.class.blames_recipient() && words::said_of_sender(self.without_names(), found.clone()) {
-            return None;
-        }
         // A "." is a byte: a match may begin or end within a character.
-        Some(self.lower.floor_char_boundary(found.start)..self.lower.ceil_char_boundary(found.end))
+        let found = self.lower.floor_char_boundary(found.start)..self.lower.ceil_char_boundary(found.end);
+        let of_sender = rule.class.blames_recipient()
+            && words::said_of_sender(self.without_names(), self.senders(), found.clone());
+        (!of_sender).then_some(found)
     }
 
     /// Most texts have no pattern's words in them: names are looked for when one has.
     fn without_names(&self) -> &str {
-        self.without_names.get_or_init(|| words::blanked(&self.lower, true).into_owned())
+        self.without_names.get_or_init(|| lower_case(&words::blanked(self.text, true)))
+    }
+
+    /// Where the text speaks of the sender, or of what the sender needs.
+    #[must_use]
+    pub fn senders(&self) -> &[Range<usize>] {
+        self.senders.get_or_init(|| words::senders(self.without_names()))
     }
 }

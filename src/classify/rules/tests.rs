@@ -76,7 +76,7 @@ fn a_pattern_is_one_line_with_one_example() {
     assert_eq!((rule.file.as_str(), rule.line, rule.phrases[1].line), ("test.toml", 5, 10));
     let context =
         Context { status: "5.1.1".parse().ok(), reply_code: None, hosts: &[], action: None, phase: None };
-    let found = rules.search("That INBOX was retired").find(context).unwrap();
+    let found = rules.search("That INBOX was retired").find(context, |_| true).unwrap();
     assert_eq!((found.rule.id.as_str(), found.phrase.line), ("ours.retired", 9));
 }
 
@@ -204,7 +204,7 @@ fn the_operator_decides_before_the_embedded_rules_and_can_replace_one() {
     let rules = load(&first).unwrap();
     let context =
         Context { status: "5.1.1".parse().ok(), reply_code: None, hosts: &[], action: None, phase: None };
-    assert_eq!(rules.search("user unknown").find(context).unwrap().rule.id, "a");
+    assert_eq!(rules.search("user unknown").find(context, |_| true).unwrap().rule.id, "a");
     let count = Rules::embedded().unwrap().len();
     let replaced = load(&GOOD.replacen("\"a\"", "\"text.policy\"", 1)).unwrap();
     assert_eq!(replaced.len(), count);
@@ -290,6 +290,21 @@ fn a_rule_file_from_before_the_names_were_blanked_still_finds_them() {
     let context =
         Context { status: "5.7.1".parse().ok(), reply_code: None, hosts: &[], action: None, phase: None };
     for text in ["550 5.7.1 see https://gate.example.org/why?id=2", "550 5.7.1 <boss@example.net> no"] {
-        assert_eq!(rules.search(text).find(context).unwrap().rule.id, "own.gateway", "{text}");
+        assert_eq!(rules.search(text).find(context, |_| true).unwrap().rule.id, "own.gateway", "{text}");
     }
+}
+
+#[test]
+fn a_pattern_may_begin_within_a_character() {
+    let text = r#"
+        [[rule]]
+        id = "own.gone"
+        class = "recipient_unknown"
+        [rule.phrases]
+        '.{0,10}不存在' = "550 5.1.1 用户地址不存在"
+    "#;
+    let file = RuleFile { name: "own.toml".to_owned(), text: text.to_owned() };
+    let rules = Rules::load(&[file]).unwrap();
+    let search = rules.search("550 5.1.1 用户地址不存在");
+    assert_eq!(search.matches().next().unwrap().rule.id, "own.gone");
 }
