@@ -118,8 +118,8 @@ impl Format {
     /// [`Self::Csv`].
     ///
     /// # Errors
-    /// [`Beside`] where a format's columns are all there, and others that its lists do not have: an export of
-    /// customers has an address and a date, too.
+    /// [`Beside`] where a format's columns are all there, and others that its lists do not have, or none that other lists
+    /// of people do not have: an export of customers has an address and a date, too.
     pub(super) fn of_names(names: &[String]) -> Result<Option<Self>, Beside> {
         let has = |name: &&str| names.iter().any(|known| known == name);
         if let [only] = names {
@@ -129,7 +129,7 @@ impl Format {
         let mut beside = None;
         for shape in SHAPES.iter().filter(|shape| shape.needed.iter().all(has)) {
             let others: Vec<String> = names.iter().filter(|name| !shape.knows(name)).cloned().collect();
-            if others.is_empty() {
+            if others.is_empty() && !shape.vague() {
                 return Ok(Some(shape.format));
             }
             beside.get_or_insert(Beside { format: shape.format, others });
@@ -184,14 +184,19 @@ impl Shape {
     fn knows(&self, name: &str) -> bool {
         self.needed.contains(&name) || self.more.contains(&name)
     }
+
+    /// Whether it is an address with when and from where: what any list of people may be.
+    fn vague(&self) -> bool {
+        self.needed.iter().all(|name| matches!(*name, "email" | "address" | "created" | "createdat" | "ip"))
+    }
 }
 
-/// A list with all columns of a format, and with others beside them.
+/// A list with all columns of a format that may be something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Beside {
     /// The format that it resembles.
     pub(super) format: Format,
-    /// The others.
+    /// Columns beside those of the format; none where its own tell nothing.
     pub(super) others: Vec<String>,
 }
 
@@ -292,11 +297,8 @@ mod tests {
             ("Email address,Reason,Last update time", Some(Format::Ses)),
             ("status,reason,email,created", Some(Format::SendgridBounces)),
             ("reason,email,created", Some(Format::SendgridInvalidEmails)),
-            ("ip,email,created", Some(Format::SendgridSpamReports)),
-            ("email,created", Some(Format::SendgridUnsubscribes)),
             ("email,group_id,group_name,created_at", Some(Format::SendgridUnsubscribes)),
             ("address,code,error,created_at", Some(Format::MailgunBounces)),
-            ("address,created_at", Some(Format::MailgunComplaints)),
             ("address,tags,created_at", Some(Format::MailgunUnsubscribes)),
             ("Recipient,Origin,SuppressionReason,CreatedAt", Some(Format::Postmark)),
             ("EmailAddress,SuppressionReason,Origin,CreatedAt", Some(Format::Postmark)),
@@ -321,6 +323,13 @@ mod tests {
             ("Email Address,Reason,First Name", Format::Ses, "firstname"),
         ] {
             assert_eq!(of(header), Err(Beside { format, others: vec![other.to_owned()] }), "{header}");
+        }
+        for (header, format) in [
+            ("email,created", Format::SendgridUnsubscribes),
+            ("email,ip,created", Format::SendgridSpamReports),
+            ("address,created_at", Format::MailgunComplaints),
+        ] {
+            assert_eq!(of(header), Err(Beside { format, others: vec![] }), "{header}");
         }
         for header in
             ["email,created_at", "id,email,name,status,created_at", "address,note", "email,signed_up"]

@@ -55,6 +55,15 @@ pub enum ListError {
         /// The columns or keys that it has beside those.
         others: String,
     },
+    /// It has the columns of a list of a service, and any list of people may have them.
+    #[error(
+        "it may be {title}, or any list of people with the day when they came; --format {format} says that it is that",
+        title = format.title()
+    )]
+    Vague {
+        /// What it may be.
+        format: Format,
+    },
     /// The format that was named has columns that are not there.
     #[error("{format} lists have {needed}, and this one has {found}")]
     Columns {

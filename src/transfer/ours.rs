@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::judge::ListSettings;
 use super::line::Line;
 use super::time;
+use crate::classify::Class;
 use crate::policy::Reason;
 use crate::store::{ListEntry, is_hashed};
 
@@ -75,7 +76,7 @@ pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntr
     let fresh = settings.fresh(address.to_owned(), address_key, reason, last_seen);
     Ok(ListEntry {
         stream: stream(line, settings)?.unwrap_or(fresh.stream),
-        class: text(line, "class")?,
+        class: class(line)?,
         status: text(line, "status")?,
         rule: text(line, "rule")?,
         remote_mta: text(line, "remotemta")?,
@@ -107,6 +108,13 @@ fn text(line: &Line<'_>, name: &str) -> Result<Option<String>, String> {
     match line.get(name) {
         Some(text) if text.len() > MAX_TEXT => Err(format!("{name} is longer than {MAX_TEXT} octets")),
         text => Ok(text.map(str::to_owned)),
+    }
+}
+
+fn class(line: &Line<'_>) -> Result<Option<String>, String> {
+    match line.text("class") {
+        Some(word) if Class::from_name(word).is_none() => Err(wrong("class", word, "a class of dsnd's")),
+        class => Ok(class.map(str::to_owned)),
     }
 }
 

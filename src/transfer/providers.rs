@@ -9,7 +9,7 @@ use super::ours::wrong;
 use super::time;
 use crate::address::Mailbox;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
-use crate::classify::{Class, Classification, Decision};
+use crate::classify::{Basis, Class, Classification, Decision};
 use crate::policy::Reason;
 use crate::store::ListEntry;
 
@@ -137,7 +137,7 @@ fn bounce(
     };
     entry.note = Some(format!("{service}: bounce"));
     entry.evidence = Some(whole).filter(|text| !text.is_empty());
-    let unclear = judged.class == Class::Undetermined;
+    let unclear = judged.class == Class::Undetermined || Basis::of(&judged.rule) == Basis::Unconfirmed;
     if settings.reason.is_none() && !unclear {
         match judged.decision {
             Decision::Suppress => {}

@@ -234,7 +234,13 @@ fn json(bytes: &[u8], format: &mut Option<Format>, settings: &ListSettings) -> R
         }
         None => {
             let names = line.names();
-            let found = match Format::of_names(&names).map_err(|beside| ListError::beside(&beside))? {
+            let told = match Format::of_names(&names) {
+                Err(Beside { format, others }) if others.is_empty() && written_by(format, &line) => {
+                    Ok(Some(format))
+                }
+                told => told.map_err(|beside| ListError::beside(&beside)),
+            };
+            let found = match told? {
                 Some(Format::Csv) => Format::Ndjson,
                 Some(Format::Plain) if names == ["address"] => Format::Ndjson,
                 Some(found) => found,
@@ -257,7 +263,20 @@ fn json(bytes: &[u8], format: &mut Option<Format>, settings: &ListSettings) -> R
 
 impl ListError {
     fn beside(Beside { format, others }: &Beside) -> Self {
-        Self::Beside { format: *format, others: listed(others) }
+        match others.is_empty() {
+            true => Self::Vague { format: *format },
+            false => Self::Beside { format: *format, others: listed(others) },
+        }
+    }
+}
+
+/// Whether the time in a JSON object is written as the service of this format writes it: SendGrid as seconds since 1970,
+/// Mailgun as RFC 2822.
+fn written_by(format: Format, line: &Line<'_>) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match format {
+        Format::MailgunComplaints => line.text("createdat").is_some_and(|text| text.get(3..5) == Some(", ")),
+        _ => line.text("created").is_some_and(digits),
     }
 }
 

@@ -146,7 +146,10 @@ fn what_cannot_be_read_is_named_with_the_fix() {
         failed(&home.run(&["suppressions", "import", "nowhere.csv"])).contains("cannot read nowhere.csv")
     );
     assert!(failed(&home.run(&["suppressions", "import", "."])).contains("it is a directory"));
-    let cut = import(b"{\"items\":[{\"address\":\"a@x.example\",\"created_at\":\"2026-11-20\"},", &[]);
+    let cut = import(
+        b"{\"items\":[{\"address\":\"a@x.example\",\"created_at\":\"Fri, 20 Nov 2026 11:02:55 UTC\"},",
+        &[],
+    );
     assert!(
         failed(&cut).contains("stopped after 1 record, which is done: line 1: the JSON ends in the middle")
     );
@@ -207,6 +210,9 @@ fn a_list_of_customers_adds_no_one() {
             "contacts.csv",
             "id,email,name,status,created_at\n1,best@x.example,Bob,active,2026-11-01T10:00:00Z\n",
         ),
+        ("days.csv", "email,created\nbest@x.example,2026-11-01\n"),
+        ("origins.csv", "email,ip,created\nbest@x.example,192.0.2.1,2026-11-01\n"),
+        ("addresses.csv", "address,created_at\nbest@x.example,2026-11-01\n"),
         ("people.csv", "email,created,name\nbest@x.example,2026-11-01,Ann\n"),
         (
             "shop.json",

@@ -55,8 +55,12 @@ fn what_is_wrong_with_a_list_is_a_problem() {
     assert!(csv("?days=0", b"a@x.example\n").problem(400).contains("0 days are not a term"));
     assert!(csv("?format=excel", b"a@x.example\n").problem(400).contains("excel"));
     assert!(import(&http, "image/png", "", b"a@x.example\n").problem(415).contains("text/csv"));
-    let broken =
-        import(&http, "application/json", "", b"{\"items\":[{\"address\":\"a@x.example\",\"created_at\":0},");
+    let broken = import(
+        &http,
+        "application/json",
+        "",
+        b"{\"items\":[{\"address\":\"a@x.example\",\"created_at\":\"Fri, 20 Nov 2026 11:02:55 UTC\"},",
+    );
     assert!(broken.problem(422).contains("the record before that is done"), "{broken:?}");
     assert!(http.get("/v1/suppressions/export?format=xml").problem(400).contains("xml"));
     assert_eq!(csv("", b"").json()["records"], 0);

@@ -120,6 +120,13 @@ fn bounces_of_sendgrid_are_judged_by_their_words() {
     let (_, part) = read(no_mx, &settings());
     let entries: Vec<_> = part.entries.iter().map(told).collect();
     assert_eq!(entries, ["a@x.example hard domain_invalid 2026-11-01 2026-12-01 SendGrid: bounce"]);
+    // Neither with nor without a code does a text that no rule knows say anything against the service's word.
+    for said in ["550 5.1.1 Zyx qwv", "550 Zyx qwv"] {
+        let (_, part) =
+            read(&format!("status,reason,email,created\n5.1.1,{said},a@x.example,1793523600\n"), &settings());
+        let entries: Vec<_> = part.entries.iter().map(told).collect();
+        assert_eq!(entries, ["a@x.example hard - 2026-11-01 2027-04-30 SendGrid: bounce"], "{said}");
+    }
     let json = r#"[{"created":1793523600,"email":"gone@x.example","reason":"550 5.1.1 No such user","status":"5.1.1"}]"#;
     let (format, part) = read(json, &settings());
     assert_eq!((format, part.entries.len()), (Format::SendgridBounces, 1));
@@ -137,11 +144,6 @@ fn bounces_of_sendgrid_are_judged_by_their_words() {
 fn other_lists_of_sendgrid_have_one_meaning() {
     for (list, format, entry) in [
         (
-            "ip,email,created\n192.0.2.1,a@x.example,1793523600\n",
-            Format::SendgridSpamReports,
-            "a@x.example complaint - 2026-11-01 for ever SendGrid: spam report",
-        ),
-        (
             "[{\"created\":1793523600,\"email\":\"a@x.example\",\"ip\":\"192.0.2.1\"}]",
             Format::SendgridSpamReports,
             "a@x.example complaint - 2026-11-01 for ever SendGrid: spam report",
@@ -152,7 +154,7 @@ fn other_lists_of_sendgrid_have_one_meaning() {
             "a@x.example hard domain_invalid 2026-11-01 2026-12-01 SendGrid: invalid address",
         ),
         (
-            "email,created\na@x.example,1793523600\n",
+            "[{\"created\":1793523600,\"email\":\"a@x.example\"}]",
             Format::SendgridUnsubscribes,
             "a@x.example manual - 2026-11-01 for ever SendGrid: unsubscribed",
         ),
@@ -192,11 +194,6 @@ fn mailgun_and_postmark_are_told_by_their_columns() {
             "{\"items\":[{\"address\":\"a@x.example\",\"code\":\"550\",\"error\":\"5.1.1 No such mailbox\",\"created_at\":\"Sun, 01 Nov 2026 09:00:00 UTC\"}],\"paging\":{\"next\":\"x\"}}",
             Format::MailgunBounces,
             hard,
-        ),
-        (
-            "address,created_at\na@x.example,\"Sun, 01 Nov 2026 09:00:00 GMT\"\n",
-            Format::MailgunComplaints,
-            complaint,
         ),
         (
             "{\"items\":[{\"address\":\"a@x.example\",\"created_at\":\"Sun, 01 Nov 2026 09:00:00 GMT\"}]}",
@@ -260,6 +257,8 @@ fn our_own_list_needs_the_address_alone() {
     assert_eq!((format, part.entries[0].expires_at), (Format::Ndjson, "2027-05-19T12:00:00Z".parse().ok()));
     let null = "{\"address\":\"a@x.example\",\"reason\":\"hard\",\"expires_at\":null}\n";
     assert_eq!(read(null, &settings()).1.entries[0].expires_at, None, "said to be for ever");
+    let (_, part) = read("address,class\nanna@kunde.example,gold\n", &settings());
+    assert_eq!(wrong(&part), [(2, "class is \"gold\" and not a class of dsnd's")], "a list of customers");
 }
 
 #[test]
@@ -344,6 +343,17 @@ fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
             "[{\"id\":1,\"email\":\"best@x.example\",\"created\":\"2026-11-01T10:00:00Z\"}]",
             "it looks like unsubscribes of SendGrid, and has \"id\" beside their columns",
         ),
+        (
+            "email,created\nbest@x.example,2026-11-01\n",
+            "it may be unsubscribes of SendGrid, or any list of people",
+        ),
+        ("email,ip,created\nbest@x.example,192.0.2.1,2026-11-01\n", "it may be spam reports of SendGrid"),
+        ("address,created_at\nbest@x.example,2026-11-01\n", "it may be complaints of Mailgun"),
+        ("[{\"email\":\"best@x.example\",\"created\":\"2026-11-01\"}]", "it may be unsubscribes of SendGrid"),
+        (
+            "{\"address\":\"best@x.example\",\"created_at\":\"2026-11-01\"}\n",
+            "it may be complaints of Mailgun",
+        ),
         ("email,created_at\nbest@x.example,2026-11-01\n", "it begins with \"email\", \"created_at\""),
         (
             "{\"email\":\"best@x.example\",\"created_at\":\"2026-11-01\"}\n",
@@ -361,6 +371,26 @@ fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
     let (_, part) =
         read("email,created,name\na@x.example,2026-11-01,Ann\n", &forced(Format::SendgridUnsubscribes));
     assert_eq!(part.entries.len(), 1, "a person said so");
+    for (list, format, entry) in [
+        (
+            "ip,email,created\n192.0.2.1,a@x.example,1793523600\n",
+            Format::SendgridSpamReports,
+            "a@x.example complaint - 2026-11-01 for ever SendGrid: spam report",
+        ),
+        (
+            "email,created\na@x.example,1793523600\n",
+            Format::SendgridUnsubscribes,
+            "a@x.example manual - 2026-11-01 for ever SendGrid: unsubscribed",
+        ),
+        (
+            "address,created_at\na@x.example,\"Sun, 01 Nov 2026 09:00:00 GMT\"\n",
+            Format::MailgunComplaints,
+            "a@x.example complaint - 2026-11-01 for ever Mailgun: complaint",
+        ),
+    ] {
+        let entries: Vec<_> = read(list, &forced(format)).1.entries.iter().map(told).collect();
+        assert_eq!(entries, [entry], "{list}");
+    }
     for list in ["[\"a@x.example\"]", "a@x.example\n"] {
         assert_eq!(read(list, &forced(Format::Plain)).1.entries.len(), 1, "{list}");
     }
