@@ -22,6 +22,13 @@ class = "recipient_inactive"
 pattern = '''\bqz-99\b'''
 severity = "permanent"
 examples = ["550 5.7.1 refused, QZ-99"]
+
+[[rule]]
+id = "own.words"
+class = "recipient_inactive"
+pattern = '''\bzx-55\b'''
+severity = "permanent"
+examples = ["550 5.1.1 Zyx qwv, ZX-55"]
 "#;
 
 /// What the built-in rules suppress for, and today's do not.
@@ -29,6 +36,9 @@ const NOT_GONE: (&str, &str) = ("5.1.1", "550 5.1.1 unknown for now, PX-17");
 
 /// What they take for our own fault, and today's suppress for.
 const GONE: (&str, &str) = ("5.7.1", "550 5.7.1 refused, QZ-99");
+
+/// A code beside words that the built-in rules do not know, and today's suppress for.
+const UNCONFIRMED: (&str, &str) = ("5.1.1", "550 5.1.1 Zyx qwv, ZX-55");
 
 /// What both suppress for.
 const UNKNOWN: (&str, &str) = ("5.1.1", "550 5.1.1 User unknown");
@@ -216,13 +226,21 @@ fn what_nothing_proves_stays_without_effect() {
 fn where_the_message_is_gone_its_fields_are_judged() {
     let home = with(
         Home::new(),
-        &[("fine@example.net", NOT_GONE), ("closed@example.net", GONE), ("dead@example.net", UNKNOWN)],
+        &[
+            ("fine@example.net", NOT_GONE),
+            ("closed@example.net", GONE),
+            ("dead@example.net", UNKNOWN),
+            ("words@example.net", UNCONFIRMED),
+        ],
     );
     Database::write(&home.database()).run("UPDATE messages SET raw = NULL");
     let home = today(home);
-    assert_eq!(reclassify(&home, &[]).1.len(), 2);
-    let after =
-        listed(&[("closed@example.net", "recipient_inactive"), ("dead@example.net", "recipient_unknown")]);
+    assert_eq!(reclassify(&home, &[]).1.len(), 3);
+    let after = listed(&[
+        ("closed@example.net", "recipient_inactive"),
+        ("dead@example.net", "recipient_unknown"),
+        ("words@example.net", "recipient_inactive"),
+    ]);
     assert_eq!(suppressed(&home), after);
 }
 

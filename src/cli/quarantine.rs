@@ -30,8 +30,9 @@ pub(super) enum QuarantineVerb {
     List(Box<List>),
     /// Approve unproven bounces: each does what it would have done when it came in.
     ///
-    /// Terms and thresholds count from that day; existing entries are never shortened. Exit status 0: done.
-    /// 1: an event that was named by its number did not wait, or names no valid address.
+    /// Terms and thresholds count from that day; existing entries are never shortened. A filter or --all leaves out those
+    /// with the trust token_only, which came to the return path of another address: approve them by number, or with
+    /// --trust token_only. Exit status 0: done. 1: an event that was named by its number did not wait, or names no valid address.
     Approve(Box<Settle>),
     /// Discard unproven bounces: they never change the list. They stay recorded.
     ///
@@ -175,7 +176,8 @@ fn cells(streams: &Streams, event: &Quarantined) -> Vec<String> {
 async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> anyhow::Result<ExitCode> {
     let by_number = !arguments.events.is_empty();
     let config = Config::load_without_keys(config)?;
-    let filter = arguments.filter.in_store(&config.streams)?;
+    let mut filter = arguments.filter.in_store(&config.streams)?;
+    filter.approvable = verdict == Verdict::Approve;
     if !by_number && filter.is_empty() && !arguments.all {
         anyhow::bail!(
             "say which: numbers that `dsnd quarantine list` shows, a filter such as --domain, or --all"

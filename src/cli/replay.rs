@@ -22,6 +22,7 @@ use crate::app::{ingest_settings, open_store};
 use crate::classify::Classifier;
 use crate::config::Config;
 use crate::ingest::{Ingest, IngestSettings, Prepared, preview, recorded_digest};
+use crate::policy::Policy;
 use crate::report::{Report, ReportKind, returned};
 use crate::returnpath::ReturnPaths;
 use crate::smtp::command::reverse_path;
@@ -37,7 +38,7 @@ pub(super) struct Replay {
     /// Message files, mbox files, Maildirs, or folders of such.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Read everything and record nothing.
+    /// Record nothing, and say what each message would do by itself if nothing stood on the list and nothing was counted.
     #[arg(long)]
     dry_run: bool,
     /// The files are yours: what is in them counts although no signed return path proves it.
@@ -122,6 +123,7 @@ async fn replay(
 struct Run {
     classifier: Arc<Classifier>,
     settings: Arc<IngestSettings>,
+    policy: Arc<Policy>,
     /// None in a dry run.
     into: Option<(Arc<SqliteStore>, Arc<Ingest<SqliteStore>>)>,
     actor: String,
@@ -142,7 +144,8 @@ impl Run {
         };
         let totals = Totals { dry_run: arguments.dry_run, ..Totals::default() };
         let (settings, actor, json) = (Arc::new(settings), person::person(), arguments.json);
-        Ok(Self { classifier, settings, into, actor, json, totals })
+        let policy = Arc::new(config.policy.clone());
+        Ok(Self { classifier, settings, policy, into, actor, json, totals })
     }
 
     async fn holds(&self) -> Result<Vec<crate::store::Hold>, StoreError> {
@@ -243,6 +246,7 @@ impl Run {
     /// Begins to read a message.
     fn read(&self, message: Found) -> JoinHandle<Result<Read, StoreError>> {
         let (classifier, settings) = (Arc::clone(&self.classifier), Arc::clone(&self.settings));
+        let policy = Arc::clone(&self.policy);
         let ingest = self.into.as_ref().map(|(_, ingest)| Arc::clone(ingest));
         let replayed = Replayed { at: Timestamp::now(), actor: self.actor.clone() };
         tokio::spawn(async move {
@@ -258,7 +262,8 @@ impl Run {
                     What::Prepared(Box::new(ingest.prepare_replay(envelope, bytes, came_at, replayed).await?))
                 }
                 None => {
-                    let would = move || preview(&classifier, &settings, &envelope, &bytes, came_at);
+                    let at = (came_at, replayed.at);
+                    let would = move || preview(&classifier, &settings, &envelope, &bytes, &policy, at);
                     What::Would(spawn_blocking(would).await.map_err(failed)??)
                 }
             };

@@ -39,14 +39,12 @@ fn recipient(report: &Report, fields: &RecipientFields) -> Option<String> {
     {
         return Some(last.clone());
     }
-    let named = original.clone().or_else(|| last.clone());
-    let named = named.map(|named| with_quotes(&named).unwrap_or(named));
-    original
-        .into_iter()
-        .chain(last)
-        .chain(only_candidate(report))
-        .find(|candidate| Mailbox::parse(candidate).is_ok())
-        .or(named)
+    let as_mailbox = |named: &String| {
+        if Mailbox::parse(named).is_ok() { Some(named.clone()) } else { with_quotes(named) }
+    };
+    let mailbox = || [&original, &last].into_iter().flatten().find_map(as_mailbox);
+    let only = || only_candidate(report).filter(|candidate| Mailbox::parse(candidate).is_ok());
+    mailbox().or_else(only).or_else(|| original.clone().or_else(|| last.clone()))
 }
 
 /// The one address that the rest of a report about one recipient names.
@@ -105,7 +103,7 @@ mod tests {
             ),
             ("Final-Recipient: rfc822; b@y.example\n", "", "b@y.example"),
             ("Final-Recipient: rfc822; \"odd name\"@y.example\n", "", "\"odd name\"@y.example"),
-            ("Final-Recipient: rfc822; odd name@y.example\n", "To: x@y.example\n", "returned@example.org"),
+            ("Final-Recipient: rfc822; odd name@y.example\n", "To: x@y.example\n", "\"odd name\"@y.example"),
             (
                 "Original-Recipient: rfc822;\"odd+20name\"@y.example\nFinal-Recipient: rfc822;<\"odd name\"@y.example>\n",
                 "",

@@ -29,14 +29,14 @@ pub use guard::{Quotas, Reserve, Room};
 use guard::{Taken, Way};
 pub use nameless::add_nameless;
 pub use reassess::{Reread, reassess};
-pub use replay::{Prepared, recorded_digest};
+pub use replay::{Prepared, preview, recorded_digest};
 pub use verdict::verdict;
 use waiting::Waiting;
 
 use crate::address::{Mailbox, steers};
-use crate::classify::{Classifier, Decision};
+use crate::classify::{Basis, Classification, Classifier};
 use crate::metrics;
-use crate::policy::may_change;
+use crate::policy::{Verdict, may_change};
 use crate::report::{Report, ReportKind};
 use crate::returnpath::{ReturnPath, ReturnPaths, Trust, UnsignedTrust};
 use crate::smtp::{Delivery, Envelope, Handle, PeerAddress};
@@ -79,6 +79,8 @@ pub struct Ingest<S> {
     readers: Arc<turns::Turns>,
     waiting: Arc<Waiting>,
     taken: Arc<Taken>,
+    /// The same at signed return paths. Every subscriber has one: what is sent there must not use up what others have.
+    taken_signed: Arc<Taken>,
     room: Arc<Room>,
 }
 
@@ -92,6 +94,7 @@ impl<S: Store> Ingest<S> {
             readers: Arc::new(turns::Turns::new()),
             waiting: Arc::default(),
             taken: Arc::default(),
+            taken_signed: Arc::default(),
             room: Arc::default(),
         }
     }
@@ -112,6 +115,7 @@ impl<S: Store> Ingest<S> {
             readers: Arc::clone(&self.readers),
             waiting: Arc::clone(&self.waiting),
             taken: Arc::clone(&self.taken),
+            taken_signed: Arc::clone(&self.taken_signed),
             room: Arc::clone(&self.room),
         }
     }
@@ -142,15 +146,15 @@ impl<S: Store> Ingest<S> {
         let prepared = self.prepare(envelope, message, now).await?;
         let handle = Handle::of(&prepared.message.digest);
         let unproven = prepared.message.unproven;
-        // A signed return path is let in whatever came today: what cannot be read may be the bounce all the same.
-        if unproven && !signed && !self.taken.may_come(&self.settings.quotas, way, now) {
+        let taken = if signed { &self.taken_signed } else { &self.taken };
+        if unproven && !taken.may_come(&self.settings.quotas, way, now) {
             info!("put off: too much mail that nothing proves came today ([unproven])");
             return Ok(Delivery::TryLater);
         }
         let (octets, rows) = (prepared.message.octets(), 1 + prepared.message.events.len() as u64);
         let recorded = self.record(prepared).await?;
         if unproven && !recorded.duplicate {
-            self.taken.count(way, octets, rows, now);
+            taken.count(way, octets, rows, now);
         }
         Ok(Delivery::Committed { handle, duplicate: recorded.duplicate })
     }
@@ -303,24 +307,9 @@ fn prepare(
     })
 }
 
-/// What a message would do to a list on which nothing stands, one a recipient: thresholds and holds are the store's.
-///
-/// # Errors
-/// [`StoreError`] when the message could not be compressed.
-pub fn preview(
-    classifier: &Classifier,
-    settings: &IngestSettings,
-    envelope: &Envelope,
-    message: &[u8],
-    now: Timestamp,
-) -> Result<Vec<EventChange>, StoreError> {
-    let would = |event: &NewEvent| match event.classification.decision {
-        _ if event.quarantined => EventChange::Quarantined,
-        Decision::Suppress | Decision::Complaint if event.applies => EventChange::Suppressed,
-        Decision::Count if event.applies => EventChange::Counted,
-        _ => EventChange::None,
-    };
-    Ok(prepare(classifier, settings, envelope, message, now)?.events.iter().map(would).collect())
+/// What was concluded, as far as the list goes by it.
+fn verdict_of(result: &Classification) -> Verdict {
+    Verdict { class: result.class, decision: result.decision, basis: Basis::of(&result.rule) }
 }
 
 /// Where a message came to.
@@ -359,7 +348,7 @@ fn events(
         NewEvent {
             key: event_key(content, index),
             trust,
-            quarantined: !believed && may_change(classification.class, classification.decision),
+            quarantined: !believed && may_change(verdict_of(&classification)),
             applies: believed && Mailbox::parse(&recipient).is_ok(),
             stream,
             recipient_key: crate::address::comparison_form(&recipient),

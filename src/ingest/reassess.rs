@@ -4,7 +4,7 @@
 use super::{add_nameless, assess, digest, event_key};
 use crate::address::domain_of;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
-use crate::classify::{Class, Classification, Classifier, Decision, Severity};
+use crate::classify::{Basis, Class, Classification, Classifier, Decision, Severity};
 use crate::report::{Action, Report};
 use crate::returnpath::{ReturnPath, ReturnPaths};
 use crate::smtp::PeerAddress;
@@ -99,13 +99,15 @@ fn evidence(stored: &StoredEvent) -> Option<Evidence> {
     })
 }
 
-/// Whether permanent evidence was only counted, as it is where the recipient was guessed.
+/// Whether permanent evidence was only counted, as it is where the recipient was guessed. A code beside a text that no rule
+/// knew is counted, too.
 fn was_guessed(stored: &StoredEvent) -> bool {
     let event = &stored.event;
     let suppresses = Class::from_name(&event.class)
         .is_some_and(|class| class.decision(Severity::Permanent) == Decision::Suppress);
     let permanent = event.effective_status.as_deref().is_some_and(|status| status.starts_with('5'));
-    suppresses && permanent && event.decision == Decision::Count.as_str()
+    let guessed = event.decision == Decision::Count.as_str() && Basis::of(&event.rule) != Basis::Unconfirmed;
+    suppresses && permanent && guessed
 }
 
 fn action_of(keyword: &str) -> Option<Action> {

@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{Ingest, IngestSettings, digest, message_digest};
+use super::{Ingest, IngestSettings, digest, message_digest, prepare, verdict_of};
+use crate::classify::Classifier;
+use crate::policy::{Change, History, Policy};
 use crate::smtp::Envelope;
-use crate::store::{NewMessage, Replayed, Store, StoreError};
+use crate::store::{EventChange, NewEvent, NewMessage, Replayed, Store, StoreError};
 
 /// A message that was read and judged, on its way into the store.
 #[derive(Debug)]
@@ -32,6 +34,30 @@ impl<S: Store> Ingest<S> {
         prepared.message.replayed = Some(replayed);
         Ok(prepared)
     }
+}
+
+/// What a message of `now` would do to a list on which nothing stands, one a recipient, if it were brought at `as_of`: what
+/// stands and was counted, and holds, are the store's.
+///
+/// # Errors
+/// [`StoreError`] when the message could not be compressed.
+pub fn preview(
+    classifier: &Classifier,
+    settings: &IngestSettings,
+    envelope: &Envelope,
+    message: &[u8],
+    policy: &Policy,
+    (now, as_of): (Timestamp, Timestamp),
+) -> Result<Vec<EventChange>, StoreError> {
+    let would =
+        |event: &NewEvent| match policy.apply(verdict_of(&event.classification), &History::default(), now) {
+            _ if event.quarantined => EventChange::Quarantined,
+            change if !event.applies || change.is_over(as_of) => EventChange::None,
+            Change::Suppress(_) => EventChange::Suppressed,
+            Change::Count(_) => EventChange::Counted,
+            Change::None | Change::Seen(_) | Change::Clear { .. } => EventChange::None,
+        };
+    Ok(prepare(classifier, settings, envelope, message, now)?.events.iter().map(would).collect())
 }
 
 /// The digest that a message would be recorded under: it tells whether it was before, and costs far less than reading

@@ -248,6 +248,7 @@ async fn only_what_could_change_something_waits() {
             "none",
         ),
         ("our own fault", of("failed", "5.7.1", blocked), "bounces+1", "none"),
+        ("relayed", of("relayed", "2.0.0", "250 2.0.0 OK"), "bounces+1", "none"),
     ] {
         let world = World::new().await;
         world.take(&world.doubting, &[to.to_owned()], &message).await;
@@ -386,11 +387,29 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
     let token = world.token("b@x.example", 7, 0, false);
     let taken = world.take(&world.doubting, std::slice::from_ref(&token), &report).await;
     assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
-    // A report about somebody else proves nothing, and comes to a signed return path all the same.
-    let stranger = world.take(&world.doubting, &[token], &names(&["c@x.example"])).await;
-    assert!(matches!(stranger, Delivery::Committed { .. }), "{stranger:?}");
+    // A report about somebody else proves nothing, and comes to a signed return path all the same: up to a quota of its
+    // own, as every subscriber has such a path.
+    for stranger in ["c1@x.example", "c2@x.example"] {
+        let taken = world.take(&world.doubting, std::slice::from_ref(&token), &names(&[stranger])).await;
+        assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
+    }
+    let taken = world.take(&world.doubting, std::slice::from_ref(&token), &names(&["c3@x.example"])).await;
+    assert_eq!(taken, Delivery::TryLater);
+    let proven = names(&["b@x.example"]).replace("10:00:00", "11:00:00");
+    let taken = world.take(&world.doubting, &[token], &proven).await;
+    assert!(
+        matches!(taken, Delivery::Committed { duplicate: false, .. }),
+        "what is proven has none: {taken:?}"
+    );
     let taken = world.take(&world.believing, &[fixed(1)], &names(&["d@x.example"])).await;
     assert!(matches!(taken, Delivery::Committed { .. }), "the operator trusts them: {taken:?}");
+
+    // What comes to a signed path uses up nothing of what others have.
+    let world = World::with(Quotas { rows: 2, domain_rows: 2, network_rows: 2, ..Quotas::default() }).await;
+    let token = world.token("b@x.example", 7, 0, false);
+    world.take(&world.doubting, &[token], &names(&["c@x.example"])).await;
+    let taken = world.take(&world.doubting, &[fixed(1)], &names(&["d@x.example"])).await;
+    assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
 
     // At RCPT the day is that of the clock.
     let world = World::with(Quotas { network_rows: 2, ..Quotas::default() }).await;

@@ -102,7 +102,7 @@ fn refusal(entry: &Suppression) -> String {
     if let Some(status) = &entry.status {
         let _ = write!(text, " {status}");
     }
-    let _ = write!(text, ", since {}", entry.changed_at.strftime("%Y-%m-%d"));
+    let _ = write!(text, ", since {}", entry.first_seen.strftime("%Y-%m-%d"));
     if let Some(until) = entry.expires_at {
         let _ = write!(text, " until {}", until.strftime("%Y-%m-%d"));
     }

@@ -5,6 +5,8 @@
 
 mod breaker;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -154,6 +156,11 @@ impl Verdict {
             _ => CounterKind::Soft,
         }
     }
+
+    /// Whether it says that the address takes mail.
+    const fn clears(self) -> bool {
+        matches!(self, Self { class: Class::Delivered, decision: Decision::Ignore, basis: Basis::Stated })
+    }
 }
 
 /// The entry an address has on the list, active or run out.
@@ -191,8 +198,21 @@ pub enum Change {
     Suppress(Entry),
     /// There is an entry already, there, that outweighs this: it is only seen once more.
     Seen(Scope),
-    /// The counters are cleared, so far: the address takes mail.
-    Clear(Scope),
+    /// The counters are cleared: the address takes mail.
+    Clear {
+        /// How far all of them are.
+        counted: Scope,
+        /// How far that of unconfirmed codes is.
+        unconfirmed: Scope,
+    },
+}
+
+impl Change {
+    /// Whether it would make an entry that suppresses no more: that of an event which waited longer than its term.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Suppress(entry) if entry.expires_at.is_some_and(|until| until <= now))
+    }
 }
 
 /// An entry to write.
@@ -223,10 +243,10 @@ pub fn day_of(at: Timestamp) -> i64 {
 /// Whether an event can change anything at all, whatever is known of its address. What cannot need not wait for a
 /// person where nothing proves it.
 #[must_use]
-pub const fn may_change(class: Class, decision: Decision) -> bool {
-    match decision {
+pub const fn may_change(verdict: Verdict) -> bool {
+    match verdict.decision {
         Decision::Suppress | Decision::Count | Decision::Complaint | Decision::Host => true,
-        Decision::Ignore => matches!(class, Class::Delivered),
+        Decision::Ignore => verdict.clears(),
         Decision::Sender => false,
     }
 }
@@ -235,7 +255,7 @@ impl Policy {
     /// Decides what one event does, given what is known of its address.
     #[must_use]
     pub fn apply(&self, verdict: Verdict, history: &History, now: Timestamp) -> Change {
-        let Verdict { class, decision, basis } = verdict;
+        let Verdict { class, decision, .. } = verdict;
         let scope = self.scope(verdict);
         let fresh = |reason, days: Option<u32>| Entry {
             scope,
@@ -269,7 +289,9 @@ impl Policy {
                     }
                 }
             }
-            Decision::Ignore if class == Class::Delivered && basis == Basis::Stated => Change::Clear(scope),
+            Decision::Ignore if verdict.clears() => {
+                Change::Clear { counted: scope, unconfirmed: self.hard_scope }
+            }
             Decision::Host | Decision::Sender | Decision::Ignore => Change::None,
         }
     }
@@ -279,9 +301,9 @@ impl Policy {
     pub const fn scope(&self, verdict: Verdict) -> Scope {
         match verdict.decision {
             Decision::Suppress => self.hard_scope,
-            Decision::Count if matches!(verdict.basis, Basis::Unconfirmed) => self.hard_scope,
+            Decision::Count => self.counted_in(verdict.counter()),
             Decision::Complaint => self.complaint_scope,
-            Decision::Count | Decision::Host | Decision::Sender | Decision::Ignore => self.soft_scope,
+            Decision::Host | Decision::Sender | Decision::Ignore => self.soft_scope,
         }
     }
 
@@ -294,6 +316,32 @@ impl Policy {
         }
     }
 
+    /// How many days of a kind suppress.
+    #[must_use]
+    pub const fn needed(&self, kind: CounterKind) -> u32 {
+        match kind {
+            CounterKind::Soft => self.soft_count,
+            CounterKind::MailboxFull => self.mailbox_full_count,
+            CounterKind::Unconfirmed => self.unconfirmed_days,
+        }
+    }
+
+    /// How far days of a kind are counted together.
+    #[must_use]
+    pub const fn counted_in(&self, kind: CounterKind) -> Scope {
+        match kind {
+            CounterKind::Soft | CounterKind::MailboxFull => self.soft_scope,
+            CounterKind::Unconfirmed => self.hard_scope,
+        }
+    }
+
+    /// Those of the days of a kind that count today, each once, the earliest first.
+    #[must_use]
+    pub fn inside(&self, kind: CounterKind, days: impl Iterator<Item = i64>, today: i64) -> Vec<i64> {
+        let counts = |day: &i64| *day <= today && today - day < i64::from(self.window_days(kind));
+        days.filter(counts).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// What one more day under a counter comes to.
     fn counted(&self, kind: CounterKind, scope: Scope, history: &History, now: Timestamp) -> Counted {
         let active = |standing: Option<Standing>| standing.is_some_and(|standing| standing.active(now));
@@ -304,18 +352,10 @@ impl Policy {
             return Counted::Standing(Scope::Global);
         }
         let today = day_of(now);
-        let mut days: Vec<i64> = history.counted_days.clone();
-        days.retain(|day| *day <= today && today - day < i64::from(self.window_days(kind)));
-        days.push(today);
-        days.sort_unstable();
-        days.dedup();
-        let (needed, span) = match kind {
-            CounterKind::Soft => (self.soft_count, 0),
-            CounterKind::MailboxFull => (self.mailbox_full_count, self.mailbox_full_span_days),
-            CounterKind::Unconfirmed => (self.unconfirmed_days, 0),
-        };
+        let days = self.inside(kind, history.counted_days.iter().copied().chain([today]), today);
+        let span = if kind == CounterKind::MailboxFull { self.mailbox_full_span_days } else { 0 };
         let spanned = today - days.first().copied().unwrap_or(today);
-        if (days.len() as u64) < u64::from(needed) || spanned < i64::from(span) {
+        if (days.len() as u64) < u64::from(self.needed(kind)) || spanned < i64::from(span) {
             return Counted::Below;
         }
         let term_of = |standing: Option<Standing>| standing.map_or(0, |standing| standing.soft_term_days);

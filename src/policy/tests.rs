@@ -167,7 +167,10 @@ fn a_mailbox_that_is_gone_is_not_recheckable_because_its_host_was_unreachable_to
 fn a_delivery_clears_and_our_own_faults_do_nothing() {
     let apply =
         |class, decision| Policy::default().apply(said(class, decision), &History::default(), at(100));
-    assert_eq!(apply(Class::Delivered, Decision::Ignore), Change::Clear(Scope::Stream));
+    assert_eq!(
+        apply(Class::Delivered, Decision::Ignore),
+        Change::Clear { counted: Scope::Stream, unconfirmed: Scope::Global }
+    );
     assert_eq!(apply(Class::SenderBlocked, Decision::Sender), Change::None);
     assert_eq!(apply(Class::Routing, Decision::Host), Change::None);
     assert_eq!(apply(Class::Delayed, Decision::Ignore), Change::None);
@@ -258,4 +261,5 @@ fn a_code_beside_an_unknown_text_suppresses_when_another_day_confirms_it() {
 fn what_was_relayed_or_expanded_clears_nothing() {
     let said = Verdict { basis: Basis::PassedOn, ..said(Class::Delivered, Decision::Ignore) };
     assert_eq!(Policy::default().apply(said, &counted(&[99]), at(100)), Change::None);
+    assert!(!may_change(said), "so that no person need approve it");
 }

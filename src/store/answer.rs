@@ -1,15 +1,19 @@
 //! What there is to say about an address that is asked about: the facts, and one sentence that a support person can read
 //! out: who said what, when, and what to do.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{BounceEvent, CountedDay, Entries, Standing, StoreError, Streams, Suppression, ToldEvent};
+use super::{
+    ANY_STREAM, BounceEvent, CountedDay, Entries, Standing, StoreError, Streams, Suppression, ToldEvent,
+};
 use crate::address::{Mailbox, comparison_form};
 use crate::classify::Class;
 use crate::classify::evidence::{EvidenceField, Source};
-use crate::policy::{CounterKind, Policy, Reason, day_of};
+use crate::policy::{CounterKind, Policy, Reason, Scope, day_of};
 
 /// Addresses that the store is asked about at once.
 const AT_ONCE: usize = 500;
@@ -77,7 +81,7 @@ pub async fn check(
         let keys: Vec<String> = addresses.iter().map(|address| comparison_form(address)).collect();
         let standing = store.standing_of(&keys, stream, now).await?;
         for (address, standing) in addresses.iter().zip(standing) {
-            let mut answer = answer(policy, streams, address, standing, now);
+            let mut answer = answer(policy, streams, address, stream, standing, now);
             answer.last_failure = answer.last_failure.filter(|_| in_full);
             answers.push(answer);
         }
@@ -85,18 +89,25 @@ pub async fn check(
     Ok(answers)
 }
 
-fn answer(policy: &Policy, streams: &Streams, address: &str, standing: Standing, now: Timestamp) -> Checked {
-    let Standing { mut entries, reply, hold, unproven, counted, mut last_failure } = standing;
+fn answer(
+    policy: &Policy,
+    streams: &Streams,
+    address: &str,
+    stream: Option<i64>,
+    standing: Standing,
+    now: Timestamp,
+) -> Checked {
+    let Standing { mut entries, reply, replied_at, hold, unproven, counted, mut last_failure } = standing;
     entries.iter_mut().for_each(|entry| streams.name_entry(entry));
     if let Some(told) = &mut last_failure {
         told.event.stream_name = streams.name(told.event.stream).map(str::to_owned);
     }
-    let counted = progress(policy, &counted, now);
+    let counted = progress(policy, &counted, stream, now);
     let mut entries = entries.into_iter();
     let entry = entries.next();
     let invalid = Mailbox::parse(address).err().map(|error| error.to_string());
     let summary = match (&entry, &invalid) {
-        (Some(entry), _) => suppressed(entry, reply.as_deref()),
+        (Some(entry), _) => suppressed(entry, reply.as_deref(), replied_at),
         (None, Some(why)) => format!("no address that mail can be sent to: {why}"),
         (None, None) => ok(unproven, &counted, hold, last_failure.as_ref()),
     };
@@ -127,24 +138,24 @@ pub struct Counted {
     pub of: u32,
 }
 
-/// How far an address is on the way to its threshold: in the stream in which that is farthest.
-fn progress(policy: &Policy, days: &[CountedDay], now: Timestamp) -> Vec<Counted> {
+/// How far an address is on the way to its threshold: in the stream in which that is farthest, where streams count by
+/// themselves.
+fn progress(policy: &Policy, days: &[CountedDay], stream: Option<i64>, now: Timestamp) -> Vec<Counted> {
     let today = day_of(now);
     let of_kind = |kind: CounterKind| {
-        let inside = |day: &&CountedDay| {
+        let mut streams: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        let together = policy.counted_in(kind) == Scope::Global;
+        let counts = |day: &&CountedDay| {
             day.kind == kind.as_str()
-                && day.day <= today
-                && today - day.day < i64::from(policy.window_days(kind))
+                && (together || stream.is_none_or(|stream| [stream, ANY_STREAM].contains(&day.stream)))
         };
-        let mut streams: Vec<i64> = days.iter().filter(inside).map(|day| day.stream).collect();
-        streams.sort_unstable();
-        let most = streams.chunk_by(|a, b| a == b).map(|days| days.len()).max()?;
-        let of = match kind {
-            CounterKind::Soft => policy.soft_count,
-            CounterKind::MailboxFull => policy.mailbox_full_count,
-            CounterKind::Unconfirmed => policy.unconfirmed_days,
-        };
-        Some(Counted { kind: kind.as_str(), days: u32::try_from(most).unwrap_or(u32::MAX), of })
+        for day in days.iter().filter(counts) {
+            streams.entry(if together { ANY_STREAM } else { day.stream }).or_default().push(day.day);
+        }
+        let most = streams.into_values().map(|days| policy.inside(kind, days.into_iter(), today).len()).max();
+        let days = most.filter(|days| *days > 0)?;
+        let days = u32::try_from(days).unwrap_or(u32::MAX);
+        Some(Counted { kind: kind.as_str(), days, of: policy.needed(kind) })
     };
     [CounterKind::MailboxFull, CounterKind::Unconfirmed, CounterKind::Soft]
         .into_iter()
@@ -152,17 +163,21 @@ fn progress(policy: &Policy, days: &[CountedDay], now: Timestamp) -> Vec<Counted
         .collect()
 }
 
-/// Why an address is suppressed; `reply` is what the report behind the entry says, where it is still there.
-fn suppressed(entry: &Suppression, reply: Option<&str>) -> String {
-    let on = entry.changed_at.strftime("%Y-%m-%d");
+/// Why an address is suppressed; `reply` is what the report behind the entry says, where it is still there, and when it
+/// came in.
+fn suppressed(entry: &Suppression, reply: Option<&str>, replied_at: Option<Timestamp>) -> String {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let on = day(entry.changed_at);
+    // What a person brings or lets through later was said before.
+    let said_on = day(replied_at.unwrap_or_else(|| entry.changed_at.min(entry.last_seen)));
     let why = match (entry.reason, entry.origin.as_str()) {
-        (Reason::Complaint, _) => format!("the recipient complained on {on}"),
+        (Reason::Complaint, _) => format!("the recipient complained on {said_on}"),
         (_, "import") => format!("an imported list put it here on {on}"),
         (_, "api") => format!("a program put it here on {on}"),
         (Reason::Manual, _) => format!("a person put it here on {on}"),
         _ => {
             let text = in_full(reply, entry.evidence.as_deref().unwrap_or_default());
-            said(entry.remote_mta.as_deref(), &on.to_string(), &text, entry.class.as_deref())
+            said(entry.remote_mta.as_deref(), &said_on, &text, entry.class.as_deref())
         }
     };
     let note = entry.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
@@ -271,7 +286,15 @@ mod tests {
             day("soft", 0, today - 300),
         ];
         let of = policy.mailbox_full_count;
-        assert_eq!(progress(&policy, &days, now), [Counted { kind: "mailbox_full", days: 3, of }]);
+        assert_eq!(progress(&policy, &days, None, now), [Counted { kind: "mailbox_full", days: 3, of }]);
+        // Codes without words that are known count in all streams together, as they suppress in all.
+        let codes =
+            [day("unconfirmed", 7, today), day("unconfirmed", 9, today), day("unconfirmed", 9, today - 1)];
+        let of = 3;
+        let policy = Policy { unconfirmed_days: of, ..Policy::default() };
+        assert_eq!(progress(&policy, &codes, Some(7), now), [Counted { kind: "unconfirmed", days: 2, of }]);
+        let codes = [day("unconfirmed", 7, today), day("unconfirmed", 9, today - 1)];
+        assert_eq!(progress(&policy, &codes, Some(7), now), [Counted { kind: "unconfirmed", days: 2, of }]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::classify::evidence::EvidenceField;
-use crate::classify::{BounceType, Category, Class, Classification, Severity};
+use crate::classify::{BounceType, Category, Class, Classification, Decision, Severity};
 use crate::policy::Reason;
 use crate::returnpath::Trust;
 
@@ -32,6 +32,7 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     the_soft_term_doubles(&make().await).await;
     what_is_unproven_changes_nothing(&make().await).await;
     a_delivery_clears_the_counters(&make().await).await;
+    a_delivery_in_one_stream_clears_codes_that_suppress_in_all(&make().await).await;
     a_complaint_stays_for_ever(&make().await).await;
     the_weightier_reason_takes_over(&make().await).await;
     people_add_and_remove(&make().await).await;
@@ -41,6 +42,7 @@ pub(crate) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     filters::bounces_are_found_by_every_filter(&make().await).await;
     filters::entries_are_found_by_every_origin_that_the_history_knows(&make().await).await;
     quarantine::what_waits_is_found_by_every_filter(&make().await).await;
+    quarantine::what_came_to_anothers_return_path_is_approved_by_number_alone(&make().await).await;
     quarantine::what_is_approved_does_what_it_would_have_done(&make().await).await;
     quarantine::what_is_approved_late_takes_nothing_back(&make().await).await;
     quarantine::what_is_approved_after_its_term_makes_no_entry(&make().await).await;
@@ -234,6 +236,22 @@ async fn a_delivery_clears_the_counters(store: &impl Store) {
         store.record(message(4, 2, soft("a@example.org"))).await.unwrap().changes,
         [EventChange::Counted]
     );
+}
+
+async fn a_delivery_in_one_stream_clears_codes_that_suppress_in_all(store: &impl Store) {
+    let code = |stream| {
+        let mut one = event("a@example.org", Class::RecipientUnknown, Severity::Permanent);
+        one.stream = stream;
+        one.classification.decision = Decision::Count;
+        one.classification.rule = "unconfirmed.5.1.1".to_owned();
+        vec![one]
+    };
+    let mut delivered = event("a@example.org", Class::Delivered, Severity::Transient);
+    delivered.stream = 9;
+    assert_eq!(store.record(message(1, 0, code(7))).await.unwrap().changes, [EventChange::Counted]);
+    assert_eq!(store.record(message(2, 1, vec![delivered])).await.unwrap().changes, [EventChange::Cleared]);
+    assert_eq!(store.record(message(3, 2, code(9))).await.unwrap().changes, [EventChange::Counted]);
+    assert_eq!(store.record(message(4, 3, code(7))).await.unwrap().changes, [EventChange::Suppressed]);
 }
 
 async fn a_complaint_stays_for_ever(store: &impl Store) {

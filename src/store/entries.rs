@@ -123,11 +123,13 @@ pub struct Standing {
     pub entries: Vec<Suppression>,
     /// What the report behind the weightiest says (Diagnostic-Code), where it is still there.
     pub reply: Option<String>,
+    /// When that report came in.
+    pub replied_at: Option<Timestamp>,
     /// The hold that a bounce of it waits in, the newest where there are several.
     pub hold: Option<i64>,
     /// How many unproven bounces of it wait.
     pub unproven: u64,
-    /// The days that are counted; those too that lie too far back to matter.
+    /// The days that are counted, in every stream; those too that lie too far back to matter.
     pub counted: Vec<CountedDay>,
     /// The last believed report that mail to it failed, unless one that it was delivered came later.
     pub last_failure: Option<ToldEvent>,

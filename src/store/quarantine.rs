@@ -22,6 +22,9 @@ pub struct QuarantineFilter {
     pub peer: Option<IpNet>,
     /// Only events with a number above this one: the last of the page before.
     pub after: Option<i64>,
+    /// Not those that only another address's return path proves, unless they are asked for: whoever got one mail can write
+    /// there about anybody. A person approves them one by one.
+    pub approvable: bool,
     /// Address by address, each in the order in which it came in, instead of by number.
     pub by_address: bool,
     /// Then only events after this address (comparison form), time and number: the last of the page before.

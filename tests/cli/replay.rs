@@ -322,3 +322,30 @@ fn a_file_is_no_client_of_this_machine() {
     assert_eq!(home.json(&["quarantine", "list", "--json"]).len(), 1);
     assert_eq!(home.json(&["quarantine", "list", "--json", "--peer", "127.0.0.1"]).len(), 0);
 }
+
+#[test]
+fn what_is_over_by_now_is_never_suppressed_and_what_is_not_is_told_with_its_own_day() {
+    let home = Home::new();
+    let mail = home.path().join("mail");
+    fs::create_dir(&mail).unwrap();
+    let days_ago = |days: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    for (address, days) in [("old@example.net", 300), ("young@example.net", 20)] {
+        let message = String::from_utf8(bounce(address, address)).unwrap();
+        let date = days_ago(days).strftime("%a, %d %b %Y %H:%M:%S +0000");
+        let message = message.replace("Fri, 20 Nov 2026 10:00:00 +0000", &date.to_string());
+        fs::write(mail.join(address), message).unwrap();
+    }
+    let path = mail.to_str().unwrap();
+    let dry = home.run(&["replay", "--dry-run", path]);
+    assert!(String::from_utf8_lossy(&dry.stdout).contains("would suppress 1, "), "{dry:?}");
+    let done = home.run(&["replay", path]);
+    assert!(String::from_utf8_lossy(&done.stdout).contains("\nsuppressed 1, "), "{done:?}");
+    let types: Vec<Value> =
+        home.json(&["events", "list", "--json"]).into_iter().map(|event| event["type"].clone()).collect();
+    assert_eq!(types.iter().filter(|kind| **kind == "suppression.added").count(), 1, "{types:?}");
+    let shown = home.json(&["suppressions", "show", "old@example.net", "--json"]);
+    assert!(shown[0]["changes"].as_array().is_none_or(Vec::is_empty), "{shown:?}");
+    let checked = home.run(&["suppressions", "check", "young@example.net"]);
+    let said = format!("mx.example.net said on {}: ", days_ago(20).strftime("%Y-%m-%d"));
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(&said), "{checked:?}");
+}

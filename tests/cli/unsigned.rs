@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{status, text};
-use crate::common::{Home, hard_bounce, wait_for};
+use crate::common::{Home, dsn, hard_bounce, wait_for};
 
 const WAITS: &str = "ok; 1 unproven bounce waits: dsnd quarantine list";
 
@@ -46,4 +46,16 @@ fn an_unsigned_bounce_is_told_of_at_the_start_when_it_comes_and_wherever_its_add
     let home = home.with("RETURN_PATH_TRUST_UNSIGNED", "true");
     let log = home.start().stop();
     assert!(!log.contains("no key signs return paths"), "{log}");
+}
+
+#[test]
+fn what_a_stranger_says_of_the_sender_is_never_read_out() {
+    let home = Home::new().without("RETURN_PATH_TRUST_UNSIGNED");
+    let daemon = home.start();
+    let blocked = "554 5.7.1 Service unavailable; Client host [192.0.2.44] blocked using zen.spamhaus.org";
+    let report = dsn("1", &[("carl@example.net", "5.7.1", blocked)]);
+    assert_eq!(daemon.connect().send(&report).unwrap().code, 250);
+    let asked = json!({ "addresses": ["carl@example.net"] });
+    let answer = daemon.api().post("/v1/suppressions/check", &asked).json()["results"][0].clone();
+    assert_eq!((&answer["summary"], &answer["last_failure"]), (&json!("ok"), &json!(null)));
 }

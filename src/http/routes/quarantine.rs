@@ -185,7 +185,8 @@ async fn show(State(api): State<Api>, Path(event): Path<i64>) -> Result<Json<Qua
 
 /// Let what waits do what it would have done when it came in.
 ///
-/// Terms and thresholds count from the day it was received, and nothing that stands is shortened. With `dry_run`
+/// Terms and thresholds count from the day it was received, and nothing that stands is shortened. `filter` and `all` leave
+/// out what has the trust `token_only`, unless the filter asks for it: it came to the return path of another address. With `dry_run`
 /// nothing is changed, and the answer says what would be.
 #[utoipa::path(
     post, path = "/v1/quarantine/approve", operation_id = "approveQuarantined", tag = "quarantine",
@@ -226,7 +227,8 @@ async fn discard(
 type Order = (Query<Trial>, Actor);
 
 /// The events that are meant.
-fn chosen(api: &Api, selection: &Selection) -> Result<SettlingQueue, Problem> {
+fn chosen(api: &Api, selection: &Selection, verdict: Verdict) -> Result<SettlingQueue, Problem> {
+    let approvable = verdict == Verdict::Approve;
     let one_of_three =
         "name events by their numbers, by a filter that says something, or all of them: one of the three";
     match selection {
@@ -243,10 +245,10 @@ fn chosen(api: &Api, selection: &Selection) -> Result<SettlingQueue, Problem> {
             if filter.is_empty() {
                 return Err(Problem::unprocessable(one_of_three).at("#/filter"));
             }
-            Ok(SettlingQueue::matching(filter))
+            Ok(SettlingQueue::matching(QuarantineFilter { approvable, ..filter }))
         }
         Selection { events: None, filter: None, all: true } => {
-            Ok(SettlingQueue::matching(QuarantineFilter::default()))
+            Ok(SettlingQueue::matching(QuarantineFilter { approvable, ..QuarantineFilter::default() }))
         }
         _ => Err(Problem::unprocessable(one_of_three)),
     }
@@ -258,7 +260,7 @@ async fn settle(
     selection: &Selection,
     verdict: Verdict,
 ) -> Result<Json<QuarantineSettled>, Problem> {
-    let mut queue = chosen(api, selection)?;
+    let mut queue = chosen(api, selection, verdict)?;
     let _turn = api.heavy().await?;
     let mut told = QuarantineSettled { dry_run, ..QuarantineSettled::default() };
     loop {

@@ -96,7 +96,7 @@ fn entry() -> Suppression {
 
 #[test]
 fn a_refusal_says_why_and_from_when_until_when() {
-    let hard = "550 5.7.1 suppressed by dsnd: recipient_unknown 5.1.1, since 2026-11-21 until 2027-05-19";
+    let hard = "550 5.7.1 suppressed by dsnd: recipient_unknown 5.1.1, since 2026-11-20 until 2027-05-19";
     assert_eq!(refusal(&entry()), hard);
     let complaint = Suppression {
         reason: Reason::Complaint,
@@ -105,12 +105,12 @@ fn a_refusal_says_why_and_from_when_until_when() {
         expires_at: None,
         ..entry()
     };
-    assert_eq!(refusal(&complaint), "550 5.7.1 suppressed by dsnd: complaint, since 2026-11-21");
+    assert_eq!(refusal(&complaint), "550 5.7.1 suppressed by dsnd: complaint, since 2026-11-20");
     let manual =
         Suppression { reason: Reason::Manual, class: None, status: None, expires_at: None, ..entry() };
     assert_eq!(
         refusal(&manual),
-        "550 5.7.1 suppressed by dsnd: manual, since 2026-11-21",
+        "550 5.7.1 suppressed by dsnd: manual, since 2026-11-20",
         "and not what they wrote"
     );
 }

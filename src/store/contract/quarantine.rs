@@ -73,6 +73,26 @@ pub(super) async fn what_waits_is_found_by_every_filter(store: &impl Store) {
     assert_eq!(store.bounces(&by_trust).await.unwrap().items.len(), 1);
 }
 
+pub(super) async fn what_came_to_anothers_return_path_is_approved_by_number_alone(store: &impl Store) {
+    let usual = put(store, 1, 0, hard("usual@example.org")).await;
+    let mut message = message(2, 0, waiting(hard("strange@example.org")));
+    message.events[0].trust = Trust::TokenOnly;
+    store.record(message).await.unwrap();
+    let strange = usual + 1;
+    assert_eq!(found(store, QuarantineFilter::default()).await, [usual, strange], "both are shown");
+    let approvable = QuarantineFilter { approvable: true, ..QuarantineFilter::default() };
+    assert_eq!(found(store, approvable.clone()).await, [usual]);
+    assert_eq!(store.count_quarantined(&approvable, 9).await.unwrap(), 1);
+    let common = Filter { trust: Some(Trust::TokenOnly), ..Filter::default() };
+    assert_eq!(
+        found(store, QuarantineFilter { common, ..approvable }).await,
+        [strange],
+        "who asks for them gets them"
+    );
+    let outcomes = approve(store, &[strange]).await;
+    assert_eq!(outcomes, [Outcome::Settled(EventChange::Suppressed)]);
+}
+
 pub(super) async fn what_is_approved_does_what_it_would_have_done(store: &impl Store) {
     let mut events = hard("dead@example.org");
     events.extend(soft("soft@example.org"));

@@ -115,7 +115,7 @@ pub(super) const fn said(change: &Change) -> EventChange {
         Change::Count(_) => EventChange::Counted,
         Change::Suppress(_) => EventChange::Suppressed,
         Change::Seen(_) => EventChange::Seen,
-        Change::Clear(_) => EventChange::Cleared,
+        Change::Clear { .. } => EventChange::Cleared,
     }
 }
 
@@ -215,11 +215,6 @@ pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
     }
 }
 
-/// Whether a change would make an entry that suppresses no more: that of an event which waited longer than its term.
-pub(super) fn is_over(change: &Change, now: Timestamp) -> bool {
-    matches!(change, Change::Suppress(entry) if entry.expires_at.is_some_and(|until| until <= now))
-}
-
 /// Writes a change as of `now`, the time of the event, and counts against domain and host. The cause says who let
 /// it come to that, for the history of the list.
 pub(super) async fn apply(
@@ -296,8 +291,10 @@ pub(super) async fn apply_quietly(
                 clear_counter(connection, key, streams, Some(kind), Some(now)).await?;
             }
         }
-        Change::Clear(scope) => {
-            clear_counter(connection, key, subject.counters_of(*scope), None, Some(now)).await?;
+        Change::Clear { counted, unconfirmed } => {
+            clear_counter(connection, key, subject.counters_of(*counted), None, Some(now)).await?;
+            let (streams, kind) = (subject.counters_of(*unconfirmed), CounterKind::Unconfirmed);
+            clear_counter(connection, key, streams, Some(kind), Some(now)).await?;
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ use super::read::{failed, maybe_time, time};
 use super::settle::{LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled};
 use super::written;
 use crate::address::Mailbox;
+use crate::returnpath::Trust;
 
 /// Rows read at once, of which a filter for clients may leave few.
 const CHUNK: u32 = 1_000;
@@ -52,7 +53,9 @@ pub(super) async fn count(
 
 /// The events that wait and that a filter takes, in its order and from its place on.
 fn waiting(sql: &mut Sql, addresses: &Addresses, filter: &QuarantineFilter, limit: u32) {
-    let QuarantineFilter { bounce, recipient_key, common, after, by_address, after_address, .. } = filter;
+    let QuarantineFilter {
+        bounce, recipient_key, common, approvable, after, by_address, after_address, ..
+    } = filter;
     let index = if *by_address { "events_waiting_address" } else { "events_waiting" };
     sql.push("events INDEXED BY ")
         .push(index)
@@ -70,6 +73,9 @@ fn waiting(sql: &mut Sql, addresses: &Addresses, filter: &QuarantineFilter, limi
     }
     of_messages(sql, common);
     of_events(sql, common);
+    if *approvable && common.trust.is_none() {
+        sql.push(" AND events.trust <> ").push_bind(Trust::TokenOnly.as_str());
+    }
     let order = if *by_address { "events.recipient_key, events.received_at, events.id" } else { "events.id" };
     sql.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(limit);
 }

@@ -20,7 +20,8 @@ use super::breaker::{self, Judge};
 use super::read::{failed, list, time, to_event};
 use super::settle::{begin_dry_run, end_dry_run, received_at};
 use super::{SqliteStore, written};
-use crate::policy::{Change, day_of, may_change};
+use crate::classify::{Basis, Class, Decision};
+use crate::policy::{Change, Verdict, day_of, may_change};
 use standing::{Entry, entries, essence, give_back};
 
 impl Reclassify for SqliteStore {
@@ -425,11 +426,11 @@ fn counts(row: &SqliteRow) -> Result<bool, sqlx::Error> {
 fn waits(row: &SqliteRow) -> Result<Option<String>, sqlx::Error> {
     let (change, class, decision): (String, String, String) =
         (row.try_get("change")?, row.try_get("class")?, row.try_get("decision")?);
-    let may =
-        match (crate::classify::Class::from_name(&class), crate::classify::Decision::from_name(&decision)) {
-            (Some(class), Some(decision)) => may_change(class, decision),
-            _ => return Err(corrupt("class", &class)),
-        };
+    let basis = Basis::of(row.try_get("rule")?);
+    let may = match (Class::from_name(&class), Decision::from_name(&decision)) {
+        (Some(class), Some(decision)) => may_change(Verdict { class, decision, basis }),
+        _ => return Err(corrupt("class", &class)),
+    };
     let settled: Option<String> = row.try_get("settled_at")?;
     let repeats: Option<i64> = row.try_get("repeats")?;
     let applies: bool = row.try_get("applies")?;

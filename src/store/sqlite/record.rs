@@ -67,7 +67,10 @@ pub(super) async fn record(
         let waits = if event.quarantined { EventChange::Quarantined } else { EventChange::None };
         let change = if event.applies && !event.quarantined {
             let subject = Subject::of(event);
-            let change = decide(connection, &judge.settings.policy, &subject, now, now).await?;
+            let mut change = decide(connection, &judge.settings.policy, &subject, now, now).await?;
+            if message.replayed.as_ref().is_some_and(|replayed| change.is_over(replayed.at)) {
+                change = Change::None;
+            }
             match weigh(connection, judge, &subject, now, &change).await? {
                 Some(Held { hold, alarm }) => {
                     let stand = Stand::of(event, attributed, EventChange::Held, Some(hold));

@@ -5,7 +5,7 @@ use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::super::EventChange;
-use super::apply::{Subject, corrupt, decide, is_over};
+use super::apply::{Subject, corrupt, decide};
 use super::breaker::{self, Judge};
 use super::read::time;
 use super::written;
@@ -30,7 +30,7 @@ pub(super) async fn let_through(
     at: Timestamp,
 ) -> Result<LetThrough, sqlx::Error> {
     let mut change = decide(connection, &judge.settings.policy, subject, received_at, at).await?;
-    let over = is_over(&change, at);
+    let over = change.is_over(at);
     if over {
         change = Change::None;
     }

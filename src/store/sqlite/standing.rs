@@ -9,7 +9,7 @@ use sqlx::{Connection, Row};
 
 use super::super::{ANY_STREAM, CountedDay, Standing, StoreError, Suppression, ToldEvent};
 use super::entries::{by_weight, entries, to_suppression, to_told_event};
-use super::read::failed;
+use super::read::{failed, maybe_time};
 use super::written;
 
 /// What is held about addresses, the oldest first.
@@ -18,12 +18,15 @@ pub(super) const HELD: &str = "
         ON recipient_key = asked.value
     WHERE change = 'held' AND hold IS NOT NULL ORDER BY received_at";
 
-/// The last believed report about each address that its mail failed, or arrived.
+/// The last believed report about each address that its mail failed, or arrived: one that is proven or trusted, or that
+/// a person let through.
 const LAST: &str = "
     SELECT events.* FROM json_each(?1) AS asked CROSS JOIN events ON events.id = (
         SELECT id FROM events INDEXED BY events_recipient
         WHERE recipient_key = asked.value AND change NOT IN ('quarantined', 'discarded')
-          AND (bounce_type <> 'none' OR decision = 'sender' OR class = 'delivered')
+          AND (applies OR settled_at IS NOT NULL)
+          AND (bounce_type <> 'none' OR decision = 'sender'
+               OR (class = 'delivered' AND rule NOT IN ('action.relayed', 'action.expanded')))
         ORDER BY received_at DESC, id DESC LIMIT 1)";
 
 /// What is known of addresses, each by the keys that it may be stored under.
@@ -53,12 +56,15 @@ pub(super) async fn of(
 /// What is known under a key, before anything is weighed: entries with the replies behind them.
 #[derive(Debug, Clone, Default)]
 struct Found {
-    entries: Vec<(Suppression, Option<String>)>,
+    entries: Vec<(Suppression, Reply)>,
     hold: Option<i64>,
     unproven: u64,
     counted: Vec<CountedDay>,
     last: Option<ToldEvent>,
 }
+
+/// What the report behind an entry says, and when it came in.
+type Reply = (Option<String>, Option<Timestamp>);
 
 impl Found {
     fn and(mut self, other: &Self) -> Self {
@@ -78,10 +84,11 @@ impl Found {
 impl From<Found> for Standing {
     fn from(mut found: Found) -> Self {
         found.entries.sort_by(|(a, _), (b, _)| by_weight(a, b));
-        let reply = found.entries.first().and_then(|(_, reply)| reply.clone());
+        let (reply, replied_at) = found.entries.first().map(|(_, reply)| reply.clone()).unwrap_or_default();
         Self {
             entries: found.entries.into_iter().map(|(entry, _)| entry).collect(),
             reply,
+            replied_at,
             hold: found.hold,
             unproven: found.unproven,
             counted: found.counted,
@@ -99,7 +106,7 @@ async fn by_key(
 ) -> Result<HashMap<String, Found>, StoreError> {
     let mut found: HashMap<String, Found> = HashMap::new();
     let rows = sqlx::query(concat!(
-        entries!(", events.diagnostic_code AS reply"),
+        entries!(", events.diagnostic_code AS reply, events.received_at AS replied_at"),
         "address_key IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR suppressions.stream IN (?2, ?3))
          AND (expires_at IS NULL OR expires_at > ?4) ORDER BY address_key, suppressions.stream"
     ))
@@ -112,7 +119,11 @@ async fn by_key(
     .map_err(failed)?;
     for row in &rows {
         let entry = to_suppression(row)?;
-        found.entry(entry.address_key.clone()).or_default().entries.push((entry, row.try_get("reply")?));
+        found
+            .entry(entry.address_key.clone())
+            .or_default()
+            .entries
+            .push((entry, (row.try_get("reply")?, maybe_time(row, "replied_at")?)));
     }
     let rows = sqlx::query(HELD).bind(keys).fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &rows {
@@ -131,12 +142,9 @@ async fn by_key(
     }
     let rows = sqlx::query(
         "SELECT name, kind, stream, day FROM counters
-         WHERE scope = 'address' AND name IN (SELECT value FROM json_each(?1))
-           AND (?2 IS NULL OR stream IN (?3, ?2)) ORDER BY kind, stream, day",
+         WHERE scope = 'address' AND name IN (SELECT value FROM json_each(?1)) ORDER BY kind, stream, day",
     )
     .bind(keys)
-    .bind(stream)
-    .bind(ANY_STREAM)
     .fetch_all(&mut *connection)
     .await
     .map_err(failed)?;
