@@ -239,3 +239,24 @@ fn no_bytes_at_all_are_an_unrecognized_report() {
     assert_eq!(Report::parse(b"").kind, ReportKind::Unrecognized);
     assert_eq!(Report::parse(&[0; 4096]).kind, ReportKind::Unrecognized);
 }
+
+#[test]
+fn a_long_word_at_the_end_costs_its_length_once() {
+    let mut message = b"From: MAILER-DAEMON@mx.example\n\n".to_vec();
+    message.extend(std::iter::repeat_n(b'a', 10 << 20));
+    message.push(b' ');
+    message.extend(std::iter::repeat_n(b'a', 300));
+    message.extend(b"@b.example");
+    let report = Report::parse(&message);
+    assert!(has_defect(&report, "ends in the middle of a line with an address"));
+}
+
+#[test]
+fn the_end_of_a_longer_address_is_not_the_one_that_was_cut() {
+    let cut = |before: &str| {
+        let message = format!("From: MAILER-DAEMON@mx.example\n\nTo {before} it failed for\nann@x.co");
+        has_defect(&Report::parse(message.as_bytes()), "ends in the middle of a line with an address")
+    };
+    assert!(cut("joann@x.co") && cut("ann@x.com") && cut("ann@x.co.uk"));
+    assert!(!cut("ann@x.co") && !cut("<ANN@x.co>"), "it stands there whole");
+}

@@ -80,13 +80,8 @@ fn without_cut_address<'m>(bytes: &'m [u8], defects: &mut Defects) -> &'m [u8] {
     let start = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let word = bytes.iter().rposition(|&byte| is_outside(byte)).map_or(0, |end| end + 1);
     let last = &bytes[word..];
-    let stands_before = || {
-        let at_end = |from: usize| bytes.get(from + last.len()).is_some_and(|&byte| is_outside(byte));
-        bytes
-            .windows(last.len())
-            .enumerate()
-            .any(|(from, text)| text.eq_ignore_ascii_case(last) && at_end(from))
-    };
+    let mut words = bytes[..word].split(|&byte| is_outside(byte));
+    let mut stands_before = || words.any(|text| text.eq_ignore_ascii_case(last));
     if !last.contains(&b'@') || (last.len() <= MAX_ADDRESS && stands_before()) {
         return bytes;
     }

@@ -159,6 +159,10 @@ impl Lanes {
 
     /// Puts in an event that was passed by.
     pub(super) fn wait(&mut self, waiting: Waiting, now: Timestamp) {
+        // A later page may have it once more.
+        if self.items.contains_key(&waiting.event) {
+            return;
+        }
         let name = lane_of(&waiting.address_key, waiting.event);
         if let Some(lane) = self.lanes.get_mut(&*name)
             && lane.is_full(self.lane)

@@ -267,6 +267,18 @@ fn what_was_written_with_the_clock_ahead_waits_no_longer_than_any_other() {
 }
 
 #[test]
+fn an_event_that_two_pages_have_is_one() {
+    let mut lanes = lanes(&[]);
+    for tried in [vec![1], vec![]] {
+        let (address_key, failed_at, next_at) = ("a".to_owned(), None, None);
+        lanes.wait(Waiting { event: 1, at: at(0), address_key, attempts: 0, failed_at, next_at }, at(0));
+        assert_eq!(all(&mut lanes, 0), tried);
+    }
+    lanes.settle(1, Answer::Taken, at(0), 0.5);
+    assert_eq!(lanes.flying, 0);
+}
+
+#[test]
 fn a_clock_that_is_set_makes_nothing_earlier_or_later() {
     for years in [-10, 10] {
         let day = 86_400;
