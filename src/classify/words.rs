@@ -106,8 +106,9 @@ fn is_top_level(label: &str) -> bool {
     label.len() == 2 && !NOT_COUNTRIES.contains(&label) || GENERIC.contains(&label)
 }
 
-/// The text with every letter and digit of its addresses put out, at the same length; with `all`, those of URLs
-/// and of host names, too. Signs stay, so that a pattern still sees that an address stood there.
+/// The text with every letter, digit and dot of its addresses put out, at the same length; with `all`, those of URLs
+/// and of host names, too. A dot would end the sentence. Other signs stay, so that a pattern still sees that an address
+/// stood there.
 #[must_use]
 pub(super) fn blanked(text: &str, all: bool) -> Cow<'_, str> {
     let mut found: Vec<Range<usize>> = Vec::new();
@@ -124,7 +125,7 @@ pub(super) fn blanked(text: &str, all: bool) -> Cow<'_, str> {
     let mut bytes = text.as_bytes().to_vec();
     for range in found {
         for byte in &mut bytes[range] {
-            if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
+            if byte.is_ascii_alphanumeric() || !byte.is_ascii() || *byte == b'.' {
                 *byte = b'_';
             }
         }
