@@ -4,10 +4,12 @@
 //! there is gone with the process. Such a commit is none that may be acknowledged (contract 1). The same holds for
 //! a file that was cut short under it: what it read before stays in its memory, and hides that the rest is gone.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Device and inode of a file; `None` where the path names nothing.
 type Identity = Option<(u64, u64)>;
@@ -82,10 +84,10 @@ impl Place {
 /// How long the log must be by its index, the file that all programs at the database share: the header of the log, and
 /// each frame with its header (<https://sqlite.org/walformat.html>). `None` where the index cannot be read, or is just being
 /// written.
-fn needed(index: &Path) -> Option<u64> {
+pub(super) fn needed(index: &Path) -> Option<u64> {
     const HEADER: usize = 48;
     let mut octets = [0; 2 * HEADER];
-    std::fs::File::open(index).ok()?.read_exact(&mut octets).ok()?;
+    kept_open(index)?.read_exact_at(&mut octets, 0).ok()?;
     let (first, second) = octets.split_at(HEADER);
     let initialized = first[12] == 1;
     if first != second || !initialized {
@@ -97,6 +99,25 @@ fn needed(index: &Path) -> Option<u64> {
     };
     let frames = u32::from_ne_bytes(first[16..20].try_into().ok()?);
     Some(if frames == 0 { 0 } else { 32 + u64::from(frames) * (24 + page_size) })
+}
+
+/// The index, opened once and never closed: when a process closes any descriptor of a file, it loses all its locks on that
+/// file (POSIX), those of SQLite, too, and another program may then cut the index under it.
+fn kept_open(index: &Path) -> Option<Arc<File>> {
+    static OPEN: Mutex<Option<HashMap<(u64, u64), Arc<File>>>> = Mutex::new(None);
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = open.get_or_insert_default();
+    if let Some(file) = open.get(&identity(index)?) {
+        return Some(Arc::clone(file));
+    }
+    let file = Arc::new(File::open(index).ok()?);
+    let meta = file.metadata().ok()?;
+    // Another index may have come to this name in between, and be known.
+    let known = open.entry((meta.dev(), meta.ino())).or_insert_with(|| Arc::clone(&file));
+    if !Arc::ptr_eq(known, &file) {
+        std::mem::forget(Arc::clone(&file));
+    }
+    Some(Arc::clone(known))
 }
 
 fn identity(path: &Path) -> Identity {

@@ -86,6 +86,27 @@ async fn a_writer_that_panics_costs_the_jobs_that_it_had_and_nothing_else() {
     store.close().await;
 }
 
+/// Without them another program takes the database for its own, and cuts the index under this one.
+#[tokio::test]
+async fn reading_the_index_costs_sqlite_none_of_its_locks() {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(_) = std::fs::read("/proc/locks") else {
+        eprintln!("SKIPPED: there is no /proc/locks here");
+        return;
+    };
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir.path().join("dsnd.db"), Access::Serve).await.unwrap();
+    store.add(entry("a@example.org")).await.unwrap();
+    let index = dir.path().join("dsnd.db-shm");
+    let inode = format!(":{} ", std::fs::metadata(&index).unwrap().ino());
+    let locks = || std::fs::read_to_string("/proc/locks").unwrap().matches(&inode).count();
+    assert!(locks() > 0);
+    for _ in 0..3 {
+        assert!(super::place::needed(&index).is_some());
+        assert!(locks() > 0);
+    }
+}
+
 #[tokio::test]
 async fn it_keeps_what_is_needed_and_drops_what_is_old() {
     let dir = TempDir::new().unwrap();
