@@ -93,7 +93,37 @@ pub(super) async fn record(
         changes.push(change);
     }
     insert_events(connection, id, now, &rows).await?;
+    let believed: Vec<_> =
+        groups.iter().filter(|((event, _), _)| event.applies && !event.quarantined).collect();
+    wait_no_more(connection, id, &believed).await?;
     Ok(Recorded { id, duplicate: false, changes, alarms })
+}
+
+/// What waited of reports that a message brought with a proof, or trusted, waits no more: it counts there.
+async fn wait_no_more(
+    connection: &mut SqliteConnection,
+    message: i64,
+    believed: &[&Group<'_>],
+) -> Result<(), sqlx::Error> {
+    let hex = |octets: &[u8]| HEXLOWER.encode(octets);
+    if believed.is_empty() {
+        return Ok(());
+    }
+    let asked = believed.iter().map(|((event, attributed), [plain, hashed])| {
+        serde_json::json!([hex(&attributed[..]), hex(&event.key), plain, hashed])
+    });
+    let asked = serde_json::Value::from_iter(asked);
+    sqlx::query(
+        "UPDATE events SET change = 'none', repeats = ?2 WHERE change = 'quarantined' AND message <> ?2 AND id IN (
+             SELECT events.id FROM json_each(?1) AS asked CROSS JOIN events
+                 ON event_key IN (unhex(asked.value ->> 0), unhex(asked.value ->> 1))
+             WHERE recipient_key IN (asked.value ->> 2, asked.value ->> 3))",
+    )
+    .bind(asked.to_string())
+    .bind(message)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether a change is held; one that is not is counted by its keys. What only renews an entry is neither: an
