@@ -56,6 +56,8 @@ fn rules_are_listed_in_their_order_and_shown_with_their_examples() {
     let example = blocked[0]["phrases"][0]["examples"][0].as_str().unwrap();
     let start: String = example.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
     assert!(text(&shown.stdout).contains(&start), "{start}: {shown:?}");
+    let built_in = home.run(&["rules", "show", "iana.5.1.1"]);
+    assert!(text(&built_in.stdout).contains("see `dsnd explain 5.1.1`"), "{built_in:?}");
     let wrong = home.run(&["rules", "show", &id[..id.len() - 1]]);
     assert!(failed(&wrong).contains(&format!("do you mean {id}?")), "{wrong:?}");
 }

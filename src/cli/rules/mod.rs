@@ -1,5 +1,6 @@
 //! `dsnd rules list|show|test|unknown`.
 
+mod built_in;
 mod test;
 mod unknown;
 
@@ -20,8 +21,11 @@ use crate::classify::{Class, Classifier};
 #[derive(Debug, Subcommand)]
 pub(super) enum RulesVerb {
     /// List all rules in the order in which they are tried: your own first, then those of dsnd.
+    ///
+    /// Where none of them decides, a code or the kind of the message does: `dsnd rules show iana.5.1.1`, or any other name
+    /// that a decision has, says how.
     List(List),
-    /// Show one rule: its conditions, and its patterns with their examples.
+    /// Show one rule: its conditions, and its patterns with their examples; or what else decides under that name.
     Show(Show),
     /// Try a reply line: which patterns are in it, in order, and which rule decides and why.
     Test(test::Test),
@@ -126,6 +130,16 @@ fn list(classifier: &Classifier, arguments: &List) -> anyhow::Result<ExitCode> {
 }
 
 fn show(classifier: &Classifier, arguments: &Show) -> anyhow::Result<ExitCode> {
+    if let Some(said) = built_in::told(&arguments.id) {
+        let mut out = output::stdout();
+        if arguments.json {
+            output::json_line(&mut out, &serde_json::json!({ "id": arguments.id, "built_in": said }))?;
+        } else {
+            writeln!(out, "{}: {said}", arguments.id)?;
+        }
+        out.flush()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some(rule) = classifier.rules().iter().find(|rule| rule.id == arguments.id) else {
         let ids = classifier.rules().iter().map(|rule| rule.id.as_str());
         let near = ids.max_by(|a, b| {
