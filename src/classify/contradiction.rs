@@ -99,7 +99,9 @@ impl Classifier {
             if words::says_nothing(&text.source.text, name) {
                 continue;
             }
-            let other = |rule: &Rule| heard(rule, text.source) && !agrees(rule.class);
+            // "Scanned for viruses" is what gateways write below everything.
+            let footer = |rule: &Rule| rule.class == Class::Virus && text.source.field == EvidenceField::Text;
+            let other = |rule: &Rule| heard(rule, text.source) && !agrees(rule.class) && !footer(rule);
             let said = said(text, context, other).map(decided);
             if let Some(result) = said.or_else(|| about_the_sender(text, codes)) {
                 return Some(result);

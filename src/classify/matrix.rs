@@ -161,6 +161,15 @@ fn a_text_that_says_nothing_beside_the_code_leaves_it_in_force() {
 }
 
 #[test]
+fn a_scanners_footer_takes_nothing_back() {
+    let classifier = Classifier::embedded().unwrap();
+    let code = Source::new(EvidenceField::Status, "5.1.1");
+    let prose = Source::new(EvidenceField::Text, "Delivery failed. This mail was scanned for all viruses.");
+    let result = classifier.decide(&Evidence { sources: vec![code, prose], ..Evidence::default() });
+    assert_eq!((result.class, result.decision), (Class::RecipientUnknown, Decision::Suppress), "{result:?}");
+}
+
+#[test]
 fn names_are_no_words_of_a_reply() {
     let classifier = Classifier::embedded().unwrap();
     for name in ["dmarc", "spf", "spam", "virus", "full", "greylist", "blocked", "quota", "relay", "policy"] {
@@ -169,6 +178,7 @@ fn names_are_no_words_of_a_reply() {
             format!("550 No such user jane@{name}.example"),
             format!("550 <{name}@{name}-{name}.example> mailbox unavailable"),
             format!("550 5.1.1 {name}.example.org: user unknown"),
+            format!("550 5.0.0 jane@{name}.example...User unknown"),
         ] {
             let result = say(&classifier, "", &line);
             assert_eq!(

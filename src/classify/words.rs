@@ -16,7 +16,7 @@ fn pattern(text: &str) -> Regex {
 
 /// An address, whose words mean nothing: `spam@example.com` speaks of no spam.
 static ADDRESS: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r#"[^\s<>"'(),;:\[\]=]+@[^\s<>"'(),;:\[\]]*[^\s<>"'(),;:\[\].]"#));
+    LazyLock::new(|| pattern(r#"[^\s<>"'(),;:\[\]=]+@[^\s<>"'(),;:\[\].]+(?:\.[^\s<>"'(),;:\[\].]+)*"#));
 
 /// A URL, or the name of a host: the last label is a word of letters, no digits as in 5.1.1.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
