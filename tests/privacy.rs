@@ -61,7 +61,12 @@ fn after_an_erasure_the_files_hold_no_octet_of_the_address_while_the_daemon_runs
     assert_eq!((&told["events"]["removed"], &told["dry_run"]), (&11.into(), &true.into()));
     assert_eq!(check(&home, JANE)["suppressed"], true);
 
-    let output = home.run(&["erase", "Jane.Quux@Example.org", "--json"]);
+    let unasked = home.run(&["erase", JANE]);
+    let said = String::from_utf8(unasked.stderr).unwrap();
+    assert!(!unasked.status.success() && said.contains("--yes is needed"), "{said}");
+    assert_eq!(check(&home, JANE)["suppressed"], true);
+
+    let output = home.run(&["erase", "Jane.Quux@Example.org", "--json", "--yes"]);
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("store.hash_key_file") && said.contains("can be mailed again"), "{said}");
@@ -94,7 +99,7 @@ fn with_a_key_the_person_stays_suppressed_and_new_bounces_name_nobody() {
     let home = home.with("STORE_HASH_KEY_FILE", &key);
     let daemon = home.start();
     fill(&daemon);
-    let erased = home.json(&["erase", JANE, "--json"]).remove(0);
+    let erased = home.json(&["erase", JANE, "--json", "--yes"]).remove(0);
     assert_eq!((&erased["still_suppressed"], &erased["left_in_file"]), (&true.into(), &0.into()));
     let again = home.run(&["erase", JANE]);
     assert!(String::from_utf8(again.stdout).unwrap().contains("only its keyed hash is kept"));
@@ -202,7 +207,7 @@ fn a_backup_holds_everything_that_was_acknowledged_before_it_and_can_be_restored
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert!(!folder.iter().any(|name| name.ends_with(".part") || name.starts_with("copy.db-")), "{folder:?}");
+    assert!(!folder.iter().any(|name| name.ends_with("-part") || name.starts_with("copy.db-")), "{folder:?}");
 
     let refused = home.run(&["backup", &name]);
     assert_eq!(refused.status.code(), Some(2));
@@ -242,7 +247,7 @@ fn a_backup_holds_everything_that_was_acknowledged_before_it_and_can_be_restored
 /// The parts of backups in a folder.
 fn parts(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.extension().is_some_and(|end| end == "part")).collect()
+    entries.filter(|path| path.extension().is_some_and(|end| end == "dsnd-part")).collect()
 }
 
 #[test]
@@ -260,7 +265,7 @@ fn a_backup_that_a_signal_ends_leaves_nothing_and_what_a_kill_leaves_goes_with_t
     let start = || {
         let mut backup = home.command(&["backup", &copy]);
         let mut backup = backup.env("DSND_STORE_BUSY_TIMEOUT", "60").stderr(Stdio::piped()).spawn().unwrap();
-        let part = folder.join(format!(".copy.db.{}.part", backup.id()));
+        let part = folder.join(format!(".copy.db.{}.dsnd-part", backup.id()));
         wait_for("the copy begins", || part.exists().then_some(()));
         assert_eq!(backup.try_wait().unwrap(), None);
         backup

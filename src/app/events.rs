@@ -22,7 +22,7 @@ use crate::store::{Deliveries, Outbox, StoreError, Streams};
 /// How often the backlog is measured, at most.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
-/// How much of the time that may take, as a part of so many.
+/// At most one part in 100 of the time.
 const PART: u32 = 100;
 
 /// How long it is until TLS is tried again that could not be set up.

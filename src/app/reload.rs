@@ -132,8 +132,7 @@ impl Running {
     }
 }
 
-/// The rules of a new configuration. They take tens of megabytes and a second to build: where no file of them has
-/// changed, they are those that are there.
+/// The rules of a new configuration: where no file of them has changed, those that are there.
 fn classifier_for(
     new: &Config,
     old: &Config,

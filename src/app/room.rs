@@ -20,7 +20,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether old raw messages that nothing proves have to go.
 const MAKE_EVERY: Duration = Duration::from_secs(10);
 
-/// How much of the time that may take, as a part of so many.
+/// At most one part in 100 of the time.
 const PART: u32 = 100;
 
 /// Measures until the shutdown.

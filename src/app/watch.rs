@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How often all entries of the list are looked at, at most.
 const COUNT_LIST_EVERY: Duration = Duration::from_secs(60);
 
-/// How much of the time measuring may take, as a part of so many: a large store is measured less often.
+/// Measuring takes at most one part in 100 of the time: a large store is measured less often.
 const PART: u32 = 100;
 
 /// Changes that are counted with one statement.

@@ -36,7 +36,7 @@ pub(super) struct List {
     kind: Option<String>,
     #[command(flatten)]
     filter: filter::Options,
-    /// At most so many messages.
+    /// At most this many messages.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object a message.
@@ -191,7 +191,8 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
     writeln!(out, "{bold}bounce {}{bold:#}: {}", bounce.id, bounce.kind)?;
     let copies = if bounce.copies > 1 { format!(", came {} times", bounce.copies) } else { String::new() };
     output::field(out, "received", Some(&format!("{}{copies}", bounce.received_at)))?;
-    output::field(out, "from host", Some(&format!("{} ({})", bounce.peer, bounce.helo)))?;
+    let helo = if bounce.helo.is_empty() { String::new() } else { format!(" ({})", bounce.helo) };
+    output::field(out, "from host", Some(&format!("{}{helo}", bounce.peer)))?;
     let tls = bounce.tls.as_ref().map(|tls| format!(", {tls}")).unwrap_or_default();
     let protocol = bounce.protocol.as_ref().map(|protocol| format!("{protocol}{tls}"));
     output::field(out, "protocol", protocol.as_deref())?;

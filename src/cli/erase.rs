@@ -77,16 +77,15 @@ async fn erase(
              suppressed under a keyed hash (`dsnd store keygen`)"
         ));
     }
-    let ask = !arguments.yes && !arguments.dry_run && person::is_at_terminal();
     let mut erased = Erased::default();
-    if arguments.dry_run || ask {
+    if arguments.dry_run || !arguments.yes {
         erased = find(store, &erasure).await?;
     }
-    if ask && !erased.is_empty() {
-        table(&mut output::stdout(), &erased)?;
-        if !person::confirmed(&format!("Erase {address} for ever?"))? {
-            anyhow::bail!("nothing was erased");
+    if !arguments.dry_run && !erased.is_empty() {
+        if !arguments.yes && person::is_at_terminal() {
+            table(&mut output::stdout(), &erased)?;
         }
+        person::sure(&format!("Erase {address} for ever"), arguments.yes)?;
     }
     let (mut left, mut log_emptied) = (None, false);
     if !arguments.dry_run {

@@ -55,7 +55,7 @@ pub(super) struct List {
     /// Only these types.
     #[arg(long = "type", value_name = "TYPE", value_parser = event_type())]
     types: Vec<EventType>,
-    /// At most so many.
+    /// At most this many.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object an event, as webhooks get it.
@@ -77,7 +77,7 @@ pub(super) struct Dead {
     /// Only those of this webhook.
     #[arg(long, value_name = "NAME")]
     endpoint: Option<String>,
-    /// At most so many.
+    /// At most this many.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object an event.

@@ -31,7 +31,7 @@ pub(super) struct Options {
     /// Only where a host says that this IP address of yours is listed or blocked.
     #[arg(long, value_name = "IP")]
     listed_ip: Option<IpAddr>,
-    /// Only what came in so: bounce, replay (from files), quarantine or hold (a person let it through), reclassify, cli,
+    /// Only what came in this way: bounce, replay (from files), quarantine or hold (a person let it through), reclassify, cli,
     /// api, import (from a list), expiry.
     #[arg(long, value_name = "ORIGIN", value_parser = origin(), hide_possible_values = true)]
     origin: Option<AuditOrigin>,

@@ -45,7 +45,7 @@ pub(super) struct List {
     all: bool,
     #[command(flatten)]
     filter: filter::Options,
-    /// At most so many.
+    /// At most this many.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object a hold.
@@ -58,7 +58,7 @@ pub(super) struct List {
 pub(super) struct Show {
     /// The number of the hold, as listed.
     id: i64,
-    /// At most so many events.
+    /// At most this many events.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object.

@@ -74,6 +74,9 @@ pub(super) fn rows(
     let dim = [dim.render().to_string(), dim.render_reset().to_string()];
     let width = textwrap::termwidth();
     out.write_all(table(headings, &rows, width, [&dim[0], &dim[1]]).as_bytes())?;
+    if first && rows.is_empty() {
+        writeln!(out, "(none)")?;
+    }
     Ok(())
 }
 
@@ -117,7 +120,11 @@ pub(super) fn facts(facts: Option<&Value>, known_host: Option<&str>) -> Vec<(Str
             other => other.to_string(),
         };
         let repeated = name == "remote_host" && known_host.is_some_and(|known| same_host(known, &value));
-        (!repeated).then(|| (name.replace('_', " "), value))
+        let label = match name.as_str() {
+            "remote_host" if known_host.is_some() => "host in the text".to_owned(),
+            name => name.replace('_', " "),
+        };
+        (!repeated).then_some((label, value))
     });
     told.collect()
 }

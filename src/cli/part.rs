@@ -1,7 +1,8 @@
 //! Files with personal data that get their name when they are whole: backups and exports.
 //!
-//! Until then such a file is `.NAME.PID.part`, locked by the process that writes it. What was ended in the middle is
-//! removed by the next one for the same name, and by `dsnd erase` in every folder that files were written to.
+//! Until then such a file is `.NAME.PID.dsnd-part`, locked by the process that writes it; no other program calls its
+//! files so. What was ended in the middle is removed by the next one for the same name, and by `dsnd erase` in every
+//! folder that files were written to.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How the name of every part ends.
+const ENDING: &str = ".dsnd-part";
 
 /// A file that is not whole yet; it is removed unless it gets its name.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl Part {
         let _ = note(database, folder);
         let mut part = OsString::from(".");
         part.push(name);
-        part.push(format!(".{}.part", std::process::id()));
+        part.push(format!(".{}{ENDING}", std::process::id()));
         let path = folder.join(part);
         let cannot = || format!("cannot write {}", path.display());
         let file = loop {
@@ -132,7 +136,7 @@ fn note(database: &Path, folder: &Path) -> io::Result<()> {
 
 /// Whether a name is that of a part: of this target, or of any.
 fn is_part(name: &OsStr, target: Option<&OsStr>) -> bool {
-    let Some(inner) = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(".part")) else {
+    let Some(inner) = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(ENDING)) else {
         return false;
     };
     inner.rsplit_once('.').is_some_and(|(stem, process)| {
@@ -159,12 +163,13 @@ mod tests {
     #[test]
     fn a_part_is_told_by_its_whole_name() {
         for (name, of_copy, any) in [
-            (".copy.db.17.part", true, true),
-            (".other.db.17.part", false, true),
-            (".copy.db.part", false, false),
-            ("copy.db.17.part", false, false),
-            (".copy.db.17.parts", false, false),
-            ("..17.part", false, false),
+            (".copy.db.17.dsnd-part", true, true),
+            (".other.db.17.dsnd-part", false, true),
+            (".copy.db.dsnd-part", false, false),
+            ("copy.db.17.dsnd-part", false, false),
+            (".copy.db.17.dsnd-parts", false, false),
+            (".copy.db.17.part", false, false),
+            ("..17.dsnd-part", false, false),
         ] {
             let copy = OsStr::new("copy.db");
             assert_eq!(
@@ -179,8 +184,8 @@ mod tests {
     fn what_another_process_writes_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (target, database) = (folder.path().join("copy.db"), folder.path().join("dsnd.db"));
-        let left = folder.path().join(".copy.db.1.part");
-        let busy = folder.path().join(".copy.db.2.part");
+        let left = folder.path().join(".copy.db.1.dsnd-part");
+        let busy = folder.path().join(".copy.db.2.dsnd-part");
         std::fs::write(&left, "jane@example.org").unwrap();
         let lock = File::create(&busy).unwrap();
         lock.lock().unwrap();
@@ -193,7 +198,9 @@ mod tests {
         );
         Part::create(&target, &database).unwrap().place(true).unwrap();
         drop(lock);
+        let download = folder.path().join(".film.mkv.7.part");
+        std::fs::write(&download, "of another program").unwrap();
         assert_eq!(clear(&database), 1);
-        assert!(!busy.exists() && target.exists());
+        assert!(!busy.exists() && target.exists() && download.exists());
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum QuarantineVerb {
 pub(super) struct List {
     #[command(flatten)]
     filter: Filter,
-    /// At most so many.
+    /// At most this many.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object an event.

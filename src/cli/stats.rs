@@ -42,7 +42,7 @@ pub(super) struct Stats {
     /// Only bounces of this stream, by name or number; 0: those of none.
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
-    /// At most so many rows.
+    /// At most this many rows.
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// One JSON object a row.
@@ -149,7 +149,7 @@ fn table(
         let words = by.iter().map(|dimension| word(row, dimension));
         words.chain(numbers.iter().map(u64::to_string)).collect()
     };
-    let numbers = ["bounces", "suppressed", "counted", "seen", "cleared", "waiting", "discarded", "nothing"];
+    let numbers = ["bounces", "suppressed", "counted", "seen", "cleared", "waits", "discarded", "none"];
     let headings: Vec<&str> = by.iter().map(|dimension| dimension.as_str()).chain(numbers).collect();
     output::rows(out, &headings, rows.iter().map(cells).collect(), true)
 }

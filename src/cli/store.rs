@@ -94,14 +94,8 @@ fn hash(config: Option<&Path>, arguments: &Hash) -> anyhow::Result<ExitCode> {
         config.store.addresses.all_hashed(),
         "store.hash_addresses is off: what comes in would go on being recorded in clear; nothing was changed"
     );
-    if !arguments.yes
-        && person::is_at_terminal()
-        && !person::confirmed(
-            "Hash every address in the database, and drop raw messages and subjects, for ever?",
-        )?
-    {
-        anyhow::bail!("nothing was changed");
-    }
+    let what = "Hash every address in the database, and drop raw messages and subjects, for ever";
+    person::sure(what, arguments.yes)?;
     let rows = block_on(async {
         let store = open_store(&config, Access::Write).await?;
         let bar = progress::things(0);

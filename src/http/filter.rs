@@ -22,7 +22,7 @@ macro_rules! filtered {
             /// Only where a host says that this IP address of yours is listed or blocked.
             #[param(inline)]
             listed_ip: Option<$crate::http::params::Ip>,
-            /// Only what came in so.
+            /// Only what came in this way.
             #[param(inline)]
             origin: Option<$crate::store::AuditOrigin>,
             /// Only this stream, by name or number; 0: what belongs to none.

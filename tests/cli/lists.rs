@@ -186,11 +186,17 @@ fn entries_are_taken_back_by_what_they_have_in_common() {
     assert_eq!((&dry["matched"], &dry["removed"], &dry["dry_run"]), (&2.into(), &0.into(), &true.into()));
     assert_eq!((dry["sample"].as_array().unwrap().len(), left()), (2, 4));
 
+    let unasked = remove(&["--domain", "example.net"]);
+    assert!(
+        failed(&unasked).contains("Remove 2 entries") && failed(&unasked).contains("--yes"),
+        "{unasked:?}"
+    );
+    assert_eq!(left(), 4);
     let none = remove(&["--rule", "no.such.rule"]);
     assert_eq!((status(&none), text(&none.stdout)), (0, "0 entries removed\n"));
-    let some = remove(&["--domain", "example.net", "--since", "2026-01-01", "--rule", "iana.5.1.1"]);
+    let some = remove(&["--domain", "example.net", "--since", "2026-01-01", "--rule", "iana.5.1.1", "--yes"]);
     assert_eq!((status(&some), text(&some.stdout), left()), (0, "2 entries removed\n", 2));
-    let manual = remove(&["--domain", "example.net", "--reason", "manual", "--json"]);
+    let manual = remove(&["--domain", "example.net", "--reason", "manual", "--json", "--yes"]);
     assert_eq!(json_lines(&manual.stdout)[0]["removed"], 1, "asked for by its reason");
 
     for (arguments, what) in [

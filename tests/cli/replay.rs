@@ -302,7 +302,8 @@ fn a_wrong_replay_is_named_in_the_history_and_taken_back_by_when_it_was_done() {
     assert_eq!(term, 180, "the term counts from then");
 
     assert_eq!(home.json(&["suppressions", "list", "--json", "--origin", "bounce"]).len(), 0);
-    let undo = home.json(&["suppressions", "remove", "--since", "1h", "--origin", "replay", "--json"]);
+    let undo =
+        home.json(&["suppressions", "remove", "--since", "1h", "--origin", "replay", "--json", "--yes"]);
     assert_eq!(undo[0]["removed"], 1);
     assert_eq!(home.run(&["suppressions", "check", "old@example.net"]).status.code(), Some(0));
 }

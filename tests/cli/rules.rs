@@ -39,7 +39,25 @@ fn a_line_shows_every_pattern_in_it_and_why_one_of_them_decides() {
     );
     let unknown = test(UNKNOWN);
     assert_eq!((&unknown["rule"], &unknown["decision"]), (&"unconfirmed.5.1.1".into(), &"count".into()));
-    assert!(unknown["because"].as_str().unwrap().contains("no rule knows the text"), "{unknown}");
+    assert!(unknown["because"].as_str().unwrap().contains("beside a text that no rule knows"), "{unknown}");
+    for (line, rule, because) in [
+        (
+            "550 5.1.1 <a@x.example> your account has no credit",
+            "text.about-the-sender",
+            "speaks of the sender",
+        ),
+        ("zorblax", "none", "neither a code"),
+        ("550 5.1.1", "iana.5.1.1", "the code 5.1.1 decides"),
+    ] {
+        let told = test(line);
+        assert_eq!(told["rule"], rule, "{told}");
+        assert!(told["because"].as_str().unwrap().contains(because), "{told}");
+    }
+    for (line, why) in [("250 2.0.0 ok", "250 is the reply of a host that takes the mail"), (" ", "is empty")]
+    {
+        let refused = home.run(&["rules", "test", line]);
+        assert!(status(&refused) == 2 && failed(&refused).contains(why), "{refused:?}");
+    }
     let shown = home.run(&["rules", "test", "550", "5.1.1", "user", "unknown"]);
     assert!(text(&shown.stdout).contains("pattern"), "{shown:?}");
 }

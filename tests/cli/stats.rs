@@ -46,7 +46,7 @@ fn without_json_it_is_a_table_and_says_when_it_is_cut() {
     assert_eq!(
         lines,
         [
-            "class\tstream\tbounces\tsuppressed\tcounted\tseen\tcleared\twaiting\tdiscarded\tnothing",
+            "class\tstream\tbounces\tsuppressed\tcounted\tseen\tcleared\twaits\tdiscarded\tnone",
             "mailbox_full\t-\t1\t0\t1\t0\t0\t0\t0\t0",
             "recipient_unknown\t-\t1\t1\t0\t0\t0\t0\t0\t0",
         ]

@@ -44,7 +44,7 @@ fn check_answers_by_its_exit_status_and_says_why() {
 #[test]
 fn check_speaks_json_and_reads_standard_input() {
     let home = with_bounces();
-    let list = home.file("list", b"dead@example.net\n\nfull@example.net\r\n");
+    let list = home.file("list", b"# who left\ndead@example.net\n\nfull@example.net\r\n");
     let mut command = home.command(&["suppressions", "check", "--json", "-"]);
     let output = command.stdin(std::fs::File::open(list).unwrap()).output().unwrap();
     assert_eq!(status(&output), 1);
@@ -116,7 +116,13 @@ fn what_weighs_more_is_not_replaced_by_a_shorter_entry_unless_forced() {
     assert_eq!(status(&home.run(&["suppressions", "check", "new@example.net"])), 0, "all or nothing");
     assert_eq!(status(&home.run(&["suppressions", "add", "--days", "300", "dead@example.net"])), 0, "longer");
     let forced = home.run(&["suppressions", "add", "--days", "1", "--force", "dead@example.net"]);
-    assert_eq!((status(&forced), text(&forced.stdout)), (0, "dead@example.net: added\n"));
+    let said = text(&forced.stdout);
+    assert!(
+        said.starts_with("dead@example.net: changed: manual until 2") && said.contains("-> manual until 2"),
+        "{said}"
+    );
+    let json = home.json(&["suppressions", "add", "--json", "dead@example.net"]).remove(0);
+    assert_eq!(json["change"], "changed");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn nothing_is_wider_than_the_terminal_and_it_has_colours_there_and_none_in_a_pip
         (&["stats", "--by", "domain"], false, "example.org"),
         (&["quarantine", "list"], true, "unsigned"),
         (&["events", "list"], true, "suppression.added"),
-        (&["holds", "list"], false, "WAITING"),
+        (&["holds", "list"], false, "WHY (none)"),
     ] {
         let output = home.wrapped(&["python3", "-c", ON_A_TERMINAL, DSND], arguments).output().unwrap();
         let shown = text(&output.stdout);

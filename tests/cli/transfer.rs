@@ -50,7 +50,7 @@ fn a_list_goes_out_as_it_came_in() {
     assert!(text(&done.stdout).ends_with("out.csv: 4 entries\n"), "{done:?}");
     assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600, "addresses are in it");
     let left: Vec<_> = fs::read_dir(second.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().contains(".part")), "{left:?}");
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("-part")), "{left:?}");
     assert_eq!(second.run(&["suppressions", "export", "--format", "ndjson"]).stdout, lines);
 }
 
@@ -106,7 +106,7 @@ fn bad_lines_are_named_and_kept_apart_and_the_good_ones_taken() {
         text(&done.stdout),
         format!(
             "{list}: the suppression list of Amazon SES, 4 records\n\
-             added 2, changed 0, on the list before 0, twice in it 0, skipped 0, bad 2\n"
+             added 2, changed 0, on the list before 0, repeated 0, skipped 0, bad 2\n"
         )
     );
     let bad = fs::read_to_string(home.path().join("bad.csv")).unwrap();
@@ -177,7 +177,8 @@ fn a_list_may_be_given_a_stream_a_reason_and_an_end() {
     let story = home.json(&["suppressions", "show", "a@x.example", "--json"]).remove(0);
     let why = story["changes"][0]["why"].as_str().unwrap();
     assert!(why.starts_with("imported from ") && why.ends_with("who left.txt (plain)"), "{why}");
-    let undone = home.json(&["suppressions", "remove", "--origin", "import", "--since", "1h", "--json"]);
+    let undone =
+        home.json(&["suppressions", "remove", "--origin", "import", "--since", "1h", "--json", "--yes"]);
     assert_eq!(undone[0]["removed"], 2);
 }
 

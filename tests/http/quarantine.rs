@@ -85,6 +85,7 @@ fn what_waits_is_tried_approved_and_discarded_with_counts() {
         (&discarded["events"][0]["change"], &discarded["events"][1]["problem"]),
         (&json!("discarded"), &json!("there is no such event"))
     );
+    assert!(discarded["events"][0]["bounce"].is_i64() && discarded["events"][0]["recipient"].is_string());
     let none = http.post("/v1/quarantine/approve", &json!({ "all": true })).json();
     assert_eq!((&none["settled"], suppressed()), (&json!(0), 2));
     for wrong in [

@@ -147,6 +147,9 @@ impl LineNumbers {
     }
 }
 
+/// How names begin that stand for what decides without a rule: a rule of such a name would be taken for a code.
+const RESERVED: [&str; 4] = ["iana.", "reply.", "unconfirmed.", "action."];
+
 /// What the tables of a file are called.
 const TABLES: [&str; 3] = ["provider", "words", "rule"];
 
@@ -239,6 +242,13 @@ impl FileReader<'_> {
             }
         };
         let before = self.flaws.len();
+        if let Some(reserved) = RESERVED.iter().find(|reserved| id.starts_with(**reserved)) {
+            self.flaw(
+                line,
+                &id,
+                format!("ids that begin with {reserved} are dsnd's own: give it another one"),
+            );
+        }
         let phrases = self.phrases(&raw, line);
         let status = raw.status.iter().map(|text| StatusPattern::parse(text));
         let status = self.good(line, &id, status);
@@ -330,5 +340,28 @@ impl FileReader<'_> {
 
     fn flaw(&mut self, line: usize, id: &str, what: impl Into<String>) {
         self.flaws.push(Flaw { file: self.name.to_owned(), line, id: id.to_owned(), what: what.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_cannot_pass_for_a_code() {
+        for (id, good) in [
+            ("iana.5.1.1", false),
+            ("reply.550", false),
+            ("unconfirmed.x", false),
+            ("action.relayed", false),
+            ("own.iana.5.1.1", true),
+        ] {
+            let mut reader = Reader::default();
+            let rule = format!(
+                "[[rule]]\nid = \"{id}\"\nclass = \"policy\"\n[rule.phrases]\n'zorblax' = \"550 zorblax\"\n"
+            );
+            reader.read_rules("own.toml", &rule);
+            assert_eq!((reader.flaws.is_empty(), reader.rules.len()), (good, usize::from(good)), "{id}");
+        }
     }
 }

@@ -14,9 +14,9 @@ pub struct RuleMatch<'r> {
     pub rule: &'r Rule,
     /// The first of its phrases that is in the text.
     pub phrase: &'r Phrase,
-    /// The byte range of the source's text that matched.
+    /// Where the words that matched begin in the source's text, in bytes.
     pub start: usize,
-    /// Its end.
+    /// Where they end.
     pub end: usize,
 }
 

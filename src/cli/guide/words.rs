@@ -97,8 +97,8 @@ pub(in crate::cli) const fn bounce(kind: BounceType, success: bool, language: La
         (_, true) => "none: success",
         (BounceType::Hard, _) if german => "Hard Bounce (dauerhafter Fehler)",
         (BounceType::Hard, _) => "hard bounce (permanent failure)",
-        (BounceType::Soft, _) if german => "Soft Bounce (kostet die Adresse nicht sofort)",
-        (BounceType::Soft, _) => "soft bounce (does not cost the address at once)",
+        (BounceType::Soft, _) if german => "Soft Bounce (kein Beweis, dass die Adresse tot ist)",
+        (BounceType::Soft, _) => "soft bounce (no proof that the address is dead)",
         (BounceType::None, _) if german => "kein Bounce",
         (BounceType::None, _) => "no bounce",
     }

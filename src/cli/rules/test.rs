@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::super::output;
 use super::super::paper::Paper;
+use super::built_in;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
-use crate::classify::{Basis, Classification, Classifier, PatternFound};
+use crate::classify::{Classification, Classifier, PatternFound};
+use crate::status::ReplyCode;
 
 /// `test`.
 #[derive(Debug, Args)]
@@ -50,6 +52,10 @@ struct Matched<'a> {
 
 pub(super) fn run(classifier: &Classifier, arguments: &Test) -> anyhow::Result<ExitCode> {
     let line = arguments.line.join(" ");
+    anyhow::ensure!(!line.trim().is_empty(), "the line is empty; give it as the host said it");
+    if let Some(code) = ReplyCode::prefix(line.trim()).filter(|code| code.get() < 400) {
+        anyhow::bail!("{code} is the reply of a host that takes the mail: there is no failure to judge");
+    }
     let source = Source::new(EvidenceField::DiagnosticCode, &line);
     let hosts: Vec<String> = arguments.remote_mta.iter().map(|host| host.to_lowercase()).collect();
     let evidence = Evidence { sources: vec![source.clone()], hosts, ..Evidence::default() };
@@ -88,11 +94,6 @@ fn matched<'a>(found: &'a PatternFound<'_>, concluded: &Classification) -> Match
 /// Why the line means what it means, in a sentence.
 fn because(concluded: &Classification, matches: &[Matched<'_>]) -> String {
     let rule = &concluded.rule;
-    if Basis::of(rule) == Basis::Unconfirmed {
-        return format!(
-            "{rule}: the code suppresses, and no rule knows the text; a second one on another day confirms it"
-        );
-    }
     match matches.iter().position(|found| found.decides) {
         Some(0) => format!("{rule} is the first rule with a pattern in the line"),
         Some(at) if matches[..at].iter().all(|found| !found.but.is_empty()) => {
@@ -101,10 +102,7 @@ fn because(concluded: &Classification, matches: &[Matched<'_>]) -> String {
         Some(_) => format!(
             "{rule} says more of this code than the rules before it, which leave it in force or are overruled"
         ),
-        None if matches.is_empty() => {
-            format!("no rule has a pattern in the line: {rule} decides by the code alone")
-        }
-        None => format!("{rule} decides: the code says as much as the rules, or more"),
+        None => built_in::told(rule).unwrap_or_else(|| format!("{rule} decides")),
     }
 }
 

@@ -21,7 +21,7 @@ pub(in crate::cli) struct Unknown {
     /// Only bounces that came in since: a time, a day (UTC), or how long ago (7d).
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// At most so many wordings, those of most bounces first.
+    /// At most this many wordings, those of most bounces first.
     #[arg(long, value_name = "N", default_value = "50")]
     limit: u32,
     /// One JSON object a wording.
@@ -36,14 +36,15 @@ struct Shown<'w> {
     codes: &'w std::collections::BTreeMap<String, u64>,
     hosts: &'w std::collections::BTreeMap<String, u64>,
     example: &'w str,
-    /// For the phrases of a rule.
-    line: String,
+    /// For the phrases of a rule; none where the texts are nothing but names and numbers.
+    line: Option<String>,
 }
 
 impl<'w> From<&'w Wording> for Shown<'w> {
     fn from(wording: &'w Wording) -> Self {
         let Wording { example, pattern, count, codes, hosts } = wording;
-        let line = format!("'{}' = {}", pattern.replace('\'', "."), quoted(example));
+        let line = |pattern: &String| format!("'{}' = {}", pattern.replace('\'', "."), quoted(example));
+        let line = pattern.as_ref().map(line);
         Self { count: *count, codes, hosts, example, line }
     }
 }
@@ -76,7 +77,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Unknown) -> anyhow::Result<
                 }
                 // What is no SMTP bounce has its words where they decided.
                 let text = event.diagnostic_code.as_deref().unwrap_or(&event.evidence);
-                gathered.add(&classifier, text, event.remote_mta.as_deref());
+                gathered.add(&classifier, text, event.remote_mta.as_deref(), &event.recipient);
             }
             match items.last() {
                 Some(last) if more => filter.before = Some(last.id),
@@ -109,7 +110,8 @@ fn tell(gathered: Gathered, arguments: &Unknown) -> anyhow::Result<()> {
             if !wording.hosts.is_empty() {
                 writeln!(out, "  from {}", output::clean(&told(wording.hosts)))?;
             }
-            writeln!(out, "  {}\n", output::clean(&wording.line))?;
+            let line = wording.line.as_deref().unwrap_or(wording.example);
+            writeln!(out, "  {}\n", output::clean(line))?;
         }
     }
     out.flush()?;

@@ -68,7 +68,7 @@ pub(in crate::cli) struct Remove {
 #[derive(Debug, Serialize)]
 struct Changed<'a> {
     address: &'a str,
-    change: &'static str,
+    change: &'a str,
 }
 
 /// The answer for a filter.
@@ -100,15 +100,17 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
     let stream = stream_of(&config.streams, arguments.stream.as_deref())?.unwrap_or(ANY_STREAM);
     let store = open_store(config, Access::Write).await?;
     let now = Timestamp::now();
+    let own = async |mailbox: &Mailbox| {
+        let standing = store.standing(&mailbox.comparison_form(), Some(stream), now).await?;
+        anyhow::Ok(standing.into_iter().find(|entry| entry.stream == stream))
+    };
     let expires_at = match arguments.days {
         Some(days) => Some(now.checked_add(SignedDuration::from_hours(24 * i64::from(days)))?),
         None => None,
     };
     if !arguments.force {
         for mailbox in &mailboxes {
-            let standing = store.standing(&mailbox.comparison_form(), Some(stream), now).await?;
-            let own = standing.into_iter().find(|entry| entry.stream == stream);
-            if let Some(entry) = own.filter(|entry| entry.outweighs(expires_at)) {
+            if let Some(entry) = own(mailbox).await?.filter(|entry| entry.outweighs(expires_at)) {
                 store.close().await;
                 anyhow::bail!("{}; nothing was changed", weightier(&config.streams, &entry));
             }
@@ -117,6 +119,7 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
     let mut out = output::stdout();
     for mailbox in mailboxes {
         let address = mailbox.to_string();
+        let before = own(&mailbox).await?;
         store
             .add(ManualEntry {
                 address: address.clone(),
@@ -129,11 +132,25 @@ pub(super) async fn add(config: &Config, arguments: Add) -> anyhow::Result<ExitC
                 note: arguments.note.clone(),
             })
             .await?;
-        changed(&mut out, &address, "added", arguments.json)?;
+        let change = match before {
+            Some(_) if arguments.json => "changed".to_owned(),
+            Some(Suppression { reason, expires_at: end, .. }) => {
+                let (before, after) = (term(reason, end), term(Reason::Manual, expires_at));
+                format!("changed: {before} -> {after}")
+            }
+            None => "added".to_owned(),
+        };
+        changed(&mut out, &address, &change, arguments.json)?;
     }
     out.flush()?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `hard until 2027-05-20T21:52:05Z`.
+fn term(reason: Reason, end: Option<Timestamp>) -> String {
+    let end = end.map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
+    format!("{} {end}", reason.as_str())
 }
 
 fn weightier(streams: &Streams, entry: &Suppression) -> String {
@@ -229,13 +246,10 @@ async fn undo(
         out.flush()?;
         return Ok(ExitCode::SUCCESS);
     }
-    if !arguments.yes && person::is_at_terminal() {
+    if !arguments.yes {
         let matched = store.count(&filter).await?;
-        if matched > 0
-            && !person::confirmed(&format!("Remove {} ({})?", entries(matched), filter.in_words()))?
-        {
-            anyhow::bail!("nothing was removed");
-        }
+        let what = format!("Remove {} ({})", entries(matched), filter.in_words());
+        person::sure(&what, matched == 0)?;
     }
     let removed = store.undo(filter, now, Some(person::person())).await?;
     if arguments.json {
@@ -251,7 +265,7 @@ fn entries(number: u64) -> String {
     format!("{number} {}", if number == 1 { "entry" } else { "entries" })
 }
 
-fn changed(out: &mut impl Write, address: &str, change: &'static str, json: bool) -> anyhow::Result<()> {
+fn changed(out: &mut impl Write, address: &str, change: &str, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json_line(out, &Changed { address, change });
     }

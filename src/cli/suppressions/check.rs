@@ -54,6 +54,9 @@ pub(super) async fn run(config: &Config, arguments: &Check) -> anyhow::Result<Ex
                 continue;
             }
             if let Err(error) = Mailbox::parse(&address) {
+                if argument == "-" && address.trim_start().starts_with('#') {
+                    continue; // a remark, as in a list that is imported
+                }
                 output::error(&format!("{:?} is no address: {error}", address.trim()));
                 untold = true;
                 continue;

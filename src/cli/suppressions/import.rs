@@ -331,7 +331,7 @@ fn tell(out: &mut impl Write, source: &str, summary: &Summary) -> anyhow::Result
     let would = if summary.dry_run { "would be " } else { "" };
     writeln!(
         out,
-        "{would}added {added}, {would}changed {changed}, on the list before {known}, twice in it {duplicates}, \
+        "{would}added {added}, {would}changed {changed}, on the list before {known}, repeated {duplicates}, \
          skipped {}, bad {bad}",
         skipped.sum()
     )?;

@@ -19,7 +19,7 @@ pub(in crate::cli) struct List {
     /// Also entries whose time is over.
     #[arg(long)]
     all: bool,
-    /// At most so many.
+    /// At most this many.
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     /// One JSON object an entry.

@@ -146,7 +146,8 @@ fn change_line(streams: &Streams, change: &AuditRow) -> Vec<String> {
 fn told(entry: &Value) -> String {
     let text = |key: &str| entry[key].as_str();
     let reason = text("reason").unwrap_or_default();
-    let class = text("class").map(|class| format!(" {class}")).unwrap_or_default();
+    let class = text("class").filter(|class| *class != reason);
+    let class = class.map(|class| format!(" {class}")).unwrap_or_default();
     match text("expires_at") {
         Some(end) => format!("{reason}{class} until {end}"),
         None => format!("{reason}{class} for ever"),

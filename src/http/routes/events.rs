@@ -56,7 +56,7 @@ filtered! {
         /// Only events after this one. Without it: from the oldest that is kept.
         #[param(minimum = 0)]
         after: Option<i64>,
-        /// At most so many; a stream goes on.
+        /// At most this many; a stream goes on.
         #[serde(default = "usual_limit")]
         #[param(minimum = 1, maximum = 1000, default = 100, required = false)]
         limit: u32,

@@ -188,7 +188,7 @@ async fn settle(
     let _turn = api.heavy().await?;
     let settled = settle_whole_hold(&*api.store, id, verdict, &actor.name(), dry_run).await?;
     if !settled.closed {
-        return Err(settled_already("somebody else was faster"));
+        return Err(settled_already("another request settled it first"));
     }
     let state = match verdict {
         HoldVerdict::Release if dry_run => "would be released",

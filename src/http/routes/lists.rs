@@ -167,8 +167,10 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 }
 
 fn unreadable(error: &ListError, done: u64) -> Problem {
+    // It was written for the command line.
+    let error = error.to_string().replace("--format", "the parameter format");
     let said = match done {
-        0 => error.to_string(),
+        0 => error,
         1 => format!("{error}; the record before that is done"),
         done => format!("{error}; the {done} records before that are done"),
     };

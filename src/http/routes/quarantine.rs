@@ -114,9 +114,9 @@ struct QuarantineSettled {
 struct SettledEvent {
     /// Its number.
     event: i64,
-    /// The number of its message, where it was found by a filter.
+    /// The number of its message; null where the event did not wait.
     bounce: Option<i64>,
-    /// The address it is about, where it was found by a filter.
+    /// The address it is about; null where the event did not wait.
     recipient: Option<String>,
     /// What it did to the list, or would; null where it was not settled.
     change: Option<&'static str>,
@@ -174,20 +174,23 @@ async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json
     )
 )]
 async fn show(State(api): State<Api>, Path(event): Path<i64>) -> Result<Json<Quarantined>, Problem> {
-    let filter = QuarantineFilter { after: event.checked_sub(1), limit: 1, ..QuarantineFilter::default() };
-    let found = api.store.quarantined(&filter).await?.into_iter().next();
-    let mut found = found
-        .filter(|found| found.event == event)
-        .ok_or_else(|| Problem::not_found(format!("no event {event} waits")))?;
+    let found = waiting(&api, event).await?;
+    let mut found = found.ok_or_else(|| Problem::not_found(format!("no event {event} waits")))?;
     api.current().settings.streams.name_waiting(&mut found);
     Ok(Json(found))
 }
 
-/// Let what waits do what it would have done when it came in.
+/// An event, where it waits.
+async fn waiting(api: &Api, event: i64) -> Result<Option<Quarantined>, Problem> {
+    let filter = QuarantineFilter { after: event.checked_sub(1), limit: 1, ..QuarantineFilter::default() };
+    let found = api.store.quarantined(&filter).await?.into_iter().next();
+    Ok(found.filter(|found| found.event == event))
+}
+
+/// Approves unproven bounces. Terms count from the day of arrival; existing entries are never shortened.
 ///
-/// Terms and thresholds count from the day it was received, and nothing that stands is shortened. `filter` and `all` leave
-/// out what has the trust `token_only`, unless the filter asks for it: it came to the return path of another address. With `dry_run`
-/// nothing is changed, and the answer says what would be.
+/// `filter` and `all` leave out what has the trust `token_only`, unless the filter asks for it: it came to the return
+/// path of another address. With `dry_run` nothing is changed, and the answer says what would be.
 #[utoipa::path(
     post, path = "/v1/quarantine/approve", operation_id = "approveQuarantined", tag = "quarantine",
     params(Trial), request_body = Selection,
@@ -204,7 +207,7 @@ async fn approve(
     settle(&api, order, &selection, Verdict::Approve).await
 }
 
-/// Say that what waits shall never do anything. It stays recorded.
+/// Discards unproven bounces; they stay in the history.
 ///
 /// With `dry_run` nothing is changed, and the answer says what would be.
 #[utoipa::path(
@@ -264,9 +267,15 @@ async fn settle(
     let _turn = api.heavy().await?;
     let mut told = QuarantineSettled { dry_run, ..QuarantineSettled::default() };
     loop {
-        let batch = queue.next(&*api.store).await?;
+        let mut batch = queue.next(&*api.store).await?;
         if batch.is_empty() {
             return Ok(Json(told));
+        }
+        let room = TOLD.saturating_sub(told.events.len());
+        for chosen in batch.iter_mut().take(room).filter(|chosen| chosen.bounce.is_none()) {
+            if let Some(found) = waiting(api, chosen.event).await? {
+                (chosen.bounce, chosen.recipient) = (Some(found.bounce), Some(found.recipient));
+            }
         }
         let events = batch.iter().map(|chosen| chosen.event).collect();
         let settling = Settling { events, verdict, by: actor.name(), at: Timestamp::now(), dry_run };

@@ -52,7 +52,7 @@ struct Asked {
     domain: Option<String>,
     /// Only bounces of this stream, by name or number; 0: those of none.
     stream: Option<String>,
-    /// At most so many rows; 1,000 where it is not said.
+    /// At most this many rows; 1,000 where it is not said.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }

@@ -109,7 +109,7 @@ impl<R: Send + 'static> Job for Task<R> {
         })
     }
 
-    // Whoever asked may have gone; then there is nobody to tell.
+    // The caller may have stopped waiting; then no one is told.
     fn committed(&mut self) {
         if let (Some(done), Some(result)) = (self.done.take(), self.result.take()) {
             let _ = done.send(result);
