@@ -4,7 +4,7 @@
 //! there is gone with the process. Such a commit is none that may be acknowledged (contract 1). The same holds for
 //! a file that was cut short under it: what it read before stays in its memory, and hides that the rest is gone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -104,9 +104,8 @@ pub(super) fn needed(index: &Path) -> Option<u64> {
 /// The index, opened once and never closed: when a process closes any descriptor of a file, it loses all its locks on that
 /// file (POSIX), those of SQLite, too, and another program may then cut the index under it.
 fn kept_open(index: &Path) -> Option<Arc<File>> {
-    static OPEN: Mutex<Option<HashMap<(u64, u64), Arc<File>>>> = Mutex::new(None);
+    static OPEN: Mutex<BTreeMap<(u64, u64), Arc<File>>> = Mutex::new(BTreeMap::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let open = open.get_or_insert_default();
     if let Some(file) = open.get(&identity(index)?) {
         return Some(Arc::clone(file));
     }
