@@ -44,7 +44,7 @@ fn a_line_shows_every_pattern_in_it_and_why_one_of_them_decides() {
         (
             "550 5.1.1 <a@x.example> your account has no credit",
             "text.about-the-sender",
-            "speaks of the sender",
+            "the text of the sender",
         ),
         ("zorblax", "none", "neither a code"),
         ("550 5.1.1", "iana.5.1.1", "the code 5.1.1 decides"),

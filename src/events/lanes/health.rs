@@ -13,6 +13,9 @@ const DOWN_AFTER: usize = 20;
 /// The first interval.
 const FIRST: Duration = Duration::from_secs(1);
 
+/// The longest interval where the endpoint answers: it may take the next event.
+const LONGEST_ANSWERED: Duration = Duration::from_secs(60);
+
 /// The longest interval, and the longest that an endpoint may ask for.
 pub(super) const LONGEST: Duration = Duration::from_secs(3_600);
 
@@ -74,7 +77,8 @@ impl Health {
     /// It refused an event about this address; `since`: it has taken nothing since then.
     pub(super) fn refused(&mut self, about: &Arc<str>, refusal: &Refusal, since: Timestamp) -> Turn {
         let Refusal { event, whole, asked, now, jitter } = *refusal;
-        let wait = |probes| later(now, interval(probes, jitter).max(asked));
+        let longest = if whole { LONGEST } else { LONGEST_ANSWERED };
+        let wait = |probes| later(now, interval(probes, jitter).min(longest).max(asked));
         match &mut self.down {
             None => {
                 self.refused.insert(Arc::clone(about));

@@ -270,7 +270,8 @@ impl Lanes {
         let untried = self.untried.first().copied();
         if let Some(down) = self.health.down {
             let ready = self.flying == 0 && now >= down.at;
-            // Another address each time: it may be those that it refused that it does not take.
+            // Another address each time, from both ends: what it does not take may stand together.
+            let untried = if down.probes % 2 == 0 { self.untried.last().copied() } else { untried };
             return untried.or_else(|| self.due.first().map(|(_, event)| *event)).filter(|_| ready);
         }
         if self.flying >= self.concurrency {

@@ -197,10 +197,29 @@ fn one_that_is_down_is_asked_with_other_addresses_and_what_was_refused_keeps_its
     assert_eq!((lanes.room(), lanes.next(at(0))), (0, None));
     assert_eq!(all(&mut lanes, 1), [21], "one at a time, and none of those that it refused");
     assert_eq!(lanes.settle(21, no(), at(1), 0.5).1, Turn::Same);
-    assert_eq!((all(&mut lanes, 2), all(&mut lanes, 3)), (vec![], vec![22]));
-    assert_eq!(lanes.settle(22, Answer::Taken, at(3), 0.5).1, Turn::CameUp);
+    assert_eq!((all(&mut lanes, 2), all(&mut lanes, 3)), (vec![], vec![24]), "from the other end");
+    assert_eq!(lanes.settle(24, Answer::Taken, at(3), 0.5).1, Turn::CameUp);
     let next = all(&mut lanes, 3);
-    assert!(next.contains(&23) && next.contains(&24), "{next:?}: what was refused has half of the places");
+    assert!(next.contains(&22) && next.contains(&23), "{next:?}: what was refused has half of the places");
+}
+
+#[test]
+fn one_that_answers_is_asked_every_minute() {
+    let mut lanes = lanes(&[]);
+    for event in 1..=20 {
+        lanes.offer(head(event, &event.to_string()), true);
+        lanes.next(at(0));
+        lanes.settle(event, no(), at(0), 0.5);
+    }
+    let mut now = seconds_until(&lanes, 0);
+    for _ in 0..20 {
+        let probe = lanes.next(at(now)).unwrap();
+        lanes.settle(probe, no(), at(now), 0.5);
+        let wait = seconds_until(&lanes, now);
+        assert!(wait <= 60, "{wait}");
+        now += wait;
+    }
+    assert!(now > 600);
 }
 
 #[test]
