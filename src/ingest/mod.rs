@@ -145,10 +145,12 @@ impl<S: Store> Ingest<S> {
         let way = Way { client: self.counted(envelope.peer.address.ip()), domain: &domain };
         let prepared = self.prepare(envelope, message, now).await?;
         let handle = Handle::of(&prepared.message.digest);
-        let unproven = prepared.message.unproven;
+        // One's own address among many others proves nothing of those.
+        let NewMessage { unproven, events, .. } = &prepared.message;
+        let unproven = *unproven || !events.iter().all(|event| event.applies || event.trust == Trust::Proven);
         let taken = if signed { &self.taken_signed } else { &self.taken };
         if unproven && !taken.may_come(&self.settings.quotas, way, now) {
-            info!("put off: too much mail that nothing proves came today ([unproven])");
+            info!("450: the daily quota for unproven mail is reached ([unproven])");
             return Ok(Delivery::TryLater);
         }
         let (octets, rows) = (prepared.message.octets(), 1 + prepared.message.events.len() as u64);

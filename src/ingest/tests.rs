@@ -396,6 +396,10 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
     }
     let taken = world.take(&world.doubting, std::slice::from_ref(&token), &names(&["c3@x.example"])).await;
     assert_eq!(taken, Delivery::TryLater);
+    let taken = world
+        .take(&world.doubting, std::slice::from_ref(&token), &names(&["b@x.example", "c4@x.example"]))
+        .await;
+    assert_eq!(taken, Delivery::TryLater, "one's own address makes no room for others");
     let proven = names(&["b@x.example"]).replace("10:00:00", "11:00:00");
     let taken = world.take(&world.doubting, &[token], &proven).await;
     assert!(
