@@ -118,6 +118,7 @@ enum Written {
         (status = 200, description = "Events",
             content((EventPage = "application/json"), (String = "application/x-ndjson"), (String = "text/event-stream")),
             headers(("Dsnd-Last-Event-Id" = i64, description = "The event up to which was looked"))),
+        (status = 404, description = "There is no such stream", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is no such event yet: the database was restored from an older copy",
             body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "Events after this one were dropped, because their time was over (events.keep_days)",
