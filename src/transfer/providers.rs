@@ -11,6 +11,7 @@ use crate::address::Mailbox;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
 use crate::classify::{Basis, Class, Classification, Decision};
 use crate::policy::Reason;
+use crate::status::ReplyCode;
 use crate::store::ListEntry;
 
 /// Longest text that is kept as evidence, in octets.
@@ -130,6 +131,9 @@ fn bounce(
         said.to_owned()
     };
     let whole = bounded(whole.trim());
+    if settings.reason.is_none() && ReplyCode::prefix(&whole).is_some_and(|code| code.get() < 400) {
+        return Err(Skip::Soft); // it was delivered
+    }
     let judged = judged(&whole, settings);
     let mut entry = {
         let reason = settings.reason.unwrap_or(Reason::Hard);
