@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dsnd::classify::{Class, Classifier, Decision};
 use dsnd::ingest::assess;
-use dsnd::report::Report;
+use dsnd::report::{Report, ReportKind};
 
 /// The name of a message, and of each recipient the address, the class and the decision.
 type Results = Vec<(String, Vec<(Option<String>, Class, Decision)>)>;
@@ -100,5 +100,61 @@ fn people_who_write_of_mail_that_failed_name_nobody() {
     ] {
         let report = Report::parse(letter.as_bytes());
         assert!(report.recipients.is_empty(), "{letter}: {:?}", report.recipients);
+    }
+}
+
+/// What a mail system says of an address that is gone, as qmail writes it.
+const BOUNCE: &str = "Hi. This is the qmail-send program at mx.example.net.\n\
+    I'm afraid I wasn't able to deliver your message to the following addresses.\n\n\
+    <ida@plants.example>:\n192.0.2.9 does not like recipient.\nRemote host said: 550 5.1.1 User unknown\n";
+
+/// A report of the same for machines, from its header on.
+const REPORT: &str = "From: MAILER-DAEMON@mx.example.net\nSubject: Undelivered Mail Returned to Sender\n\
+    Content-Type: multipart/report; report-type=delivery-status; boundary=r\n\n\
+    --r\n\nIt failed.\n--r\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n\
+    Final-Recipient: rfc822; ida@plants.example\nAction: failed\nStatus: 5.1.1\n--r--\n";
+
+#[test]
+fn a_machine_that_quotes_a_bounce_in_an_answer_or_a_forward_reports_none() {
+    let attached = |report: &str, essence: &str| {
+        format!(
+            "Content-Type: multipart/mixed; boundary=m\n\n--m\n\nSee below.\n--m\nContent-Type: {essence}\n\n{report}\n--m--\n"
+        )
+    };
+    let status = REPORT.split_once("delivery-status\n\n").unwrap().1.replace("--r--", "");
+    let bodies = [
+        format!("\n{BOUNCE}"),
+        format!("\nI am away.\n\n> {}", BOUNCE.replace('\n', "\n> ")),
+        attached(REPORT, "message/rfc822"),
+        attached(&status, "message/delivery-status"),
+    ];
+    for fields in [
+        "Subject: Fwd: Undelivered Mail Returned to Sender",
+        "Subject: WG: failure notice",
+        "Subject: Re: failure notice",
+        "Subject: RE : failure notice",
+        "Subject: Aw[2]: failure notice",
+        "Subject: Out of office: failure notice",
+        "Subject: Re: What to plant\nAuto-Submitted: auto-replied",
+        "Subject: I am away\nX-Autoreply: yes",
+        "Subject: Your question\nIn-Reply-To: <1@shop.example>",
+    ] {
+        for body in &bodies {
+            let letter = format!("From: Ida <ida@plants.example>\n{fields}\n{body}");
+            let report = Report::received(letter.as_bytes(), "");
+            assert!(matches!(report.kind, ReportKind::AutoReply | ReportKind::Unrecognized), "{letter}");
+            let classifier = Classifier::embedded().unwrap();
+            for fields in &report.recipients {
+                let decision = assess(&classifier, &report, fields).classification.decision;
+                assert_eq!(decision, Decision::Ignore, "{letter}");
+            }
+        }
+    }
+    // The same bodies under the header of a mail system are bounces, whatever its subject begins with.
+    for from in ["MAILER-DAEMON@plants.example", "postmaster@plants.example"] {
+        for body in &bodies[..1] {
+            let letter = format!("From: {from}\nSubject: Re: What to plant\n{body}");
+            assert_eq!(Report::received(letter.as_bytes(), "").kind, ReportKind::TextBounce, "{letter}");
+        }
     }
 }

@@ -57,6 +57,7 @@ impl Report {
         }
         let mut report = read(&parts, &mut defects);
         if matches!(report.kind, ReportKind::Unrecognized | ReportKind::TextBounce)
+            && !kind::is_quoting(&parts.header, &report.header)
             && let Some(inner) = attached_report(&parts, &report, MAX_MESSAGES_DEEP, &mut defects)
         {
             report.kind = inner.kind;
@@ -97,7 +98,10 @@ fn without_cut_address<'m>(bytes: &'m [u8], defects: &mut Defects) -> &'m [u8] {
 fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
     let header = report_header(&parts.header, defects);
     let mut reader = dsn::Reader::default();
-    let statuses = delivery_statuses(parts, defects);
+    let mut statuses = delivery_statuses(parts, defects);
+    if parts.content_type.essence != "multipart/report" && kind::is_quoting(&parts.header, &header) {
+        statuses = Statuses::default();
+    }
     for body in &statuses.bodies {
         reader.read(body, defects);
     }
@@ -132,8 +136,7 @@ fn read(parts: &Parts<'_>, defects: &mut Defects) -> Report {
 /// has the null reverse-path of a bounce (RFC 5321 §4.5.5), and it speaks of a failure.
 fn is_bounce_by_its_words(parts: &Parts<'_>, report: &Report) -> bool {
     let from = report.header.from.as_deref().unwrap_or_default().to_lowercase();
-    let null_path = parts.header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
-    null_path && !from.is_empty() && kind::is_daemon(&from) && {
+    kind::has_null_path(&parts.header) && !from.is_empty() && kind::is_daemon(&from) && {
         let original = report.original.as_ref();
         let letter = legacy::Letter::new(&parts.header, &report.header, &report.text, original, false);
         letter.speaks_of_failure()
@@ -286,6 +289,7 @@ fn report_header(header: &Header<'_>, defects: &mut Defects) -> ReportHeader {
     report
 }
 
+#[derive(Default)]
 struct Statuses<'p> {
     bodies: Vec<Cow<'p, [u8]>>,
     /// Which leaves they came from.

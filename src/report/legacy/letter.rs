@@ -91,6 +91,11 @@ impl<'a> Letter<'a> {
         kind::is_by_mail_system(self.header, self.report)
     }
 
+    /// Whether it is an answer, or passes mail on.
+    pub(super) fn is_talk(&self) -> bool {
+        kind::Talk::of(self.header, self.report).is_some()
+    }
+
     /// Whether it came through a list or is a newsletter: what it says may be anybody's bounce, or an example of one.
     pub(in crate::report) fn is_from_a_list(&self) -> bool {
         self.header.has_any(&["List-Id", "List-Unsubscribe"])

@@ -214,7 +214,7 @@ pub(super) struct Found {
 pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
     let bounce = letter.bounce;
     // Someone answers to a bounce, or forwards one: his letter is none.
-    let talk = !bounce && is_talk(letter);
+    let talk = !bounce && letter.is_talk();
     let asked = |family: &&'static dyn Family| bounce || (family.certain() && (!talk || family.answers()));
     registry().filter(asked).find_map(|family| {
         let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
@@ -222,14 +222,6 @@ pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
         let original = letter.original.clone().or_else(|| reading.original.take());
         Some(Found { family: family.name(), reading, original })
     })
-}
-
-/// Whether the subject is that of an answer or a forward between people.
-fn is_talk(letter: &Letter<'_>) -> bool {
-    let subject = letter.subject();
-    let reply = ["re:", "fw:", "fwd:", "aw:", "wg:", "tr:", "rv:", "sv:"];
-    let null_path = letter.header.first("Return-Path").is_some_and(|raw| raw.trim_ascii() == b"<>");
-    reply.iter().any(|start| subject.starts_with(start)) && !null_path
 }
 
 /// A recipient that failed, with what is said about it; `text` may be empty.
