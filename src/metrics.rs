@@ -23,7 +23,7 @@ const REFUSED: Label = Label::new(
 /// How connections end.
 const ENDED: Label = Label::new(
     "how",
-    &["closed", "client_left", "idle", "no_message", "too_slow", "shut_down", "no_tls", "failed"],
+    &["closed", "client_left", "idle", "no_message", "too_slow", "gave_way", "shut_down", "no_tls", "failed"],
 );
 /// Verbs of SMTP and LMTP.
 const VERB: Label = Label::new(

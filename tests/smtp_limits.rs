@@ -93,6 +93,15 @@ impl Service {
     }
 }
 
+impl Service {
+    /// One whose message comes in: it gives way to nobody.
+    async fn busy(&self, last: u8) -> Client {
+        let mut client = self.greeted(last).await;
+        client.begin_message().await;
+        client
+    }
+}
+
 struct Client(BufStream<TcpStream>);
 
 impl Client {
@@ -100,6 +109,18 @@ impl Client {
         let mut line = String::new();
         timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("the server answers").unwrap();
         line
+    }
+
+    async fn begin_message(&mut self) {
+        for (command, reply) in [
+            ("HELO a", "250 "),
+            ("MAIL FROM:<>", "250 "),
+            ("RCPT TO:<a@b.example>", "250 "),
+            ("DATA", "354 "),
+        ] {
+            let said = self.say(command).await;
+            assert!(said.starts_with(reply), "{command}: {said}");
+        }
     }
 
     async fn say(&mut self, text: &str) -> String {
@@ -161,7 +182,7 @@ async fn strangers_who_hold_their_connections_open_do_not_shut_out_a_mail_system
     let limits = Limits { exempt: vec![own], ..limits };
     let settings = Settings { max_connections: 4, limits, ..Settings::default() };
     let service = Service::start(Store::new(RecipientVerdict::Accept), settings.clone()).await;
-    let mut open = vec![service.greeted(2).await, service.greeted(4).await];
+    let mut open = vec![service.busy(2).await, service.busy(4).await];
     let (mut third, refused) = service.connect(5).await;
     assert!(refused.starts_with("421 4.3.2 Too many connections"), "{refused}");
     assert_eq!(third.line().await, "", "and closed");
@@ -187,10 +208,70 @@ async fn strangers_who_hold_their_connections_open_do_not_shut_out_a_mail_system
         ("192.0.2.3", false),
         ("127.0.0.3", true),
     ] {
-        let (stream, line) = through_proxy(client).await;
+        let (mut stream, line) = through_proxy(client).await;
         assert_eq!(line.starts_with("220 "), greeted, "{client}: {line}");
         assert!(greeted || line.starts_with("421 4.3.2 "), "{line}");
+        if greeted {
+            stream.begin_message().await;
+        }
         open.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn silent_connections_give_way_to_new_ones_the_longest_without_a_message_first() {
+    let limits = Limits { connections_per_address: 2, reserved_percent: 0, ..Limits::default() };
+    let settings = Settings { max_connections: 4, ..settings(limits) };
+    let service = Service::start(Store::new(RecipientVerdict::Accept), settings).await;
+    let mut brought = service.busy(2).await;
+    assert!(brought.say("x\r\n.").await.starts_with("250 2.6.0"));
+    let mut began = service.greeted(3).await;
+    for command in ["HELO a", "MAIL FROM:<>"] {
+        assert!(began.say(command).await.starts_with("250 "));
+    }
+    let mut receives = service.busy(4).await;
+    let mut silent = service.greeted(5).await;
+    silent.say("NOOP").await;
+
+    // Each newcomer brings nothing but the last, and gives way to the next.
+    let mut newcomers = Vec::new();
+    for last in 6..16 {
+        newcomers.push(service.connect(last).await);
+    }
+    let farewell = "421 4.4.2 Idle while all connections are taken, closing connection\r\n";
+    assert_eq!((silent.line().await.as_str(), silent.line().await.as_str()), (farewell, ""));
+    let (mut last, greeting) = newcomers.pop().unwrap();
+    assert!(greeting.starts_with("220 "), "{greeting}");
+    for (mut gone, greeting) in newcomers {
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        assert_eq!((gone.line().await.as_str(), gone.line().await.as_str()), (farewell, ""));
+    }
+    last.begin_message().await;
+
+    // Then one that had a message, then one that has begun a transaction; a message is never interrupted.
+    let mut next = service.busy(20).await;
+    assert_eq!(brought.line().await, farewell);
+    let mut after = service.busy(21).await;
+    assert_eq!(began.line().await, farewell);
+    let (_, refused) = service.connect(22).await;
+    assert!(refused.starts_with("421 4.3.2 "), "{refused}");
+    for client in [&mut receives, &mut last, &mut next, &mut after] {
+        assert!(client.say("x\r\n.").await.starts_with("250 2.6.0"));
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_too_many_connections_makes_nobody_give_way() {
+    let limits = Limits { connections_per_address: 1, reserved_percent: 0, ..Limits::default() };
+    let settings = Settings { max_connections: 2, ..settings(limits) };
+    let service = Service::start(Store::new(RecipientVerdict::Accept), settings).await;
+    let mut there = [service.greeted(2).await, service.greeted(3).await];
+    for _ in 0..5 {
+        let (_, refused) = service.connect(2).await;
+        assert!(refused.starts_with("421 4.7.0 "), "{refused}");
+    }
+    for client in &mut there {
+        assert!(client.say("NOOP").await.starts_with("250 "));
     }
 }
 
@@ -244,6 +325,7 @@ async fn a_session_ends_with_the_settings_it_began_with() {
         let said = client.say("RCPT TO:<a@b.example>").await;
         assert!(said.starts_with(reply), "{name}: {said}");
     }
-    let (_, refused) = service.connect(2).await;
-    assert!(refused.starts_with("421 4.3.2 Too many"), "the old ones count by the new limit: {refused}");
+    let (_next, greeting) = service.connect(2).await;
+    assert!(greeting.starts_with("220 "), "{greeting}");
+    assert!(old.line().await.starts_with("421 4.4.2 Idle"), "the old ones count by the new limit");
 }

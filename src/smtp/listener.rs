@@ -1,6 +1,7 @@
 //! Accepts connections and runs a session on each, up to a limit, until told to stop.
 
 mod door;
+mod places;
 
 use std::io;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, info, info_span, warn};
 
-use door::{Door, Seat, say_and_close};
+use door::{Door, say_and_close};
+use places::Seat;
 
 use super::accept::{self, Accept};
-use super::connection::Connection;
+use super::connection::{Connection, Ended};
 use super::proxy::{self, ProxyError, Source};
 use super::reply::Reply;
 use super::session::replies;
@@ -119,11 +121,12 @@ impl<K: Sink> Server<K> {
         }
         // Who is behind a proxy will be seen when the PROXY header has been read.
         let known = (!proxied).then_some(&address);
-        let Some(place) = self.door.places.take(&service.settings, known) else {
+        let place = self.door.places.take(&service.settings, known);
+        if place.is_none() && proxied {
             metrics::SMTP_REFUSED.increment(["too_many"]);
             span.in_scope(|| self.door.say_full(&service.settings));
             return self.turn_away(sessions, &service, stream, replies::too_many_connections(), span);
-        };
+        }
         if !service.sink.ready() {
             metrics::SMTP_REFUSED.increment(["busy"]);
             if let Some(times) = self.door.busy.happened() {
@@ -160,7 +163,7 @@ impl<K: Sink> Server<K> {
     }
 }
 
-/// A connection that has a place, and all that its session needs.
+/// A connection that is to be served, and all that its session needs.
 struct Arrival<S, K> {
     stream: S,
     peer: Peer,
@@ -168,7 +171,8 @@ struct Arrival<S, K> {
     service: Arc<Service<K>>,
     door: Arc<Door>,
     shutdown: CancellationToken,
-    place: Seat,
+    /// `None`: all were taken.
+    place: Option<Seat>,
 }
 
 impl<S, K> Arrival<S, K>
@@ -181,19 +185,13 @@ where
         if !self.listener.proxy_from.is_empty() && !self.read_header().await {
             return;
         }
-        let Self { stream, peer, listener, service, door, shutdown, mut place } = self;
+        let Self { stream, peer, listener, service, door, shutdown, place } = self;
         let settings = &service.settings;
-        if !door.places.seat(&mut place, settings, &peer.address) {
-            drop(place);
-            metrics::SMTP_REFUSED.increment(["too_many"]);
-            door.say_full(settings);
-            return door.turn_away(stream, replies::too_many_connections(), settings.write_timeout).await;
-        }
-        // Here and not where it was accepted: from here on the peer is who the client is.
+        // Here and not where it was accepted: from here on the peer is who the client is. And before it has a place: one
+        // client's attempts never take the places of the others.
         let client = match door.counted.admit(peer.address.ip(), &settings.limits) {
             Ok(client) => client,
             Err(refusal) => {
-                // One client's attempts never take the places of the others.
                 drop(place);
                 metrics::SMTP_REFUSED.increment([refusal.as_str()]);
                 if let Some(times) = door.refused.happened() {
@@ -202,15 +200,27 @@ where
                 return door.turn_away(stream, replies::refused(refusal), settings.write_timeout).await;
             }
         };
+        let Some(seat) = door.seat(place, settings, &peer.address) else {
+            drop(client);
+            metrics::SMTP_REFUSED.increment(["too_many"]);
+            door.say_full(settings);
+            return door.turn_away(stream, replies::too_many_connections(), settings.write_timeout).await;
+        };
         debug!("connected");
         metrics::SMTP_ACCEPTED.increment([]);
-        let served = metrics::SMTP_CONNECTIONS.hold([]);
+        let _served = metrics::SMTP_CONNECTIONS.hold([]);
+        let chair = door.places.keep(peer.connection, seat);
         let connection =
             Connection::new(stream, peer, Arc::clone(&service.sink), Arc::clone(settings), shutdown)
                 .of(client)
-                .on(&listener, service.tls.clone());
-        drop((service, door, listener));
-        match connection.run().await {
+                .on(&listener, service.tls.clone())
+                .showing(Arc::clone(&chair.presence));
+        drop((service, listener));
+        let ended = tokio::select! {
+            ended = connection.run() => ended,
+            () = door.farewell(&chair.presence) => Ok(Ended::GaveWay),
+        };
+        match ended {
             Ok(ended) => {
                 metrics::SMTP_ENDED.increment([ended.as_str()]);
                 debug!(?ended, "connection ended");
@@ -220,7 +230,6 @@ where
                 debug!(%error, "connection failed");
             }
         }
-        drop((place, served));
     }
 
     /// Reads the PROXY header, after which the peer is the client; false where the connection ends with that.

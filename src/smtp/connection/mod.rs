@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use super::data::DataDecoder;
+use super::limits::presence::Presence;
 use super::limits::{Client, Notice, Tarpit};
 use super::line::{Line, LineReader};
 use super::reply::Reply;
@@ -55,6 +56,8 @@ pub enum Ended {
     NoMessage,
     /// The client sent a message at less than the least pace.
     TooSlow,
+    /// All places were taken, and it brought nothing.
+    GaveWay,
     /// The service goes down.
     ShutDown,
     /// The TLS handshake failed, or was interrupted: nothing can be said any more.
@@ -70,6 +73,7 @@ impl Ended {
             Self::Idle => "idle",
             Self::NoMessage => "no_message",
             Self::TooSlow => "too_slow",
+            Self::GaveWay => "gave_way",
             Self::ShutDown => "shut_down",
             Self::NoTls => "no_tls",
         }
@@ -92,6 +96,7 @@ pub struct Connection<T, K> {
     output: Vec<u8>,
     messages: u64,
     times: Times,
+    presence: Arc<Presence>,
     tarpit: Tarpit,
 }
 
@@ -121,6 +126,7 @@ where
             unread: 0..0,
             output: Vec::new(),
             messages: 0,
+            presence: Arc::default(),
             tarpit: Tarpit::default(),
         }
     }
@@ -140,6 +146,12 @@ where
         self
     }
 
+    /// The same with what it does shown, and ended where it is asked to give way.
+    #[must_use]
+    pub fn showing(self, presence: Arc<Presence>) -> Self {
+        Self { presence, ..self }
+    }
+
     /// Runs the dialogue from the greeting to the end.
     ///
     /// # Errors
@@ -151,6 +163,7 @@ where
             Ended::Idle => self.say(&replies::idle()),
             Ended::NoMessage => self.say(&replies::no_message()),
             Ended::TooSlow => self.say(&replies::too_slow()),
+            Ended::GaveWay => self.say(&replies::gave_way()),
             Ended::ShutDown => self.say(&replies::shutting_down()),
             Ended::ClientLeft => return Ok(ended),
             Ended::NoTls => return linger(&mut self.stream).await.map(|()| ended),
@@ -197,6 +210,7 @@ where
             self.times.transaction(self.session.in_transaction(), &self.settings);
             if !self.session.is_receiving() {
                 self.times.end();
+                self.presence.waits(self.session.in_transaction());
             }
             if self.output.len() > MAX_UNSENT {
                 self.flush().await?;
@@ -221,11 +235,12 @@ where
             // One deadline for the whole line: octets that drip do not extend it.
             let silent = *deadline.get_or_insert_with(|| after(self.settings.idle_timeout));
             let (deadline, late) = self.times.deadline(silent);
-            let shutdown = self.shutdown.clone();
+            let (shutdown, presence) = (self.shutdown.clone(), Arc::clone(&self.presence));
             tokio::select! {
                 biased;
                 // A message that has begun may go on to its last chunk.
                 () = shutdown.cancelled(), if !self.times.receiving() => return Ok(Err(Ended::ShutDown)),
+                () = presence.asked_to_leave(), if !self.times.receiving() => return Ok(Err(Ended::GaveWay)),
                 filled = timeout_at(deadline, self.fill(COMMAND_BUFFER)) => match filled {
                     Ok(filled) => if !filled? { return Ok(Err(Ended::ClientLeft)) },
                     Err(_) => return Ok(Err(late)),
@@ -247,10 +262,10 @@ where
         let (Some(tls), Some(plain)) = (self.tls.clone(), self.stream.take_plain()) else {
             return Ok(Err(Ended::NoTls));
         };
-        let shutdown = self.shutdown.clone();
         let started = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(Err(Ended::NoTls)),
+            () = self.shutdown.cancelled() => return Ok(Err(Ended::NoTls)),
+            () = self.presence.asked_to_leave() => return Ok(Err(Ended::NoTls)),
             // Boxed, so that idle connections do not hold the room that a handshake needs.
             started = Box::pin(tls.accept(plain, self.settings.idle_timeout)) => started,
         };
@@ -275,11 +290,16 @@ where
         }
     }
 
+    fn begin_message(&mut self) {
+        self.times.begin(&self.settings, self.session.client().is_exempt());
+        self.presence.receives();
+    }
+
     /// Reads the message after a 354, has it delivered, and says what became of it. A shutdown does not
     /// interrupt it.
     async fn message(&mut self) -> io::Result<Result<(), Ended>> {
         let mut decoder = DataDecoder::within(self.settings.max_message_size, self.session.body());
-        self.times.begin(&self.settings, self.session.client().is_exempt());
+        self.begin_message();
         loop {
             if let Some(taken) = decoder.feed(&self.input[self.unread.clone()]) {
                 self.unread.start += taken;
@@ -299,7 +319,7 @@ where
     /// Reads the `size` octets after a BDAT line (RFC 3030 §2), and says what became of them. A shutdown does not
     /// interrupt it.
     async fn chunk(&mut self, size: u64) -> io::Result<Result<(), Ended>> {
-        self.times.begin(&self.settings, self.session.client().is_exempt());
+        self.begin_message();
         let mut left = size;
         loop {
             let there = usize::try_from(left).map_or(self.unread.len(), |left| left.min(self.unread.len()));
@@ -349,6 +369,7 @@ where
                 let (size, began) = (octets.len() as u64, Instant::now());
                 let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
                 self.times.message_taken(&self.settings, self.session.client().is_exempt());
+                self.presence.took_message();
                 metrics::MESSAGES.increment([delivery.as_str()]);
                 metrics::MESSAGE_BYTES.add([], size);
                 metrics::MESSAGE_TIME.took([], began.elapsed());

@@ -7,6 +7,7 @@ pub mod clients;
 pub mod memory;
 mod notice;
 mod pace;
+pub mod presence;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

@@ -1,14 +1,16 @@
 //! What stands between accepting a connection and serving it: counts, places, and what is said in the log once a minute.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::warn;
 
+use super::places::{Place, Places, Seat};
 use crate::smtp::PeerAddress;
 use crate::smtp::connection::turn_away;
+use crate::smtp::limits::presence::Presence;
 use crate::smtp::limits::{Counted, Notice};
 use crate::smtp::proxy::ProxyError;
 use crate::smtp::reply::Reply;
@@ -16,6 +18,9 @@ use crate::smtp::settings::Settings;
 
 /// Connections beyond the limit that are told so at the same time; more than these are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
+
+/// How long a connection that gives way has for its last reply.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What all connections of a service pass.
 #[derive(Debug, Default)]
@@ -25,6 +30,7 @@ pub(super) struct Door {
     /// Connections that are being told that they are not served.
     turned_away: Arc<AtomicUsize>,
     full: Notice,
+    gave_way: Notice,
     pub(super) busy: Notice,
     pub(super) refused: Notice,
     /// Connections from elsewhere than a proxy.
@@ -38,6 +44,36 @@ impl Door {
         if let Some(times) = self.full.happened() {
             let (limit, for_strangers) = (settings.max_connections, settings.places_for_strangers());
             warn!(limit, for_strangers, times, "too many SMTP connections");
+        }
+    }
+
+    /// A place for a client: the one it has, if it may keep that, or that of a stranger who gives way.
+    pub(super) fn seat(
+        &self,
+        place: Option<Seat>,
+        settings: &Settings,
+        client: &PeerAddress,
+    ) -> Option<Seat> {
+        let kept = place.and_then(|mut seat| self.places.seat(&mut seat, settings, client).then_some(seat));
+        kept.or_else(|| {
+            let seat = self.places.make_room(settings, client)?;
+            if let Some(times) = self.gave_way.happened() {
+                let limit = settings.max_connections;
+                warn!(
+                    limit,
+                    times, "all places for SMTP connections are taken: idle ones give way to new ones"
+                );
+            }
+            Some(seat)
+        })
+    }
+
+    /// When a connection that was asked to give way has to be gone: after a moment, or at once where too many are told
+    /// the same.
+    pub(super) async fn farewell(&self, presence: &Presence) {
+        presence.asked_to_leave().await;
+        if let Some(_place) = self.place_to_turn_away() {
+            tokio::time::sleep(FAREWELL).await;
         }
     }
 
@@ -55,39 +91,6 @@ impl Door {
             say_and_close(stream, reply, limit, place).await;
         }
     }
-}
-
-/// Connections that are served: all of them, and those whose clients are not exempt. Some places are kept for those who
-/// are, so that strangers who hold connections open never shut out a mail system of one's own.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    all: Arc<AtomicUsize>,
-    strangers: Arc<AtomicUsize>,
-}
-
-impl Places {
-    /// A place, if there is one; `known` is the client, where it is known already.
-    pub(super) fn take(&self, settings: &Settings, known: Option<&PeerAddress>) -> Option<Seat> {
-        let mut seat = Seat { _any: Place::take(&self.all, settings.max_connections)?, stranger: None };
-        known.is_none_or(|client| self.seat(&mut seat, settings, client)).then_some(seat)
-    }
-
-    /// Whether the client, which is known now, may keep its place.
-    pub(super) fn seat(&self, seat: &mut Seat, settings: &Settings, client: &PeerAddress) -> bool {
-        let stranger = client.ip().is_some_and(|address| !settings.limits.exempts(address));
-        if stranger && seat.stranger.is_none() {
-            seat.stranger = Place::take(&self.strangers, settings.places_for_strangers());
-            return seat.stranger.is_some();
-        }
-        true
-    }
-}
-
-/// The place of one connection.
-#[derive(Debug)]
-pub(super) struct Seat {
-    _any: Place,
-    stranger: Option<Place>,
 }
 
 /// PROXY headers that were not taken, each reason for itself.
@@ -110,25 +113,6 @@ impl Headers {
             ProxyError::NotBegun | ProxyError::Ended | ProxyError::Io(_) => &self.cut_off,
             ProxyError::Slow(_) => &self.slow,
         }
-    }
-}
-
-/// One of a bounded number of places; free again when dropped.
-#[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// One more of `limit`, if there is one.
-    pub(super) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let one_more = |count| (count < limit).then_some(count + 1);
-        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Self(Arc::clone(taken)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

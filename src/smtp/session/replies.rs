@@ -171,6 +171,11 @@ pub(in crate::smtp) fn busy() -> Reply {
     Reply::new(421, 3, 2, "Busy, try again later")
 }
 
+/// Others need its place, and it brought nothing.
+pub(in crate::smtp) fn gave_way() -> Reply {
+    Reply::new(421, 4, 2, "Idle while all connections are taken, closing connection")
+}
+
 /// The service goes down (RFC 5321 §3.8).
 pub(in crate::smtp) fn shutting_down() -> Reply {
     Reply::new(421, 3, 2, "Service shutting down, closing connection")
@@ -214,6 +219,7 @@ mod tests {
             (delivered(Delivery::TryLater), Some("store_unavailable")),
             (idle(), Some("timeout")),
             (too_slow(), Some("timeout")),
+            (gave_way(), Some("timeout")),
             (shutting_down(), Some("shutting_down")),
             (refused(Refusal::Connections), Some("session_limit")),
             (not_smtp(), Some("not_smtp")),
