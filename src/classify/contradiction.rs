@@ -1,23 +1,16 @@
 //! What speaks against a code: the text beside it, where it lays the fault to somebody else or says more than the code
 //! does; and the guards, which have the last word before a suppression.
 
+use super::built_in::BuiltIn;
 use super::evidence::{EvidenceField, Source};
 use super::rules::{Context, Rule, RuleMatch};
 use super::{
     Asked, Basis, BounceType, Category, Class, Classification, Classifier, Codes, Decision, Severity,
-    UNCONFIRMED, by_rule, category_of, deciding, excerpt, result, severity_of, words,
+    by_rule, category_of, deciding, excerpt, result, severity_of, words,
 };
 use crate::status::ReplyCode;
 
-/// The rule that is named where a text speaks of the sender and no rule knows what it says.
-const ABOUT_THE_SENDER: &str = "text.about-the-sender";
-
 impl Classification {
-    /// Whether no text decided, only a code.
-    pub(super) fn decided_by_code(&self) -> bool {
-        self.rule == "none" || ["iana.", "reply."].iter().any(|prefix| self.rule.starts_with(prefix))
-    }
-
     /// Whether it is counted until a second one on another day confirms it.
     pub(super) fn is_unconfirmed(&self) -> bool {
         Basis::of(&self.rule) == Basis::Unconfirmed
@@ -26,7 +19,7 @@ impl Classification {
     /// The same, counted until a second one on another day confirms it.
     fn unconfirmed(&self) -> Self {
         let code = self.rule.split_once('.').map_or(self.rule.as_str(), |(_, code)| code);
-        let rule = format!("{UNCONFIRMED}{code}");
+        let rule = BuiltIn::Unconfirmed.named(code);
         Self { rule, decision: Decision::Count, bounce_type: BounceType::Soft, ..self.clone() }
     }
 }
@@ -151,7 +144,7 @@ pub(super) fn objection(
     suppressing: &Classification,
 ) -> Option<Classification> {
     if let Some(reply) = codes.reply_code.filter(speaks_of_our_login) {
-        let (severity, rule) = (severity_of(codes), format!("reply.{reply}"));
+        let (severity, rule) = (severity_of(codes), BuiltIn::Reply.named(reply));
         return Some(result(Class::SenderAuth, severity, rule, codes.field, &codes.shown, codes));
     }
     // Prose may speak of other recipients, too: it is heard only where it decided.
@@ -180,6 +173,6 @@ fn about_the_sender(text: &Asked<'_>, codes: &Codes) -> Option<Classification> {
         return None;
     }
     let found = text.search().senders().first()?;
-    let (shown, rule) = (excerpt(source, found.start, found.end), ABOUT_THE_SENDER.to_owned());
+    let (shown, rule) = (excerpt(source, found.start, found.end), BuiltIn::AboutTheSender.named(""));
     Some(result(Class::SenderAuth, severity_of(codes), rule, source.field, &shown, codes))
 }

@@ -4,6 +4,7 @@
 //! about that code (rules, [`rules`]); then the registry ([`registry`]); without any code the reply code,
 //! then the text. Every result names the rule, the field and the text that decided (contract 6).
 
+pub mod built_in;
 mod class;
 mod codes;
 mod contradiction;
@@ -18,6 +19,7 @@ mod words;
 use std::borrow::Borrow;
 use std::cell::OnceCell;
 
+use built_in::BuiltIn;
 pub use class::{BounceType, Category, Class, Decision, Severity};
 use codes::{Codes, class_of_reply, deciding, effective_codes, severity_of};
 use contradiction::{heard, objection};
@@ -33,10 +35,6 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 
 /// Longest evidence text in a result, in bytes.
 const MAX_SHOWN: usize = 200;
-
-/// What the name of a rule begins with where a code alone says that the address is dead, beside a text that no rule
-/// knows: `unconfirmed.5.1.1`.
-const UNCONFIRMED: &str = "unconfirmed.";
 
 /// What a conclusion rests on. The name of its rule tells, wherever it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +53,7 @@ impl Basis {
     pub fn of(rule: &str) -> Self {
         match rule {
             "action.relayed" | "action.expanded" => Self::PassedOn,
-            _ if rule.starts_with(UNCONFIRMED) => Self::Unconfirmed,
+            _ if BuiltIn::of(rule) == Some(BuiltIn::Unconfirmed) => Self::Unconfirmed,
             _ => Self::Stated,
         }
     }
@@ -208,7 +206,7 @@ impl Classifier {
         let phase = facts::phase(evidence);
         let texts: Vec<_> = evidence.sources.iter().map(|source| Asked::new(source, &self.rules)).collect();
         let mut result = self.conclude(evidence, &texts, &codes, phase);
-        if result.decided_by_code() {
+        if BuiltIn::of(&result.rule).is_some_and(BuiltIn::is_without_text) {
             let context = codes.context(evidence, None, phase);
             let said = self.by_contradiction(&texts, context, &codes, &result);
             // A guess is one, whatever stands beside it.
@@ -263,14 +261,21 @@ impl Classifier {
         if let Some(status) = codes.status {
             let by_reply = codes.reply_code.and_then(class_of_reply);
             if let (true, Some(class), Some(reply)) = (status.is_vague(), by_reply, codes.reply_code) {
-                return result(class, severity, format!("reply.{reply}"), codes.field, &codes.shown, codes);
+                return result(
+                    class,
+                    severity,
+                    BuiltIn::Reply.named(reply),
+                    codes.field,
+                    &codes.shown,
+                    codes,
+                );
             }
             let lookup = self.registry.lookup(status);
             let class = lookup.entry.class(status.class);
             return result(
                 class,
                 severity,
-                format!("iana.{}", lookup.found),
+                BuiltIn::Status.named(lookup.found),
                 codes.field,
                 &codes.shown,
                 codes,
@@ -278,9 +283,16 @@ impl Classifier {
         }
         if let Some(reply) = codes.reply_code {
             let class = class_of_reply(reply).unwrap_or(Class::Undetermined);
-            return result(class, severity, format!("reply.{reply}"), codes.field, &codes.shown, codes);
+            return result(class, severity, BuiltIn::Reply.named(reply), codes.field, &codes.shown, codes);
         }
-        result(Class::Undetermined, Severity::Transient, "none".to_owned(), EvidenceField::Nothing, "", codes)
+        result(
+            Class::Undetermined,
+            Severity::Transient,
+            BuiltIn::Nothing.named(""),
+            EvidenceField::Nothing,
+            "",
+            codes,
+        )
     }
 }
 
@@ -307,7 +319,7 @@ fn by_action(evidence: &Evidence, texts: &[Asked<'_>], codes: &Codes) -> Option<
         Some(Action::Failed) | None => return None,
     };
     let said = evidence.action.filter(|action| matches!(action, Action::Relayed | Action::Expanded));
-    let rule = format!("action.{}", said.map_or(class.as_str(), Action::as_str));
+    let rule = BuiltIn::Action.named(said.map_or(class.as_str(), Action::as_str));
     Some(result(class, Severity::Transient, rule, EvidenceField::Action, shown, codes))
 }
 
@@ -330,7 +342,7 @@ fn not_a_bounce(report: &Report) -> Option<Classification> {
                 _ => (Class::AutoReply, "other"),
             };
             let shown = said.map(|said| format!("Feedback-Type: {said}")).unwrap_or_default();
-            (class, format!("feedback.{kind}"), shown)
+            (class, BuiltIn::Feedback.named(kind), shown)
         }
         (ReportKind::AutoReply | ReportKind::Mdn, _, Some(automatic)) => {
             let (class, kind) = match automatic.kind {
@@ -338,7 +350,7 @@ fn not_a_bounce(report: &Report) -> Option<Classification> {
                 AutomaticKind::Challenge => (Class::Challenge, "challenge"),
                 AutomaticKind::Disposition => (Class::AutoReply, "disposition"), // RFC 8098
             };
-            (class, format!("automatic.{kind}"), automatic.evidence.clone())
+            (class, BuiltIn::Automatic.named(kind), automatic.evidence.clone())
         }
         _ => return None,
     };

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, IntoDeserializer, MapAccess, Visitor};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
+use super::super::built_in::BuiltIn;
 use super::super::class::{Class, Severity};
 use super::super::facts::Phase;
 use super::phrase::{MAX_PATTERN, Phrase, Words};
@@ -147,9 +148,6 @@ impl LineNumbers {
     }
 }
 
-/// How names begin that stand for what decides without a rule: a rule of such a name would be taken for a code.
-const RESERVED: [&str; 4] = ["iana.", "reply.", "unconfirmed.", "action."];
-
 /// What the tables of a file are called.
 const TABLES: [&str; 3] = ["provider", "words", "rule"];
 
@@ -242,12 +240,10 @@ impl FileReader<'_> {
             }
         };
         let before = self.flaws.len();
-        if let Some(reserved) = RESERVED.iter().find(|reserved| id.starts_with(**reserved)) {
-            self.flaw(
-                line,
-                &id,
-                format!("ids that begin with {reserved} are dsnd's own: give it another one"),
-            );
+        if let Some(own) = BuiltIn::of(&id) {
+            // A rule of such a name would be taken for what decides without one.
+            let what = format!("ids that begin with {} are dsnd's own: give it another one", own.prefix());
+            self.flaw(line, &id, what);
         }
         let phrases = self.phrases(&raw, line);
         let status = raw.status.iter().map(|text| StatusPattern::parse(text));
@@ -354,6 +350,11 @@ mod tests {
             ("reply.550", false),
             ("unconfirmed.x", false),
             ("action.relayed", false),
+            ("feedback.abuse", false),
+            ("automatic.own", false),
+            ("text.about-the-sender", false),
+            ("none", false),
+            ("text.about-the-senders", true),
             ("own.iana.5.1.1", true),
         ] {
             let mut reader = Reader::default();

@@ -1,6 +1,5 @@
 //! `dsnd rules list|show|test|unknown`.
 
-mod built_in;
 mod test;
 mod unknown;
 
@@ -14,6 +13,7 @@ use serde::Serialize;
 use super::filter::class;
 use super::output;
 use super::paper::Paper;
+use crate::classify::built_in::meaning;
 use crate::classify::rules::Rule;
 use crate::classify::{Class, Classifier};
 
@@ -130,7 +130,7 @@ fn list(classifier: &Classifier, arguments: &List) -> anyhow::Result<ExitCode> {
 }
 
 fn show(classifier: &Classifier, arguments: &Show) -> anyhow::Result<ExitCode> {
-    if let Some(said) = built_in::told(&arguments.id) {
+    if let Some(said) = meaning(&arguments.id) {
         let mut out = output::stdout();
         if arguments.json {
             output::json_line(&mut out, &serde_json::json!({ "id": arguments.id, "built_in": said }))?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::output;
 use super::super::paper::Paper;
-use super::built_in;
+use crate::classify::built_in::meaning;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
 use crate::classify::{Classification, Classifier, PatternFound};
 use crate::status::ReplyCode;
@@ -102,7 +102,7 @@ fn because(concluded: &Classification, matches: &[Matched<'_>]) -> String {
         Some(_) => format!(
             "{rule} says more of this code than the rules before it, which leave it in force or are overruled"
         ),
-        None => built_in::told(rule).unwrap_or_else(|| format!("{rule} decides")),
+        None => meaning(rule).unwrap_or_else(|| format!("{rule} decides")),
     }
 }
 

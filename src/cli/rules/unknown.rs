@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::{block_on, listing, open_store, output, progress};
+use crate::classify::built_in::BuiltIn;
 use crate::classify::unknown::{Unknown as Gathered, Wording};
 use crate::config::Config;
 use crate::store::sqlite::Access;
@@ -54,11 +55,6 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Whether no text decided, only a code.
-fn by_code(rule: &str) -> bool {
-    rule == "none" || ["iana.", "reply.", "unconfirmed."].iter().any(|prefix| rule.starts_with(prefix))
-}
-
 pub(super) fn run(config: Option<&Path>, arguments: &Unknown) -> anyhow::Result<ExitCode> {
     let classifier = super::super::classifier(config)?;
     let config = &Config::load_without_keys(config)?;
@@ -72,7 +68,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Unknown) -> anyhow::Result<
             let Page { items, more } = store.bounces(&filter).await?;
             for event in items.iter().flat_map(|bounce| &bounce.recipients) {
                 bar.inc(1);
-                if !by_code(&event.rule) {
+                if !BuiltIn::of(&event.rule).is_some_and(BuiltIn::is_without_text) {
                     continue;
                 }
                 // What is no SMTP bounce has its words where they decided.
