@@ -2,6 +2,8 @@
 //!
 //! Values stay undecoded until somebody asks for them, so a message of a million header lines costs one pass.
 
+use memchr::memchr;
+
 /// Fields kept of one header section; what comes after them is passed over. Real messages have under 200.
 const MAX_FIELDS: usize = 10_000;
 
@@ -101,7 +103,7 @@ impl<'a> Header<'a> {
 
 /// The offset after the line that starts at `at`, its end of line included.
 pub(super) fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |length| at + length + 1)
+    memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length + 1)
 }
 
 /// A line without its CRLF, LF, or CRs before an LF.
@@ -116,7 +118,7 @@ pub(super) fn trim_eol(line: &[u8]) -> &[u8] {
 /// The field name that a line begins with, and where its colon stands (RFC 5322 §2.2; white space before the
 /// colon is §4.5).
 pub(super) fn field_name(line: &[u8]) -> Option<(&str, usize)> {
-    let colon = line.iter().take(200).position(|&byte| byte == b':')?;
+    let colon = memchr(b':', &line[..line.len().min(200)])?;
     let name = line[..colon].trim_ascii_end();
     let printable = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
     Some((std::str::from_utf8(name).ok().filter(|_| printable)?, colon))

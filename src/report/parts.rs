@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::defects::Defects;
 use super::header::{Header, field_name, line_end, trim_eol};
 use super::mime::{self, ContentType, Encoding};
@@ -68,7 +70,7 @@ struct Node<'a> {
 
 /// Takes a message apart.
 pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
-    let (header, _) = Header::read(message, true);
+    let (header, body_at) = Header::read(message, true);
     if header.overflow {
         defects.add("mime", "too many header fields; the later ones were not read", "");
     }
@@ -79,7 +81,15 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
     let (mut seen, mut encoded) = (0, 0);
     while let Some(node) = stack.pop() {
         seen += 1;
-        let (mut leaf, guessed) = entity(node.bytes, node.depth, node.in_report, node.in_digest);
+        let of_part;
+        let (header, body_at) = match node.depth {
+            0 => (&parts.header, body_at),
+            _ => {
+                of_part = Header::read(&node.bytes, false);
+                (&of_part.0, of_part.1)
+            }
+        };
+        let (mut leaf, guessed) = entity(&node, header, body_at);
         let multipart = leaf.content_type.essence.starts_with("multipart/") || guessed;
         if !multipart {
             let after = parts_after_status(&mut leaf, defects);
@@ -133,26 +143,25 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
     parts
 }
 
-/// Reads one entity's header; the second value says that it is a multipart which does not say so.
-fn entity(bytes: Cow<'_, [u8]>, depth: usize, in_report: bool, in_digest: bool) -> (Leaf<'_>, bool) {
-    let (header, body_at) = Header::read(&bytes, depth == 0);
+/// One entity, whose header is read; the second value says that it is a multipart which does not say so.
+fn entity<'a>(node: &Node<'a>, header: &Header<'_>, body_at: usize) -> (Leaf<'a>, bool) {
+    let Node { bytes, depth, in_report, in_digest } = node;
     let mut content_type = header.first("Content-Type").map(mime::content_type).unwrap_or_default();
     let encoding = header.first("Content-Transfer-Encoding").map(mime::encoding).unwrap_or_default();
-    if content_type.essence.is_empty() && in_digest {
+    if content_type.essence.is_empty() && *in_digest {
         content_type.essence = "message/rfc822".into(); // RFC 2046 §5.1.5
     }
     // RFC 2046 §5.1: a part's header has Content- fields only. Anything else in it means that the blank line
     // is missing.
-    let strays = depth > 0 && is_message(&content_type.essence) && header.has_any(&STRAY_FIELDS);
+    let strays = *depth > 0 && is_message(&content_type.essence) && header.has_any(&STRAY_FIELDS);
     let body = &bytes[body_at..];
-    let guessed = depth == 0
+    let guessed = *depth == 0
         && content_type.essence.is_empty()
         && guess_boundary(body).is_some_and(|(boundary, at)| !is_of_quoted_message(body, boundary, at));
     let whole = strays.then(|| bytes.clone());
-    let length = bytes.len();
-    let body = slice(&bytes, body_at..length);
     // A borrowed message gives borrowed parts; only a decoded one is copied.
-    (Leaf { content_type, encoding, body, whole, in_report }, guessed)
+    let body = slice(bytes, body_at..bytes.len());
+    (Leaf { content_type, encoding, body, whole, in_report: *in_report }, guessed)
 }
 
 /// Fields of a returned header or a delivery status that a part's own header never has.
@@ -227,11 +236,9 @@ struct Split {
 fn split(body: &[u8], boundary: &[u8], room: usize) -> Split {
     let mut out = Split::default();
     let mut start = None;
-    let mut at = 0;
-    while at < body.len() {
+    for at in delimiters(body) {
         let end = line_end(body, at);
-        if body[at..].starts_with(b"--")
-            && let Some(rest) = body[at + 2..end].trim_ascii_end().strip_prefix(boundary)
+        if let Some(rest) = body[at + 2..end].trim_ascii_end().strip_prefix(boundary)
             && matches!(rest, b"" | b"--")
         {
             if let Some(start) = start.take() {
@@ -246,13 +253,18 @@ fn split(body: &[u8], boundary: &[u8], room: usize) -> Split {
             }
             start = Some(end);
         }
-        at = end;
     }
     if let Some(start) = start {
         out.open = true;
         out.ranges.push(start..body.len());
     }
     out
+}
+
+/// Where the lines begin that two hyphens open.
+fn delimiters(body: &[u8]) -> impl Iterator<Item = usize> {
+    let first = body.starts_with(b"--").then_some(0);
+    first.into_iter().chain(memmem::find_iter(body, b"\n--").map(|at| at + 1))
 }
 
 /// The end of a part: the line end before a delimiter belongs to the delimiter (RFC 2046 §5.1.1).
@@ -263,19 +275,13 @@ fn before_line_end(body: &[u8], start: usize, at: usize) -> usize {
 
 /// The boundary of the first line `--something` that a `Content-` field follows, and where that line starts.
 fn guess_boundary(body: &[u8]) -> Option<(&[u8], usize)> {
-    let mut at = 0;
-    while at < body.len() {
+    delimiters(body).find_map(|at| {
         let end = line_end(body, at);
-        if body[at..].starts_with(b"--") {
-            let boundary = trim_eol(&body[at + 2..end]).trim_ascii_end();
-            let next = body[end..].get(..8);
-            if !boundary.is_empty() && next.is_some_and(|next| next.eq_ignore_ascii_case(b"content-")) {
-                return Some((boundary, at));
-            }
-        }
-        at = end;
-    }
-    None
+        let boundary = trim_eol(&body[at + 2..end]).trim_ascii_end();
+        let next = body[end..].get(..8);
+        let announced = next.is_some_and(|next| next.eq_ignore_ascii_case(b"content-"));
+        (announced && !boundary.is_empty()).then_some((boundary, at))
+    })
 }
 
 /// Whether a delimiter belongs to a message that the text returns or quotes: a header inside of the text announces it
