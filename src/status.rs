@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use memchr::{memchr2_iter, memchr3};
+
 /// The first digit of an enhanced status code (RFC 3463 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StatusClass {
@@ -95,9 +97,9 @@ impl EnhancedStatusCode {
         let bytes = text.as_bytes();
         let mut at = 0;
         std::iter::from_fn(move || {
-            while at < bytes.len() {
-                let start = at;
-                at += 1;
+            while let Some(digit) = memchr3(b'2', b'4', b'5', &bytes[at..]) {
+                let start = at + digit;
+                at = start + 1;
                 let word_starts = start == 0
                     || !(bytes[start - 1].is_ascii_alphanumeric()
                         || matches!(bytes[start - 1], b'.' | b'-' | b'_' | b'/' | b'@'))
@@ -105,10 +107,7 @@ impl EnhancedStatusCode {
                     || (start >= 4
                         && bytes[start - 1] == b'-'
                         && bytes[start - 4..start - 1].iter().all(u8::is_ascii_digit));
-                if word_starts
-                    && matches!(bytes[start], b'2' | b'4' | b'5')
-                    && let Some((code, length)) = Self::prefix(&text[start..])
-                {
+                if word_starts && let Some((code, length)) = Self::prefix(&text[start..]) {
                     at = start + length;
                     return Some((code, start..start + length));
                 }
@@ -211,9 +210,8 @@ impl ReplyCode {
     #[must_use]
     pub fn find_failure(text: &str) -> Option<(Self, std::ops::Range<usize>)> {
         let bytes = text.as_bytes();
-        (0..bytes.len()).find_map(|start| {
-            if !matches!(bytes[start], b'4' | b'5') || (start > 0 && bytes[start - 1].is_ascii_alphanumeric())
-            {
+        memchr2_iter(b'4', b'5', bytes).find_map(|start| {
+            if start > 0 && bytes[start - 1].is_ascii_alphanumeric() {
                 return None;
             }
             let code = Self::prefix(&text[start..])?;

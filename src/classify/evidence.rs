@@ -1,6 +1,9 @@
 //! What a report says about one recipient, brought into the order in which it is believed.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use memchr::memmem;
 
 use crate::address::lower;
 use crate::report::{Action, RecipientFields, Report};
@@ -94,11 +97,11 @@ impl Source {
     #[must_use]
     pub fn new(field: EvidenceField, text: &str) -> Self {
         let mut text = fold_reply(cut(text, MAX_EVIDENCE));
-        if text.contains(['\u{2018}', '\u{2019}']) {
+        if !text.is_ascii() && text.contains(['\u{2018}', '\u{2019}']) {
             text = text.replace(['\u{2018}', '\u{2019}'], "'"); // typographers' "doesn't" is everybody's
         }
         for label in LABELS {
-            if let Some(start) = text.find(label) {
+            if let Some(start) = memmem::find(text.as_bytes(), label.as_bytes()) {
                 text.replace_range(start..start + label.len(), "");
             }
         }
@@ -197,12 +200,12 @@ fn carries_diagnostic(name: &str) -> bool {
 /// With one recipient all of it is; with several, the paragraphs that name this one, without the lines that
 /// name another. The text of a report is the MTA's boilerplate around the host's own words, so it is asked
 /// last.
-fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
+fn prose_about<'r>(report: &'r Report, fields: &RecipientFields) -> Option<Cow<'r, str>> {
     if report.text.trim().is_empty() || report.recipients.len() > MAX_PROSE_RECIPIENTS {
         return None;
     }
     if report.recipients.len() == 1 {
-        return Some(report.text.clone());
+        return Some(Cow::Borrowed(&report.text));
     }
     let addresses: Vec<String> = [&fields.original_recipient, &fields.final_recipient]
         .into_iter()
@@ -238,7 +241,7 @@ fn prose_about(report: &Report, fields: &RecipientFields) -> Option<String> {
             about.push('\n');
         }
     }
-    (!about.is_empty()).then_some(about)
+    (!about.is_empty()).then_some(Cow::Owned(about))
 }
 
 /// What stands behind the reply code that a line begins with, also after the `<<<` of a transcript: a space, or a hyphen
@@ -269,7 +272,8 @@ fn fold_reply(text: &str) -> String {
     for word in text.split_whitespace() {
         let start = word.as_ptr() as usize - text.as_ptr() as usize;
         // What a paragraph says, no sentence of the one before says: "Your mail server" below "User unknown".
-        if text[behind..start].bytes().filter(|byte| *byte == b'\n').count() > 1
+        if start - behind > 1
+            && text[behind..start].bytes().filter(|byte| *byte == b'\n').count() > 1
             && out.ends_with(char::is_alphanumeric)
         {
             out.push('.');

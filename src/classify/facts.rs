@@ -5,7 +5,9 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use jiff::SignedDuration;
+use memchr::memchr2_iter;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +76,7 @@ impl Facts {
         for source in &evidence.sources {
             let text = source.text.as_str();
             if facts.remote_host.is_none()
+                && has_address_in_brackets(text)
                 && let Some(found) = HOST_SAID.captures(text)
             {
                 facts.remote_host =
@@ -117,6 +120,14 @@ static HOST_SAID: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Whether what [`HOST_SAID`] ends in is in a text: most have none.
+fn has_address_in_brackets(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    memchr2_iter(b'[', b'(', bytes)
+        .any(|at| bytes.get(at + 1..at + 4).is_some_and(|address| address.iter().all(is_part)))
+}
+
 static IP: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i-u)(?:^|(?u:[^0-9a-z.:]))((?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7})(?:$|(?u:[^0-9a-z.:])|\.(?:\s|$))",
@@ -155,31 +166,107 @@ static NEW_ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// What MTAs write about the command that was refused, in the order in which it is looked for.
-static PHASES: LazyLock<Vec<(Phase, Regex)>> = LazyLock::new(|| {
-    [
-        (
-            Phase::EndOfData,
-            r"(?i-u)in reply to (the )?end of data|after (the )?end[- ]of[- ]data|after (pipelined )?end of (data|message)|failed after i sent the message|after sending (the )?(message|data|body)|response to end of data|sending message body",
-        ),
-        (Phase::Rcpt, r"(?i-u)in reply to rcpt|after (pipelined )?rcpt|>>> ?rcpt|rcpt to response|while sending rcpt|does not like recipient|smtp;?[ -~]{0,20}rcpt to:?[ -~]{0,80}(failed|rejected)"),
-        (Phase::Data, r"(?i-u)in reply to (the )?data command|after (pipelined )?data\b|>>> ?data|while sending data|failed on data command"),
-        (Phase::Mail, r"(?i-u)in reply to mail|after (pipelined )?mail\b|>>> ?mail|while sending mail|but sender was rejected"),
-        (Phase::Ehlo, r"(?i-u)in reply to (ehlo|helo)|after (ehlo|helo)|>>> ?(ehlo|helo)|performing the (ehlo|helo) handshake|but my name was rejected"),
-        (Phase::Connect, r"(?i-u)after initial connection|receiving the initial server greeting|connect to (?u:\S)|connection (timed out|refused)|able to establish an smtp connection|but greeting failed"),
-    ]
-    .into_iter()
-    .map(|(phase, text)| (phase, pattern(text)))
-    .collect()
+/// What MTAs write about the command that was refused, in the order in which it is looked for: the phase, words of which
+/// one is in every text that the pattern is in, and the pattern.
+const PHASES: [(Phase, &[&str], &str); 6] = [
+    (
+        Phase::EndOfData,
+        &[
+            "end of data",
+            "end-of-data",
+            "end-of data",
+            "end of-data",
+            "end of message",
+            "failed after i sent",
+            "after sending ",
+            "sending message body",
+        ],
+        r"(?i-u)in reply to (the )?end of data|after (the )?end[- ]of[- ]data|after (pipelined )?end of (data|message)|failed after i sent the message|after sending (the )?(message|data|body)|response to end of data|sending message body",
+    ),
+    (
+        Phase::Rcpt,
+        &[
+            "to rcpt",
+            "after rcpt",
+            "pipelined rcpt",
+            ">rcpt",
+            "> rcpt",
+            "rcpt to",
+            "sending rcpt",
+            "does not like recipient",
+        ],
+        r"(?i-u)in reply to rcpt|after (pipelined )?rcpt|>>> ?rcpt|rcpt to response|while sending rcpt|does not like recipient|smtp;?[ -~]{0,20}rcpt to:?[ -~]{0,80}(failed|rejected)",
+    ),
+    (
+        Phase::Data,
+        &["data command", "after data", "pipelined data", ">data", "> data", "sending data"],
+        r"(?i-u)in reply to (the )?data command|after (pipelined )?data\b|>>> ?data|while sending data|failed on data command",
+    ),
+    (
+        Phase::Mail,
+        &[
+            "to mail",
+            "after mail",
+            "pipelined mail",
+            ">mail",
+            "> mail",
+            "sending mail",
+            "sender was rejected",
+        ],
+        r"(?i-u)in reply to mail|after (pipelined )?mail\b|>>> ?mail|while sending mail|but sender was rejected",
+    ),
+    (
+        Phase::Ehlo,
+        &["ehlo", "helo", "my name was rejected"],
+        r"(?i-u)in reply to (ehlo|helo)|after (ehlo|helo)|>>> ?(ehlo|helo)|performing the (ehlo|helo) handshake|but my name was rejected",
+    ),
+    (
+        Phase::Connect,
+        &[
+            "initial connection",
+            "initial server greeting",
+            "connect to ",
+            "connection timed",
+            "connection refused",
+            "an smtp connection",
+            "greeting failed",
+        ],
+        r"(?i-u)after initial connection|receiving the initial server greeting|connect to (?u:\S)|connection (timed out|refused)|able to establish an smtp connection|but greeting failed",
+    ),
+];
+
+/// The words of all phases, each with the number of its phase, and the patterns: one pass over a text says which of them
+/// can be in it.
+static PHASE_WORDS: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
+    let words =
+        || PHASES.iter().enumerate().flat_map(|(at, (_, words, _))| words.iter().map(move |word| (at, word)));
+    let found = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(words().map(|(_, word)| word));
+    (found.expect("a few short words"), words().map(|(at, _)| at).collect())
 });
+
+static PHASE_PATTERNS: [LazyLock<Regex>; PHASES.len()] = [
+    LazyLock::new(|| pattern(PHASES[0].2)),
+    LazyLock::new(|| pattern(PHASES[1].2)),
+    LazyLock::new(|| pattern(PHASES[2].2)),
+    LazyLock::new(|| pattern(PHASES[3].2)),
+    LazyLock::new(|| pattern(PHASES[4].2)),
+    LazyLock::new(|| pattern(PHASES[5].2)),
+];
 
 /// The phase that the last refused command of the texts names.
 #[must_use]
 pub fn phase(evidence: &Evidence) -> Option<Phase> {
     evidence.sources.iter().find_map(|source| {
-        let found = PHASES
-            .iter()
-            .filter_map(|(phase, pattern)| Some((pattern.find_iter(&source.text).last()?.start(), *phase)));
+        let (words, phase_of) = &*PHASE_WORDS;
+        let mut can_be = [false; PHASES.len()];
+        words.find_overlapping_iter(&source.text).for_each(|word| can_be[phase_of[word.pattern()]] = true);
+        let asked = (0..PHASES.len()).filter(|at| can_be[*at]);
+        let found = asked.filter_map(|at| {
+            Some((PHASE_PATTERNS[at].find_iter(&source.text).last()?.start(), PHASES[at].0))
+        });
         found.max_by_key(|(at, _)| *at).map(|(_, phase)| phase)
     })
 }
@@ -300,6 +387,18 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// The words that are looked for first keep no pattern from being found.
+        #[test]
+        fn words_of_a_phase_are_in_every_text_of_it(
+            text in "((in reply to|after|while sending|>>>|smtp; |the|pipelined|end|-|of|data|message|rcpt|to|mail|ehlo|helo|command|failed|rejected|i sent|connect|connection|refused|handshake|performing|but|sender was) ?){1,8}",
+        ) {
+            for (number, (phase, words, _)) in PHASES.iter().enumerate() {
+                if PHASE_PATTERNS[number].is_match(&text) {
+                    proptest::prop_assert!(words.iter().any(|word| text.contains(word)), "{:?}: {}", phase, text);
+                }
+            }
+        }
+
         #[test]
         fn any_text_may_be_searched_for_facts(text in "\\PC{0,300}") {
             for class in [Class::SenderBlocked, Class::RecipientMoved, Class::RateLimited] {
