@@ -149,6 +149,18 @@ pub(crate) fn lower(text: &str) -> String {
     lower
 }
 
+/// A text in lower case, every character where it was: one whose lower case has another length stays.
+pub(crate) fn lower_case(text: &str) -> String {
+    let lower_char = |c: char| {
+        let mut lower = c.to_lowercase();
+        match (lower.next(), lower.next()) {
+            (Some(lower), None) if lower.len_utf8() == c.len_utf8() => lower,
+            _ => c,
+        }
+    };
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().map(lower_char).collect() }
+}
+
 /// A domain in lower case and A-labels; one that IDNA refuses, or makes something of that is no domain (a
 /// full-width `＠` becomes `@`), is lower-cased only. A trailing dot goes.
 #[must_use]

@@ -15,6 +15,7 @@ use mail_parser::decoders::html::html_to_text;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Address, DateTime, HeaderValue};
+use memchr::{memchr2, memmem};
 
 use crate::address::quoted_local_part;
 
@@ -58,7 +59,7 @@ pub(super) enum Encoding {
 /// Reads a raw `Content-Type` value.
 pub(super) fn content_type(raw: &[u8]) -> ContentType {
     let mut field = terminated(raw, MAX_CONTENT_TYPE);
-    if field.windows(2).filter(|pair| pair == b"=?").count() > 4 {
+    if memmem::find_iter(&field, b"=?").count() > 4 {
         neutralise_encoded_words(&mut field);
     }
     let HeaderValue::ContentType(parsed) = MessageStream::new(&field).parse_content_type() else {
@@ -155,29 +156,27 @@ pub(super) fn cut_to(text: &mut String, limit: usize) {
 fn in_charset(bytes: &[u8], charset: Option<&str>) -> String {
     let charset = charset.unwrap_or("us-ascii").to_ascii_lowercase();
     match (charset.as_str(), charset_decoder(charset.as_bytes())) {
-        ("us-ascii" | "ascii" | "", _) | (_, None) => lenient_text(bytes),
+        ("us-ascii" | "ascii" | "", _) | (_, None) => lenient_text(bytes).into_owned(),
         (_, Some(decoder)) => decoder(bytes),
     }
 }
 
 /// Bytes of unknown charset as text: UTF-8, else Latin-1 (as Windows-1252, its superset in the field).
-pub(super) fn lenient_text(bytes: &[u8]) -> String {
+pub(super) fn lenient_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => Cow::Borrowed(text),
         // Cut in the middle of the last character: still UTF-8.
-        Err(error) if error.error_len().is_none() => {
-            String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into()
-        }
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),
         Err(_) => match charset_decoder(b"windows-1252") {
-            Some(decoder) => decoder(bytes),
-            None => String::from_utf8_lossy(bytes).into_owned(),
+            Some(decoder) => Cow::Owned(decoder(bytes)),
+            None => String::from_utf8_lossy(bytes),
         },
     }
 }
 
 /// Decodes encoded words wherever they stand (RFC 2047 §2, §6.2); everything else stays as it is.
 pub(super) fn decode_words(text: &str) -> Cow<'_, str> {
-    if !text.contains("=?") {
+    if memmem::find(text.as_bytes(), b"=?").is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -229,6 +228,10 @@ pub(super) fn unstructured(raw: &[u8]) -> String {
 /// A raw header value as text: unfolded, 8-bit bytes read, encoded words left as they are.
 pub(super) fn unfolded(raw: &[u8]) -> String {
     let text = lenient_text(&raw[..raw.len().min(MAX_FIELD)]);
+    let line = text.trim();
+    if memchr2(b'\n', b'\r', line.as_bytes()).is_none() {
+        return line.to_owned();
+    }
     let mut unfolded = String::with_capacity(text.len());
     for line in text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()) {
         if !unfolded.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::defects::Defects;
 use super::header::{Header, field_name, line_end, trim_eol};
 use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
@@ -441,9 +443,21 @@ fn text(parts: &Parts<'_>, used: &[usize]) -> String {
         }
     }
     if out.contains('\r') {
-        out = out.replace("\r\n", "\n");
+        out = with_lf(&out);
     }
     mime::cut_to(&mut out, mime::MAX_TEXT);
+    out
+}
+
+/// A text with LF for CRLF.
+fn with_lf(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut start = 0;
+    for at in memmem::find_iter(text.as_bytes(), b"\r\n") {
+        out.push_str(&text[start..at]);
+        start = at + 1;
+    }
+    out.push_str(&text[start..]);
     out
 }
 

@@ -74,22 +74,18 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
     if header.overflow {
         defects.add("mime", "too many header fields; the later ones were not read", "");
     }
-    let content_type = header.first("Content-Type").map(mime::content_type).unwrap_or_default();
-    let mut parts = Parts { header, content_type, leaves: Vec::new() };
+    let mut parts = Parts { content_type: content_type(&header), header, leaves: Vec::new() };
     let root = Node { bytes: Cow::Borrowed(message), depth: 0, in_report: false, in_digest: false };
     let mut stack = vec![root];
     let (mut seen, mut encoded) = (0, 0);
     while let Some(node) = stack.pop() {
         seen += 1;
-        let of_part;
-        let (header, body_at) = match node.depth {
-            0 => (&parts.header, body_at),
-            _ => {
-                of_part = Header::read(&node.bytes, false);
-                (&of_part.0, of_part.1)
-            }
+        let (mut leaf, guessed) = if node.depth == 0 {
+            entity(&node, &parts.header, parts.content_type.clone(), body_at)
+        } else {
+            let (header, body_at) = Header::read(&node.bytes, false);
+            entity(&node, &header, content_type(&header), body_at)
         };
-        let (mut leaf, guessed) = entity(&node, header, body_at);
         let multipart = leaf.content_type.essence.starts_with("multipart/") || guessed;
         if !multipart {
             let after = parts_after_status(&mut leaf, defects);
@@ -143,10 +139,18 @@ pub(super) fn walk<'a>(message: &'a [u8], defects: &mut Defects) -> Parts<'a> {
     parts
 }
 
+fn content_type(header: &Header<'_>) -> ContentType {
+    header.first("Content-Type").map(mime::content_type).unwrap_or_default()
+}
+
 /// One entity, whose header is read; the second value says that it is a multipart which does not say so.
-fn entity<'a>(node: &Node<'a>, header: &Header<'_>, body_at: usize) -> (Leaf<'a>, bool) {
+fn entity<'a>(
+    node: &Node<'a>,
+    header: &Header<'_>,
+    mut content_type: ContentType,
+    body_at: usize,
+) -> (Leaf<'a>, bool) {
     let Node { bytes, depth, in_report, in_digest } = node;
-    let mut content_type = header.first("Content-Type").map(mime::content_type).unwrap_or_default();
     let encoding = header.first("Content-Transfer-Encoding").map(mime::encoding).unwrap_or_default();
     if content_type.essence.is_empty() && *in_digest {
         content_type.essence = "message/rfc822".into(); // RFC 2046 §5.1.5

@@ -49,9 +49,9 @@ impl Family for Domino {
         }
         // The subject says it once more, and some gateways cut the text off.
         let subject = letter.subject();
-        let found = DIRECTORY.captures(&subject).filter(|_| subject.starts_with("delivery failure"))?;
+        let found = DIRECTORY.captures(subject).filter(|_| subject.starts_with("delivery failure"))?;
         let mut entries = Entries::default();
-        entries.begin(found.get(1)?.as_str(), &subject);
+        entries.begin(found.get(1)?.as_str(), subject);
         Some(Reading::of(entries.finish()))
     }
 }

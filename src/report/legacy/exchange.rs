@@ -18,21 +18,21 @@ pub(super) struct Exchange;
 /// The heading of the administrators' section.
 static DIAGNOSTIC: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?m)^\W*(?:diagnostic information for administrators|diagnoseinformationen für administratoren|informations de diagnostic (?:pour les|à l'attention des) administrateurs|información de diagnóstico para (?:los )?administradores|informazioni (?:di diagnostica|diagnostiche) per gli amministratori|informações de diagnóstico para (?:os )?administradores|diagnostische (?:gegevens|informatie) voor (?:beheerders|administrators)|informacje diagnostyczne dla administratorów|диагностические сведения для администраторов|管理者向けの診断情報|管理员的诊断信息|供系統管理員使用的診斷資訊)\s*[:：]",
+        r"(?m)^[^a-z0-9à-\u{1fff}ぁ-\u{fffd}]*(?:diagnostic information for administrators|diagnoseinformationen für administratoren|informations de diagnostic (?:pour les|à l'attention des) administrateurs|información de diagnóstico para (?:los )?administradores|informazioni (?:di diagnostica|diagnostiche) per gli amministratori|informações de diagnóstico para (?:os )?administradores|diagnostische (?:gegevens|informatie) voor (?:beheerders|administrators)|informacje diagnostyczne dla administratorów|диагностические сведения для администраторов|管理者向けの診断情報|管理员的诊断信息|供系統管理員使用的診斷資訊)\s*[:：]",
     )
 });
 
 /// The line before the name of the host that gave up.
 static SERVER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?m)^\W*(?:generating server|generierender server|serveur (?:de génération|générateur)|servidor (?:de generación|generador|gerador)|generando servidor|gerando servidor|server di generazione|server che (?:ha generato|genera)[^:\n]*|genererende server|bronserver|serwer generujący|создающий сервер|формирующий сервер|生成サーバー|生成服务器|產生伺服器)\s*[:：]\s*([a-z0-9._-]+)",
+        r"(?m)^[^a-z0-9à-\u{1fff}ぁ-\u{fffd}]*(?:generating server|generierender server|serveur (?:de génération|générateur)|servidor (?:de generación|generador|gerador)|generando servidor|gerando servidor|server di generazione|server che (?:ha generato|genera)[^:\n]*|genererende server|bronserver|serwer generujący|создающий сервер|формирующий сервер|生成サーバー|生成服务器|產生伺服器)\s*[:：]\s*([a-z0-9._-]+)",
     )
 });
 
 /// The sentence before the recipients, in the form for people.
 static LIST: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:did not reach the following recipient(?:\(s\)|s)?:|the following recipient(?:\(s\)|s)? (?:could not|cannot|can't) be reached:|delivery has failed to these recipients or (?:groups|distribution lists):|delivery to the following recipients? (?:has )?failed\.?|your message (?:wasn't|couldn't be) delivered to [^\n:]{0,80}:|fehler bei der nachrichtenzustellung an (?:die )?folgenden? empfänger(?: oder (?:gruppen|verteilerlisten))?:|(?:folgende\(r\)|die folgenden|der folgende) empfänger (?:konnte|kann|konnten)[^\n:]{0,30} nicht erreicht werden:|(?:É|é)chec de la remise (?:à|pour) ces destinataires ou (?:groupes|listes de distribution) ?:|impossible de joindre le(?:s|\(s\))? destinataire(?:s|\(s\))? suivant(?:s|\(s\))? ?:|(?:no se pudo entregar el mensaje a|error de entrega a|se produjo un error en la entrega a) estos destinatarios o (?:grupos|listas de distribución):|no se (?:puede obtener acceso|pudo localizar) a los siguientes destinatarios:|(?:recapito non riuscito per|impossibile recapitare (?:il messaggio )?a[i]?)[^\n:]{0,40}destinatari[^\n:]{0,30}:|impossibile raggiungere i seguenti destinatari:|falha na entrega (?:a|para) estes destinatários ou (?:grupos|listas de distribuição):|não foi possível (?:alcançar|contatar|contactar) o(?:s|\(s\)) seguinte(?:s|\(s\)) destinatário(?:s|\(s\)):|(?:bezorging|het bezorgen) [^\n:]{0,60}geadresseerden[^\n:]{0,30}:|de volgende geadresseerden? (?:kan|kon|kunnen|konden) niet worden bereikt:|dostarczenie [^\n:]{0,40}adresat[^\n:]{0,30}:|не удалось (?:выполнить доставку|доставить сообщение)[^\n:]{0,80}:|次の受信者[^\n:：]{0,40}[:：。]|传递(?:失败|到以下)[^\n:：]{0,40}[:：])",
+        r"(?:did not reach the following recipient(?:\(s\)|s)?:|the following recipient(?:\(s\)|s)? (?:could not|cannot|can't) be reached:|delivery has failed to these recipients or (?:groups|distribution lists):|delivery to the following recipients? (?:has )?failed\.?|your message (?:wasn't|couldn't be) delivered to [^\n:]{0,80}:|fehler bei der nachrichtenzustellung an (?:die )?folgenden? empfänger(?: oder (?:gruppen|verteilerlisten))?:|(?:folgende\(r\)|die folgenden|der folgende) empfänger (?:konnte|kann|konnten)[^\n:]{0,30} nicht erreicht werden:|échec de la remise (?:à|pour) ces destinataires ou (?:groupes|listes de distribution) ?:|impossible de joindre le(?:s|\(s\))? destinataire(?:s|\(s\))? suivant(?:s|\(s\))? ?:|(?:no se pudo entregar el mensaje a|error de entrega a|se produjo un error en la entrega a) estos destinatarios o (?:grupos|listas de distribución):|no se (?:puede obtener acceso|pudo localizar) a los siguientes destinatarios:|(?:recapito non riuscito per|impossibile recapitare (?:il messaggio )?a[i]?)[^\n:]{0,40}destinatari[^\n:]{0,30}:|impossibile raggiungere i seguenti destinatari:|falha na entrega (?:a|para) estes destinatários ou (?:grupos|listas de distribuição):|não foi possível (?:alcançar|contatar|contactar) o(?:s|\(s\)) seguinte(?:s|\(s\)) destinatário(?:s|\(s\)):|(?:bezorging|het bezorgen) [^\n:]{0,60}geadresseerden[^\n:]{0,30}:|de volgende geadresseerden? (?:kan|kon|kunnen|konden) niet worden bereikt:|dostarczenie [^\n:]{0,40}adresat[^\n:]{0,30}:|не удалось (?:выполнить доставку|доставить сообщение)[^\n:]{0,80}:|次の受信者[^\n:：]{0,40}[:：。]|传递(?:失败|到以下)[^\n:：]{0,40}[:：])",
     )
 });
 
@@ -49,7 +49,7 @@ static RETURNED: LazyLock<Regex> = LazyLock::new(|| {
 
 /// A name before the host that gave up, in any language: `Generating server: mx.x.example`.
 static LABELLED_HOST: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[^:：@]{3,60}[:：]\s*([a-z0-9-]+(?:\.[a-z0-9-]+)+)$"));
+    LazyLock::new(|| pattern(r"(?i-u)^(?u:[^:：@]){3,60}(?u:[:：])\s*([a-z0-9-]+(?:\.[a-z0-9-]+)+)$"));
 
 /// Most lines between an address and the reply it got: a reply may be folded, and names its host before that.
 const APART: usize = 3;

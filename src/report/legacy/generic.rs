@@ -27,7 +27,7 @@ impl Family for Generic {
             return None;
         }
         let subject = letter.subject();
-        if !letter.speaks_of_failure() && !FAILURE.is_match(&subject) {
+        if !letter.speaks_of_failure() && !FAILURE.is_match(subject) {
             return None;
         }
         let own = Own::of(letter);
@@ -61,7 +61,7 @@ impl Family for Generic {
             }
         }
         if entries.is_empty() {
-            let in_subject = addresses_in(&subject).find(|address| !own.has(address));
+            let in_subject = addresses_in(subject).find(|address| !own.has(address));
             in_subject.into_iter().for_each(|address| entries.begin(&address, ""));
         }
         if entries.len() == 1 {

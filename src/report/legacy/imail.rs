@@ -13,7 +13,7 @@ pub(super) struct Imail;
 
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^(?:unknown (?:user|host)|invalid final delivery userid|user mailbox exceeds allowed size|user mailbox (?:is )?full|undeliverable +to|delivery failed \d+ attempts|delivery to the following recipients failed)[ :]+(?P<rest>.*@.*)$",
+        r"(?i)^(?:unknown (?:user|host)|invalid final delivery userid|user mailbox exceeds allowed size|user mailbox (?:is )?full|undeliverable +to|delivery failed \d+ attempts|delivery to the following recipients failed)[ :]+.*@",
     )
 });
 

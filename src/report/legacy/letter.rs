@@ -10,6 +10,7 @@ use super::copy::before_original;
 use super::service::opening_words;
 use super::text::lines;
 use super::words::FAILURE;
+use crate::address::lower_case;
 
 /// A message that came back without a machine's part.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(in crate::report) struct Letter<'a> {
     pub(in crate::report) text: &'a str,
     /// The text before the returned copy: what the reporting program wrote itself.
     pub(super) body: &'a str,
-    /// The same with ASCII letters in lower case; offsets are those of `body`.
+    /// The same in lower case; offsets are those of `body`.
     pub(super) lower: String,
     /// Where in the text the returned copy begins, when there is one.
     pub(super) original_at: Option<usize>,
@@ -32,6 +33,10 @@ pub(in crate::report) struct Letter<'a> {
     pub(super) original: Option<ReturnedMessage>,
     /// See [`Self::opening_words`].
     opening: OnceCell<String>,
+    /// See [`Self::subject`].
+    subject: OnceCell<String>,
+    /// See [`Self::from`].
+    from: OnceCell<String>,
 }
 
 impl<'a> Letter<'a> {
@@ -52,10 +57,12 @@ impl<'a> Letter<'a> {
             bounce,
             text,
             body,
-            lower: body.to_ascii_lowercase(),
+            lower: lower_case(body),
             original_at,
             original: attached.cloned().or_else(quoted),
             opening: OnceCell::new(),
+            subject: OnceCell::new(),
+            from: OnceCell::new(),
         }
     }
 
@@ -65,18 +72,18 @@ impl<'a> Letter<'a> {
     }
 
     /// The subject in lower case.
-    pub(super) fn subject(&self) -> String {
-        self.report.subject.as_deref().unwrap_or_default().to_lowercase()
+    pub(super) fn subject(&self) -> &str {
+        self.subject.get_or_init(|| self.report.subject.as_deref().unwrap_or_default().to_lowercase())
     }
 
     /// The From address in lower case.
-    pub(super) fn from(&self) -> String {
-        self.report.from.as_deref().unwrap_or_default().to_lowercase()
+    pub(super) fn from(&self) -> &str {
+        self.from.get_or_init(|| self.report.from.as_deref().unwrap_or_default().to_lowercase())
     }
 
     /// Whether its From is one that only mail systems write from.
     pub(super) fn is_by_daemon(&self) -> bool {
-        kind::is_daemon(&self.from())
+        kind::is_daemon(self.from())
     }
 
     /// Whether a program sent it, as far as the header tells: a daemon's address, the null reverse-path
@@ -133,7 +140,7 @@ impl<'a> Letter<'a> {
 
     /// Whether the report's own words speak of mail that failed.
     pub(in crate::report) fn speaks_of_failure(&self) -> bool {
-        self.says(&FAILURE) || FAILURE.is_match(&self.body.to_lowercase())
+        self.says(&FAILURE)
     }
 
     /// The whole address for a bare local part, where the returned message or X-Failed-Recipients has it.

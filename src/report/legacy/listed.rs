@@ -9,6 +9,7 @@ use super::letter::Letter;
 use super::text::{addresses_in, lone_address, pattern};
 use super::words::{FAILURE, WARNING};
 use super::{Confidence, Family, Reading};
+use crate::address::lower_case;
 
 pub(super) struct Listed;
 
@@ -49,10 +50,14 @@ impl Family for Listed {
                 found += 1;
                 continue;
             }
-            let sentence = format!("{before} {trimmed}");
             let ruled = trimmed.starts_with("--") && trimmed.ends_with("--");
             let ends = ruled || trimmed.ends_with([':', '：', '.', '!', 'à', 'a', 'o', 'n', '。']);
-            if ends && trimmed.len() < 300 && WHOM.is_match(&sentence) && FAILURE.is_match(&sentence) {
+            let sentence = (ends && trimmed.len() < 300).then(|| format!("{before} {trimmed}"));
+            let announces = |sentence: &String| {
+                let lower = lower_case(sentence);
+                WHOM.is_match(&lower) && FAILURE.is_match(&lower)
+            };
+            if let Some(sentence) = sentence.filter(announces) {
                 open = true;
                 found = 0;
                 if entries.is_empty() {

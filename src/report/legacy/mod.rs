@@ -1,6 +1,6 @@
 //! Bounces that are no DSN: text alone, in the words of one family of programs a file.
 //!
-//! Each family implements [`Family`], or is a row of the [`TABLE`]; [`registry`] has them in the order in which they are
+//! Each family implements [`Family`], or is a row of the table; [`asked`] has them in the order in which they are
 //! asked, those with the clearest marks first and the reader for anything last. The first that reads a recipient wins.
 
 mod activehunter;
@@ -47,7 +47,7 @@ use std::sync::LazyLock;
 
 pub(super) use letter::Letter;
 use regex::Regex;
-use table::TABLE;
+use table::opened_by;
 pub(super) use text::pattern;
 pub(super) use words::{FAILURE, WARNING};
 
@@ -173,7 +173,7 @@ static MARKED: &[&dyn Family] = &[
     &verizon::Verizon,
 ];
 
-/// Those that are asked after the [`TABLE`], the readers for anything last.
+/// Those that are asked after the table, the readers for anything last.
 static BY_WORDS: &[&dyn Family] = &[
     &postfix::Postfix,
     &exim::Exim,
@@ -196,9 +196,9 @@ static BY_WORDS: &[&dyn Family] = &[
     &generic::Generic,
 ];
 
-/// Every family, in the order in which they are asked.
-fn registry() -> impl Iterator<Item = &'static dyn Family> {
-    let table = TABLE.iter().map(|family| family as &dyn Family);
+/// Every family that may have written a letter, in the order in which they are asked.
+fn asked(letter: &Letter<'_>) -> impl Iterator<Item = &'static dyn Family> {
+    let table = std::iter::once_with(|| opened_by(letter)).flatten().map(|family| family as &dyn Family);
     MARKED.iter().copied().chain(table).chain(BY_WORDS.iter().copied())
 }
 
@@ -215,8 +215,8 @@ pub(super) fn read(letter: &Letter<'_>) -> Option<Found> {
     let bounce = letter.bounce;
     // Someone answers to a bounce, or forwards one: his letter is none.
     let talk = !bounce && letter.is_talk();
-    let asked = |family: &&'static dyn Family| bounce || (family.certain() && (!talk || family.answers()));
-    registry().filter(asked).find_map(|family| {
+    let may = |family: &&'static dyn Family| bounce || (family.certain() && (!talk || family.answers()));
+    asked(letter).filter(may).find_map(|family| {
         let mut reading = family.read(letter).filter(|reading| !reading.recipients.is_empty())?;
         reading.original_at = reading.original_at.or(letter.original_at);
         let original = letter.original.clone().or_else(|| reading.original.take());
@@ -236,17 +236,24 @@ pub(super) fn failed(address: &str, text: &str) -> RecipientFields {
     }
 }
 
-/// How programs name the host that refused, in lower case.
+/// How programs name the host that refused.
 static REMOTE_HOST: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)\b(?:host|server|connect to|connected to|talking to|remote host|lost connection with|giving up on)\s+<?(?P<a>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+)|(?m)^(?P<b>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+) (?:does not like recipient|failed after i sent)",
+        r"(?i-u)\b(?:host|server|connect to|connected to|talking to|remote host|lost connection with|giving up on)\s+<?([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+)",
     )
+});
+
+/// The same at the start of a line, of a host that speaks.
+static SPEAKING_HOST: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?im-u)^([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+) (?:does not like recipient|failed after i sent)")
 });
 
 /// The host that refused, where the text names one.
 fn remote_host(text: &str) -> Option<TypedAddress> {
-    let found = REMOTE_HOST.captures(text)?;
-    let host = found.name("a").or_else(|| found.name("b"))?;
+    let named = REMOTE_HOST.captures(text).and_then(|found| found.get(1));
+    let speaks = ["does not like", "failed after"].iter().any(|words| text.contains(words));
+    let speaking = speaks.then(|| SPEAKING_HOST.captures(text)?.get(1)).flatten();
+    let host = [named, speaking].into_iter().flatten().min_by_key(|host| host.start())?;
     Some(TypedAddress { kind: None, value: host.as_str().to_owned() })
 }
 
@@ -270,6 +277,7 @@ fn same_address(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::table::TABLE;
     use super::*;
 
     #[test]
@@ -301,7 +309,9 @@ mod tests {
 
     #[test]
     fn every_family_has_a_name_of_its_own() {
-        let mut names: Vec<_> = registry().map(Family::name).collect();
+        let table = TABLE.iter().map(|family| family as &dyn Family);
+        let families = MARKED.iter().copied().chain(table).chain(BY_WORDS.iter().copied());
+        let mut names: Vec<_> = families.map(Family::name).collect();
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -1,6 +1,10 @@
 //! What the families of services and gateways share: letters that list addresses after one phrase and give a
 //! reason after another, and letters made of `<address>:` paragraphs.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::letter::Letter;
 use super::text::{address_in, addresses_in};
 use super::{Action, Reading, RecipientFields, failed};
@@ -213,23 +217,30 @@ pub(super) fn opening_words(body: &str) -> String {
     words
 }
 
+/// What stands above a message that is quoted or forwarded.
+const QUOTES: [&str; 8] = [
+    "forwarded message",
+    "-----original message-----",
+    "weitergeleitete nachricht",
+    "ursprüngliche nachricht",
+    "message transféré",
+    "mensaje reenviado",
+    "mensaje original----",
+    "messaggio inoltrato",
+];
+
+static QUOTED: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "literals of this program, searched by its tests")]
+    AhoCorasick::new(QUOTES).expect("short")
+});
+
 /// A line at which somebody begins to quote or to forward a message.
 fn quotes(lower: &str) -> bool {
-    const MARKS: [&str; 8] = [
-        "forwarded message",
-        "-----original message-----",
-        "weitergeleitete nachricht",
-        "ursprüngliche nachricht",
-        "message transféré",
-        "mensaje reenviado",
-        "mensaje original----",
-        "messaggio inoltrato",
-    ];
     ["from:", "von:", "de:", "da:", "*from:*"].iter().any(|field| lower.starts_with(field))
         || [" wrote:", " schrieb:", " a écrit :", " escribió:", " ha scritto:"]
             .iter()
             .any(|words| lower.trim_end().ends_with(words))
-        || contains(lower, &MARKS)
+        || QUOTED.is_match(lower)
 }
 
 /// Whether a line has one of these phrases.

@@ -16,7 +16,7 @@ pub(super) struct Stated;
 /// The words before the address, in lower case; the address is what follows.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"\b(?:intended recipients?|error-for|unknown (?:user|recipient|address|mailbox|local part)|invalid (?:user|recipient|address|mailbox|final delivery userid)|no such (?:user|recipient|address|mailbox)|failed (?:recipients?|addresse?s?)|target mail address|rejected recipients?|undeliverable(?: address| recipients?| message)?(?: to)?|deliver(?:ed|y)?(?: (?:your|the|a|this|my))?(?: (?:e-?mail|message|mail))* (?:to|for)(?: the following)?(?: (?:recipients?|address|user|mailbox|e-?mail address(?: of)?))?|(?:message|mail|e-?mail)(?: that)?(?: you)?(?: sent| addressed)* (?:to|for)(?: (?:e-?mail )?address| user| recipient)?|sent (?:e-?)?mail to|did not reach(?: the following)?(?: recipients?)?|(?:user'?s? )?mail(?:box|folder) is (?:full|over quota)|quota (?:exceeded|violation) for|could not find (?:a gateway|user|mailbox)(?: for)?|returned permanent errors|(?:local )?mailbox|user|recipient(?: address)?|account|to address|addressed to|nicht zugestellt(?: werden)?(?: an)?|empfänger(?:adresse)?|destinataire|destinatario|destinatário|ontvanger|получатель|宛先|收件人)(?:[ \t]+|[:：=]|\s*\n)[ \t]*(?:is|was)?[ \t]*[:：=]?[ \t\n]*(?:[-*>]+ *)*["'<(\[]*(?:mailto:|smtp:)?(?P<address>(?:"(?:[^"\\\n]|\\.)+"|[^\s@<>()\[\]"',;:]+)@[a-z0-9.-]+\.[a-z0-9-]+)"#,
+        r#"(?:\b(?:intended recipients?|error-for|unknown (?:user|recipient|address|mailbox|local part)|invalid (?:user|recipient|address|mailbox|final delivery userid)|no such (?:user|recipient|address|mailbox)|failed (?:recipients?|addresse?s?)|target mail address|rejected recipients?|undeliverable(?: address| recipients?| message)?(?: to)?|deliver(?:ed|y)?(?: (?:your|the|a|this|my))?(?: (?:e-?mail|message|mail))* (?:to|for)(?: the following)?(?: (?:recipients?|address|user|mailbox|e-?mail address(?: of)?))?|(?:message|mail|e-?mail)(?: that)?(?: you)?(?: sent| addressed)* (?:to|for)(?: (?:e-?mail )?address| user| recipient)?|sent (?:e-?)?mail to|did not reach(?: the following)?(?: recipients?)?|(?:user'?s? )?mail(?:box|folder) is (?:full|over quota)|quota (?:exceeded|violation) for|could not find (?:a gateway|user|mailbox)(?: for)?|returned permanent errors|(?:local )?mailbox|user|recipient(?: address)?|account|to address|addressed to|nicht zugestellt(?: werden)?(?: an)?|empfänger(?:adresse)?|destinataire|destinatario|destinatário|ontvanger)|(?:^|[\s"'(<\[*>:：、。，-])(?:получатель|宛先|收件人))(?:[ \t]+|[:：=]|\s*\n)[ \t]*(?:is|was)?[ \t]*[:：=]?[ \t\n]*(?:[-*>]+ *)*["'<(\[]*(?:mailto:|smtp:)?(?P<address>(?:"(?:[^"\\\n]|\\.)+"|[^\s@<>()\[\]"',;:]+)@[a-z0-9.-]+\.[a-z0-9-]+)"#,
     )
 });
 
@@ -40,7 +40,7 @@ impl Family for Stated {
         if !letter.is_by_machine() {
             return None; // people write such sentences, too: customers, couriers, newsletters about mail
         }
-        if !letter.says(&FAILURE) && !FAILURE.is_match(&letter.subject()) {
+        if !letter.says(&FAILURE) && !FAILURE.is_match(letter.subject()) {
             return None;
         }
         let own = Own::of(letter);

@@ -1,7 +1,11 @@
 //! The families that differ in data only: what opens a letter, where its addresses stand, and where the reason does.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 use super::letter::Letter;
-use super::service::{Shape, opens_with};
+use super::service::Shape;
 use super::{Family, Reading};
 
 /// A family that is told by what opens its letters, and read by their layout.
@@ -18,6 +22,36 @@ pub(super) struct Laid {
 impl Laid {
     /// Nothing, to fill in.
     const EMPTY: Self = Self { name: "", certain: false, opens: &[], shape: Shape::EMPTY };
+
+    /// What opens a letter of this family.
+    const fn phrases(&self) -> &'static [&'static str] {
+        if self.opens.is_empty() { self.shape.listed_after } else { self.opens }
+    }
+}
+
+/// What opens the letters of all families, and the family of each phrase.
+static OPENINGS: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
+    let phrases = || {
+        let families = TABLE.iter().enumerate();
+        families.flat_map(|(at, family)| family.phrases().iter().map(move |phrase| (at, phrase)))
+    };
+    let kind = Some(AhoCorasickKind::ContiguousNFA);
+    #[expect(clippy::expect_used, reason = "literals of this program, searched by its tests")]
+    let searcher =
+        AhoCorasick::builder().kind(kind).build(phrases().map(|(_, phrase)| phrase)).expect("short");
+    (searcher, phrases().map(|(at, _)| at).collect())
+});
+
+/// The families of the table that may have written a letter that opens like this, in their order.
+pub(super) fn opened_by(letter: &Letter<'_>) -> impl Iterator<Item = &'static Laid> {
+    let (searcher, family_of) = &*OPENINGS;
+    let mut found: Vec<_> = searcher
+        .find_overlapping_iter(letter.opening_words())
+        .map(|phrase| family_of[phrase.pattern()])
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|at| &TABLE[at])
 }
 
 impl Family for Laid {
@@ -30,8 +64,7 @@ impl Family for Laid {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
-        let opens = if self.opens.is_empty() { self.shape.listed_after } else { self.opens };
-        opens_with(letter, opens).then(|| self.shape.read(letter))?
+        self.shape.read(letter)
     }
 }
 

@@ -17,6 +17,9 @@ impl Family for Zoho {
     }
 
     fn read(&self, letter: &Letter<'_>) -> Option<Reading> {
+        if !letter.body.contains(", ERROR_CODE :") {
+            return None;
+        }
         let mut found = Listing::default();
         let mut original_at = None;
         for (at, line) in letter.lines() {
