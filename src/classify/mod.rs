@@ -193,10 +193,17 @@ impl Classifier {
     /// Classifies one recipient of a report.
     #[must_use]
     pub fn classify(&self, report: &Report, fields: &RecipientFields) -> Classification {
+        self.weigh(report, fields).0
+    }
+
+    /// The same, with the evidence; what is no bounce has none.
+    #[must_use]
+    pub fn weigh(&self, report: &Report, fields: &RecipientFields) -> (Classification, Evidence) {
         if let Some(result) = not_a_bounce(report) {
-            return result;
+            return (result, Evidence::default());
         }
-        self.decide(&Evidence::gather(report, fields))
+        let evidence = Evidence::gather(report, fields);
+        (self.decide(&evidence), evidence)
     }
 
     /// Classifies gathered evidence.

@@ -14,6 +14,11 @@ pub(super) fn stdout() -> impl Write {
     anstream::AutoStream::auto(io::stdout().lock())
 }
 
+/// Standard output for many lines without colours: they are written together.
+pub(super) fn together() -> impl Write {
+    io::BufWriter::new(io::stdout().lock())
+}
+
 /// One line on standard error.
 pub(super) fn error(message: &str) {
     let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
@@ -38,16 +43,14 @@ pub(super) fn counted(number: u64, thing: &str) -> String {
 
 /// One object a line. Characters that steer a terminal are written as escapes, which mean the same in JSON.
 pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut line = String::new();
-    for c in serde_json::to_string(value)?.chars() {
-        if steers(c) {
-            line.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            line.push(c);
-        }
+    let line = serde_json::to_string(value)?;
+    let mut written = 0;
+    for (at, c) in line.char_indices().filter(|(_, c)| steers(*c)) {
+        write!(out, "{}\\u{:04x}", &line[written..at], u32::from(c))?;
+        written = at + c.len_utf8();
     }
-    line.push('\n');
-    out.write_all(line.as_bytes())?;
+    out.write_all(&line.as_bytes()[written..])?;
+    out.write_all(b"\n")?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Who a recipient group is about, and what it means: the part that `explain` shares with the receiver.
 
 use crate::address::{Mailbox, TypedAddress, comparison_form};
+use crate::classify::evidence::Evidence;
 use crate::classify::{Classification, Classifier};
 use crate::report::fields::decoded;
 use crate::report::{RecipientFields, Report, ReportKind};
@@ -13,12 +14,15 @@ pub struct Assessed {
     pub recipient: Option<String>,
     /// What it means.
     pub classification: Classification,
+    /// What it was concluded from.
+    pub evidence: Evidence,
 }
 
 /// Finds the recipient of a group and classifies it.
 #[must_use]
 pub fn assess(classifier: &Classifier, report: &Report, fields: &RecipientFields) -> Assessed {
-    Assessed { recipient: recipient(report, fields), classification: classifier.classify(report, fields) }
+    let (classification, evidence) = classifier.weigh(report, fields);
+    Assessed { recipient: recipient(report, fields), classification, evidence }
 }
 
 /// The address the sender used: Original-Recipient before Final-Recipient (RFC 3464 §2.3.1), then what the

@@ -7,7 +7,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{add_nameless, assess, attribute, complained_path};
-use crate::classify::evidence::Evidence;
 use crate::classify::{Basis, BounceType, Category, Class, Classifier, Decision, Facts};
 use crate::report::{Action, RecipientFields, Report};
 use crate::returnpath::{ReturnPath, ReturnPaths, Trust};
@@ -185,10 +184,9 @@ pub fn explain<'a>(
 fn recipient(classifier: &Classifier, report: &Report, fields: &RecipientFields) -> RecipientPart {
     let assessed = assess(classifier, report, fields);
     let result = assessed.classification;
-    let context = Evidence::gather(report, fields)
-        .sources
-        .into_iter()
-        .find(|source| source.field == result.evidence_field && source.text.contains(&result.evidence));
+    let sources = assessed.evidence.sources.into_iter();
+    let mut shown = sources.filter(|source| source.field == result.evidence_field);
+    let context = shown.find(|source| source.text.contains(&result.evidence));
     RecipientPart {
         context: context.map(|source| source.text),
         recipient: assessed.recipient,

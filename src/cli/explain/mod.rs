@@ -44,7 +44,8 @@ pub(super) fn run(config: Option<&Path>, arguments: &Explain) -> anyhow::Result<
         None => None,
     };
     let classifier = super::classifier(config)?;
-    let mut out = output::stdout();
+    let mut out: Box<dyn Write> =
+        if arguments.json { Box::new(output::together()) } else { Box::new(output::stdout()) };
     let mut code = ExitCode::SUCCESS;
     for source in &arguments.files {
         let message = match read(source) {
@@ -72,12 +73,15 @@ pub(super) fn run(config: Option<&Path>, arguments: &Explain) -> anyhow::Result<
 }
 
 fn read(source: &str) -> std::io::Result<Vec<u8>> {
+    let mut message = Vec::new();
     let input: Box<dyn Read> = if source == "-" {
         Box::new(std::io::stdin().lock())
     } else {
-        Box::new(std::fs::File::open(source)?)
+        let file = std::fs::File::open(source)?;
+        let length = file.metadata()?.len().min(MAX_MESSAGE);
+        message.reserve_exact(length as usize + 1); // so that the end is seen without more room
+        Box::new(file)
     };
-    let mut message = Vec::new();
     input.take(MAX_MESSAGE + 1).read_to_end(&mut message)?;
     if message.len() as u64 > MAX_MESSAGE {
         return Err(std::io::Error::other(format!("larger than {} MiB", MAX_MESSAGE >> 20)));
