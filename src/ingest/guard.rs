@@ -8,11 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::metrics;
 use crate::policy::day_of;
 
 /// Networks that are counted a day. Those that come later are counted in all alone.
 const MAX_NETWORKS: usize = 65_536;
+
+/// Messages of one network, and their octets, that are read a UTC day though a quota is used up, and turn out to prove
+/// nothing. A complaint comes to an address that proves nothing, and what is in it does (RFC 5965 §3.2).
+const TRIES: Used = Used { octets: 64 << 20, rows: 2_000 };
 
 /// How much mail that nothing proves is taken a UTC day: octets as they are stored, and rows, one a message and one a
 /// recipient. 0: any number. Beyond, `450 4.7.0`.
@@ -125,6 +128,8 @@ struct Day {
     number: i64,
     all: Used,
     networks: HashMap<IpNet, Used>,
+    /// What was read in vain ([`TRIES`]).
+    tries: HashMap<IpNet, Used>,
     /// Our own domains: as many as the configuration has.
     domains: HashMap<String, Used>,
 }
@@ -157,25 +162,35 @@ impl Taken {
         day
     }
 
-    /// Whether more may come this way today; counts what may not.
-    pub(super) fn may_come(&self, quotas: &Quotas, way: Way<'_>, now: Timestamp) -> bool {
+    /// Whether a message may be read though a quota is used up: what is in it may be proven.
+    pub(super) fn may_try(&self, way: Way<'_>, now: Timestamp) -> bool {
+        let Some(network) = way.client.map(network_of) else { return true };
+        let day = self.day(now);
+        let full = day.tries.len() >= MAX_NETWORKS;
+        day.tries.get(&network).map_or(!full, |used| !used.reaches(TRIES.octets, TRIES.rows))
+    }
+
+    /// Counts a message that was read in vain.
+    pub(super) fn tried(&self, way: Way<'_>, octets: u64, now: Timestamp) {
+        if let Some(network) = way.client.map(network_of) {
+            self.day(now).tries.entry(network).or_default().add(octets, 1);
+        }
+    }
+
+    /// The quota that is used up, in the word that metrics have for it.
+    pub(super) fn used_up(&self, quotas: &Quotas, way: Way<'_>, now: Timestamp) -> Option<&'static str> {
         let day = self.day(now);
         let network = way.client.and_then(|client| day.networks.get(&network_of(client)));
-        let full = if day.all.reaches(quotas.octets, quotas.rows) {
-            "all"
+        if day.all.reaches(quotas.octets, quotas.rows) {
+            Some("all")
         } else if network.is_some_and(|used| used.reaches(quotas.network_octets, quotas.network_rows)) {
-            "network"
-        } else if day
-            .domains
-            .get(way.domain)
-            .is_some_and(|used| used.reaches(quotas.domain_octets, quotas.domain_rows))
-        {
-            "domain"
+            Some("network")
         } else {
-            return true;
-        };
-        metrics::UNPROVEN_REFUSED.increment([full]);
-        false
+            let domain = day.domains.get(way.domain);
+            domain
+                .is_some_and(|used| used.reaches(quotas.domain_octets, quotas.domain_rows))
+                .then_some("domain")
+        }
     }
 
     /// Counts a message that came.
@@ -203,6 +218,12 @@ fn network_of(client: IpAddr) -> IpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Taken {
+        fn may_come(&self, quotas: &Quotas, way: Way<'_>, now: Timestamp) -> bool {
+            self.used_up(quotas, way, now).is_none()
+        }
+    }
 
     const NONE: Quotas = Quotas {
         network_octets: 0,
@@ -244,6 +265,22 @@ mod tests {
             }
             assert!(taken.may_come(&quotas, way("192.0.2.77"), day(2)));
         }
+    }
+
+    #[test]
+    fn each_network_is_read_in_vain_so_often_a_day() {
+        for (octets, times) in [(1, 2_000), (1 << 20, 64)] {
+            let taken = Taken::default();
+            for number in 0..times {
+                assert!(taken.may_try(way("192.0.2.1"), day(1)), "{number}");
+                taken.tried(way("192.0.2.200"), octets, day(1));
+            }
+            assert!(!taken.may_try(way("192.0.2.1"), day(1)));
+            assert!(taken.may_try(way("192.0.3.1"), day(1)) && taken.may_try(way("192.0.2.1"), day(2)));
+        }
+        let taken = Taken::default();
+        (0..5_000).for_each(|_| taken.tried(Way { client: None, ..way("") }, 1 << 20, day(1)));
+        assert!(taken.may_try(Way { client: None, ..way("") }, day(1)), "who is exempt is not counted");
     }
 
     #[test]

@@ -145,13 +145,14 @@ impl<S: Store> Ingest<S> {
         let way = Way { client: self.counted(envelope.peer.address.ip()), domain: &domain };
         let prepared = self.prepare(envelope, message, now).await?;
         let handle = Handle::of(&prepared.message.digest);
-        // One's own address among many others proves nothing of those.
-        let NewMessage { unproven, events, .. } = &prepared.message;
-        let unproven = *unproven || !events.iter().all(|event| event.applies || event.trust == Trust::Proven);
+        let unproven = prepared.message.unproven;
         let taken = if signed { &self.taken_signed } else { &self.taken };
-        if unproven && !taken.may_come(&self.settings.quotas, way, now) {
-            info!("450: the daily quota for unproven mail is reached ([unproven])");
-            return Ok(Delivery::TryLater);
+        if unproven && let Some(refusal) = self.cannot_take(taken, way, now) {
+            taken.tried(way, prepared.message.size, now);
+            info!(
+                "put off: nothing proves it, and the disk or a daily quota ([unproven]) has no room for it"
+            );
+            return Ok(Delivery::PutOff(refusal));
         }
         let (octets, rows) = (prepared.message.octets(), 1 + prepared.message.events.len() as u64);
         let recorded = self.record(prepared).await?;
@@ -273,7 +274,9 @@ fn prepare(
         defects.push("line ends other than CRLF".to_owned());
     }
     let original = report.original.clone().unwrap_or_default();
-    let unproven = !events.iter().any(|event| event.applies || event.trust == Trust::Proven);
+    // One's own address among many others proves nothing of those.
+    let proven = |event: &NewEvent| event.applies || event.trust == Trust::Proven;
+    let unproven = events.is_empty() || !events.iter().all(proven);
     Ok(NewMessage {
         unproven,
         digest: message_digest(&content, &arrival.paths, arrival.unsigned_counts),

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use tracing::{error, warn};
 
 use super::Ingest;
-use super::guard::Way;
+use super::guard::{Taken, Way};
 use super::verdict::verdict;
 use crate::address::ForwardPath;
+use crate::metrics;
 use crate::smtp::{Delivery, Envelope, RecipientVerdict, Sink};
 use crate::store::{Store, StoreError};
 
@@ -17,6 +18,21 @@ impl<S: Store> Ingest<S> {
     pub(super) fn counted(&self, client: Option<IpAddr>) -> Option<IpAddr> {
         let exempt = |client: IpAddr| self.settings.exempt.iter().any(|network| network.contains(&client));
         client.map(|client| client.to_canonical()).filter(|client| !exempt(*client))
+    }
+
+    /// Why a message that nothing proves cannot be taken now, if it cannot.
+    pub(super) fn cannot_take(
+        &self,
+        taken: &Taken,
+        way: Way<'_>,
+        now: Timestamp,
+    ) -> Option<RecipientVerdict> {
+        if !self.room.for_unproven() {
+            return Some(RecipientVerdict::NoRoom);
+        }
+        let quota = taken.used_up(&self.settings.quotas, way, now)?;
+        metrics::UNPROVEN_REFUSED.increment([quota]);
+        Some(RecipientVerdict::TooMuchUnproven)
     }
 }
 
@@ -35,16 +51,13 @@ impl<S: Store> Sink for Ingest<S> {
         {
             return RecipientVerdict::Accept;
         }
-        if !self.room.for_unproven() {
-            return RecipientVerdict::NoRoom;
-        }
-        let domain = domain(recipient);
+        let (domain, now) = (domain(recipient), Timestamp::now());
         let way = Way { client: self.counted(client), domain: &domain };
-        if self.taken.may_come(&settings.quotas, way, Timestamp::now()) {
-            RecipientVerdict::Accept
-        } else {
-            RecipientVerdict::TooMuchUnproven
+        // A disk that is nearly full has no room for what may prove nothing.
+        if self.room.for_unproven() && self.taken.may_try(way, now) {
+            return RecipientVerdict::Accept;
         }
+        self.cannot_take(&self.taken, way, now).unwrap_or(RecipientVerdict::Accept)
     }
 
     fn ready(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::address::{ForwardPath, ReversePath};
 use crate::returnpath::{Keys, Prefix, Token};
 use crate::smtp::{EnvelopeRecipient, Peer, Protocol, RecipientVerdict, Sink};
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{BounceFilter, QuarantineFilter, Settings, Settling, Verdict};
+use crate::store::{BounceFilter, QuarantineFilter, Settings, Settling, Verdict, Vitals};
 
 const NOBODY: &str =
     "From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nThere is no such user here.\n";
@@ -384,7 +384,8 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
         }
     }
     let report = names(&["b@x.example"]);
-    assert_eq!(world.take(&world.doubting, &[fixed(1)], &report).await, Delivery::TryLater);
+    let too_much = Delivery::PutOff(RecipientVerdict::TooMuchUnproven);
+    assert_eq!(world.take(&world.doubting, &[fixed(1)], &report).await, too_much);
     let token = world.token("b@x.example", 7, 0, false);
     let taken = world.take(&world.doubting, std::slice::from_ref(&token), &report).await;
     assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
@@ -395,11 +396,11 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
         assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
     }
     let taken = world.take(&world.doubting, std::slice::from_ref(&token), &names(&["c3@x.example"])).await;
-    assert_eq!(taken, Delivery::TryLater);
+    assert_eq!(taken, too_much);
     let taken = world
         .take(&world.doubting, std::slice::from_ref(&token), &names(&["b@x.example", "c4@x.example"]))
         .await;
-    assert_eq!(taken, Delivery::TryLater, "one's own address makes no room for others");
+    assert_eq!(taken, too_much, "one's own address makes no room for others");
     let proven = names(&["b@x.example"]).replace("10:00:00", "11:00:00");
     let taken = world.take(&world.doubting, &[token], &proven).await;
     assert!(
@@ -416,11 +417,13 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
     let taken = world.take(&world.doubting, &[fixed(1)], &names(&["d@x.example"])).await;
     assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
 
-    // At RCPT the day is that of the clock.
+    // At RCPT the day is that of the clock. What is in a message may prove it, so that some are read in vain.
     let world = World::with(Quotas { network_rows: 2, ..Quotas::default() }).await;
     let envelope_of_today = Timestamp::now();
     let way = guard::Way { client: "192.0.2.1".parse().ok(), domain: "b.example" };
     world.doubting.taken.count(way, 1, 2, envelope_of_today);
+    assert_eq!(room(&world.doubting, "bounces+1", "192.0.2.9"), RecipientVerdict::Accept);
+    world.doubting.taken.tried(way, u64::MAX, envelope_of_today);
     let token = world.token("b@x.example", 7, 0, false);
     for (local, client, verdict) in [
         ("bounces+1", "192.0.2.9", RecipientVerdict::TooMuchUnproven),
@@ -430,4 +433,52 @@ async fn what_nothing_proves_has_a_quota_a_day_and_what_is_signed_or_trusted_has
         assert_eq!(room(&world.doubting, local, client), verdict, "{local} {client}");
     }
     assert_eq!(room(&world.believing, "bounces+1", "192.0.2.9"), RecipientVerdict::Accept);
+}
+
+#[tokio::test]
+async fn a_complaint_that_its_content_proves_is_taken_when_the_quota_for_unproven_mail_is_used_up() {
+    let world = World::with(Quotas { network_rows: 1, ..Quotas::default() }).await;
+    let complaint = |token: &str| {
+        format!(
+            "From: fbl@isp.example\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=r\r\n\r\n\
+             --r\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\n\
+             Original-Mail-From: <{token}@b.example>\r\nOriginal-Rcpt-To: <b@x.example>\r\n\r\n--r--\r\n"
+        )
+    };
+    let fixed = ["bounces+1".to_owned()];
+    world.take(&world.doubting, &fixed, &names(&["a@x.example"])).await;
+    let proven = complaint(&world.token("b@x.example", 7, 0, false));
+    for (message, put_off) in [
+        (complaint("nobody"), true),
+        (proven, false),
+        (complaint("no-one"), true),
+        (names(&["c@x.example"]), true),
+    ] {
+        let taken = world.take(&world.doubting, &fixed, &message).await;
+        let expected = Delivery::PutOff(RecipientVerdict::TooMuchUnproven);
+        assert_eq!(taken == expected, put_off, "{taken:?} {message}");
+    }
+    assert!(world.store.suppression("b@x.example", None, now()).await.unwrap().is_some());
+
+    // The same where the disk runs short, which is said at RCPT where nothing signs the return path.
+    let world = World::new().await;
+    world.doubting.room().measured(50, Reserve { unproven: 100, all: 10 });
+    let token = world.token("b@x.example", 7, 0, false);
+    let taken = world.take(&world.doubting, &fixed, &complaint(&token)).await;
+    assert!(matches!(taken, Delivery::Committed { .. }), "{taken:?}");
+    for to in [&fixed, &[token]] {
+        let taken = world.take(&world.doubting, to, &names(&["c@x.example"])).await;
+        assert_eq!(taken, Delivery::PutOff(RecipientVerdict::NoRoom));
+    }
+}
+
+#[tokio::test]
+async fn the_raw_message_of_a_report_that_names_others_beside_ones_own_address_goes_first() {
+    let world = World::new().await;
+    let token = world.token("b@x.example", 7, 0, false);
+    let to = std::slice::from_ref(&token);
+    world.take(&world.doubting, to, &names(&["b@x.example"])).await;
+    assert_eq!(world.store.vitals().await.unwrap().unproven_raw, 0);
+    world.take(&world.doubting, to, &names(&["b@x.example", "c@x.example"])).await;
+    assert!(world.store.vitals().await.unwrap().unproven_raw > 0);
 }

@@ -153,6 +153,8 @@ pub enum Delivery {
     },
     /// It cannot be taken now and nothing was kept: `451 4.3.0`.
     TryLater,
+    /// What is in it decided that it is not taken now, with this reply, and nothing was kept.
+    PutOff(RecipientVerdict),
 }
 
 impl Delivery {
@@ -162,7 +164,7 @@ impl Delivery {
         match self {
             Self::Committed { duplicate: false, .. } => "committed",
             Self::Committed { duplicate: true, .. } => "duplicate",
-            Self::TryLater => "try_later",
+            Self::TryLater | Self::PutOff(_) => "try_later",
         }
     }
 }

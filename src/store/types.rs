@@ -85,7 +85,7 @@ pub struct NewMessage {
     pub defects: Vec<String>,
     /// Octets as received.
     pub size: u64,
-    /// Nothing in it is proven, and nothing is applied: anybody may have sent it.
+    /// Something in it is neither proven nor applied, or nothing is in it: anybody may have sent it.
     pub unproven: bool,
     /// The message, zstd-compressed.
     pub raw: Vec<u8>,
@@ -97,8 +97,9 @@ impl NewMessage {
     /// Octets that it takes in the store, about.
     #[must_use]
     pub fn octets(&self) -> u64 {
-        /// What a row has besides its texts, with its places in the indexes.
+        /// What a row has besides its texts, with its places in the indexes: that of a message, and that of an event.
         const ROW: usize = 512;
+        const EVENT_ROW: usize = 768;
         /// An event stands in the outbox as well.
         const COPIES: usize = 2;
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -127,7 +128,7 @@ impl NewMessage {
                 &event.remote_mta,
             ];
             let own = event.recipient.len() + event.classification.evidence.len();
-            octets += COPIES * (ROW + own + texts.into_iter().map(length).sum::<usize>());
+            octets += COPIES * (EVENT_ROW + own + texts.into_iter().map(length).sum::<usize>());
         }
         octets as u64
     }

@@ -38,7 +38,7 @@ pub(super) fn not_a_command(error: CommandError) -> Reply {
 }
 
 impl RecipientVerdict {
-    /// The reply to RCPT.
+    /// The reply to RCPT, or to the message where that decides.
     #[must_use]
     pub fn reply(self) -> Reply {
         match self {
@@ -139,6 +139,7 @@ pub(in crate::smtp) fn delivered(delivery: Delivery) -> Reply {
         }
         // RFC 5321 §6.1: the client keeps the message and tries again
         Delivery::TryLater => Reply::new(451, 3, 0, "Cannot store the message now, try again later"),
+        Delivery::PutOff(verdict) => verdict.reply(),
     }
 }
 

@@ -211,3 +211,35 @@ async fn what_is_held_about_an_address_is_found_by_the_address() {
     let index = "SEARCH events USING INDEX events_held_address (recipient_key=?)";
     assert!(steps.iter().any(|step| step == index), "{steps:?}");
 }
+
+#[tokio::test]
+async fn what_a_report_counts_for_in_quotas_is_what_the_database_grows_by() {
+    for (recipients, octets) in [(0, 10), (1_000, 22), (1_000, 4_000)] {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("dsnd.db");
+        let store = open(&path, Access::Serve).await.unwrap();
+        let size = async || {
+            let mut reader = store.readers.tasks.acquire().await.unwrap();
+            let pages: i64 =
+                sqlx::query_scalar("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+                    .fetch_one(&mut *reader)
+                    .await
+                    .unwrap();
+            pages.unsigned_abs()
+        };
+        let (empty, mut counted) = (size().await, 0);
+        let reports = if recipients == 0 { 250 } else { 5 };
+        for number in 0..reports {
+            let mut message = report(number, recipients, octets);
+            for event in &mut message.events {
+                (event.applies, event.quarantined, event.trust) = (false, true, Trust::TokenOnly);
+            }
+            message.raw = vec![7; 500];
+            counted += message.octets();
+            store.record(message).await.unwrap();
+        }
+        let grown = size().await - empty;
+        let percent = 100 * grown / counted;
+        assert!((60..=110).contains(&percent), "{recipients} {octets}: {grown} of {counted}, {percent} %");
+    }
+}
