@@ -42,23 +42,24 @@ pub(super) fn run(config: Option<&Path>, arguments: &BackupArguments) -> anyhow:
     let config = Config::load(config)?;
     let file = std::path::absolute(&arguments.file)?;
     check(&config.store.path, &file, arguments.force)?;
-    // Made here and not by SQLite, so that others cannot read it from the first moment on.
-    let part = Part::create(&file, &config.store.path)?;
-
-    let copy = async {
-        let store = open_store(&config, Access::Read).await?;
-        let bar = progress::octets(Some(0)).with_message("copying");
-        let told = |done, total| progress::reach(&bar, done, total);
-        let copied = store.copy_into(part.path(), &told).await.context("no backup was made");
-        bar.finish_and_clear();
-        store.close().await;
-        copied
-    };
-    let octets = block_on(async {
-        tokio::select! {
-            copied = copy => copied,
-            signal = ended() => Err(signal),
-        }
+    let (part, octets) = block_on(async {
+        let ended = ended();
+        // Made here and not by SQLite, so that others cannot read it from the first moment on.
+        let part = Part::create(&file, &config.store.path)?;
+        let copy = async {
+            let store = open_store(&config, Access::Read).await?;
+            let bar = progress::octets(Some(0)).with_message("copying");
+            let told = |done, total| progress::reach(&bar, done, total);
+            let copied = store.copy_into(part.path(), &told).await.context("no backup was made");
+            bar.finish_and_clear();
+            store.close().await;
+            copied
+        };
+        let octets = tokio::select! {
+            copied = copy => copied?,
+            signal = ended => return Err(signal),
+        };
+        Ok((part, octets))
     })?;
     part.place(arguments.force)?;
 

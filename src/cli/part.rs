@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How the name of every part ends.
 const ENDING: &str = ".dsnd-part";
@@ -92,18 +92,24 @@ impl Drop for Part {
     }
 }
 
-/// Waits for a signal that ends a command: so that it can clean up first.
-pub(super) async fn ended() -> anyhow::Error {
-    let wait = async |kind| match signal(kind) {
-        Ok(mut signal) => signal.recv().await,
-        Err(_) => std::future::pending().await,
+/// Waits for a signal that ends a command, so that it can clean up first. Signals are caught from the call on, and not
+/// only from when it is waited for: call it before there is anything to clean up, within a runtime.
+pub(super) fn ended() -> impl Future<Output = anyhow::Error> {
+    let [mut interrupt, mut terminate, mut hangup] =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+            .map(|kind| signal(kind).ok());
+    let wait = async |signal: &mut Option<Signal>| match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     };
-    tokio::select! {
-        _ = wait(SignalKind::interrupt()) => {}
-        _ = wait(SignalKind::terminate()) => {}
-        _ = wait(SignalKind::hangup()) => {}
+    async move {
+        tokio::select! {
+            _ = wait(&mut interrupt) => {}
+            _ = wait(&mut terminate) => {}
+            _ = wait(&mut hangup) => {}
+        }
+        anyhow::anyhow!("ended by a signal; nothing was written")
     }
-    anyhow::anyhow!("ended by a signal; nothing was written")
 }
 
 /// Removes the parts that were left beside the database and in every folder that files were written to; how many.
@@ -178,6 +184,15 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_it_is_waited_for_ends_no_process_and_is_heard() {
+        let ended = ended();
+        let own = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args(["-HUP", &own]).status().unwrap();
+        assert!(sent.success());
+        assert!(ended.await.to_string().starts_with("ended by a signal"));
     }
 
     #[test]

@@ -136,10 +136,11 @@ async fn write_file(
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<u64> {
     let written = async {
+        let ended = ended();
         let mut part = Part::create(path, &config.store.path)?;
         let written = tokio::select! {
             written = write(config, snapshot, format, part.file()?, bar) => written?,
-            signal = ended() => return Err(signal),
+            signal = ended => return Err(signal),
         };
         part.file()?.sync_all()?;
         part.place(true)?;
