@@ -257,8 +257,9 @@ const SHAPES: [Shape; 13] = [
     },
     Shape {
         format: Format::MailgunUnsubscribes,
-        needed: &["address", "tags"],
-        more: &["tag", "createdat", "messagehash"],
+        // An address and tags are what any list of customers may have.
+        needed: &["address", "tags", "createdat"],
+        more: &["tag", "messagehash"],
     },
     Shape { format: Format::Csv, needed: &["address", "reason"], more: OURS },
     Shape { format: Format::Csv, needed: &["address", "class"], more: OURS },
@@ -318,7 +319,7 @@ mod tests {
             ("email,created,ip,country", Format::SendgridSpamReports, "country"),
             ("id,email,status,reason,created", Format::SendgridBounces, "id"),
             ("address,created_at,plan", Format::MailgunComplaints, "plan"),
-            ("address,tags,orders", Format::MailgunUnsubscribes, "orders"),
+            ("address,tags,created_at,orders", Format::MailgunUnsubscribes, "orders"),
             ("address,reason,phone", Format::Csv, "phone"),
             ("Email Address,Reason,First Name", Format::Ses, "firstname"),
         ] {
@@ -331,9 +332,13 @@ mod tests {
         ] {
             assert_eq!(of(header), Err(Beside { format, others: vec![] }), "{header}");
         }
-        for header in
-            ["email,created_at", "id,email,name,status,created_at", "address,note", "email,signed_up"]
-        {
+        for header in [
+            "email,created_at",
+            "address,tags",
+            "id,email,name,status,created_at",
+            "address,note",
+            "email,signed_up",
+        ] {
             assert_eq!(of(header), Ok(None), "{header}");
         }
     }

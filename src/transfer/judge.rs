@@ -65,6 +65,8 @@ pub struct Skipped {
     pub soft: u64,
     /// Unsubscribed from one group or tag only, and no stream was named for it.
     pub one_group: u64,
+    /// Bounces whose words no rule knows, without a code.
+    pub unclear: u64,
 }
 
 impl std::ops::AddAssign for Skipped {
@@ -73,6 +75,7 @@ impl std::ops::AddAssign for Skipped {
         self.sender += other.sender;
         self.soft += other.soft;
         self.one_group += other.one_group;
+        self.unclear += other.unclear;
     }
 }
 
@@ -80,7 +83,7 @@ impl Skipped {
     /// All of them.
     #[must_use]
     pub const fn sum(&self) -> u64 {
-        self.over + self.sender + self.soft + self.one_group
+        self.over + self.sender + self.soft + self.one_group + self.unclear
     }
 }
 
@@ -91,6 +94,7 @@ pub(super) enum Skip {
     Sender,
     Soft,
     OneGroup,
+    Unclear,
 }
 
 impl Skipped {
@@ -100,6 +104,7 @@ impl Skipped {
             Skip::Sender => self.sender += 1,
             Skip::Soft => self.soft += 1,
             Skip::OneGroup => self.one_group += 1,
+            Skip::Unclear => self.unclear += 1,
         }
     }
 }

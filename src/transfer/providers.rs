@@ -11,7 +11,7 @@ use crate::address::Mailbox;
 use crate::classify::evidence::{Evidence, EvidenceField, Source};
 use crate::classify::{Basis, Class, Classification, Decision};
 use crate::policy::Reason;
-use crate::status::ReplyCode;
+use crate::status::{EnhancedStatusCode, ReplyCode};
 use crate::store::ListEntry;
 
 /// Longest text that is kept as evidence, in octets.
@@ -113,7 +113,7 @@ fn unsubscribed(service: &str, sort: &str, group: Option<&str>, settings: &ListS
 }
 
 /// A bounce, which is judged by its own words as any other: whether it is one that costs the recipient anything. Where
-/// they say nothing, the service's word counts.
+/// there are none, or a code of a failure, the service's word counts; words alone that no rule knows may mean anything.
 fn bounce(
     service: &str,
     line: &Line<'_>,
@@ -142,6 +142,12 @@ fn bounce(
     entry.note = Some(format!("{service}: bounce"));
     entry.evidence = Some(whole).filter(|text| !text.is_empty());
     let unclear = judged.class == Class::Undetermined || Basis::of(&judged.rule) == Basis::Unconfirmed;
+    let coded = code.bytes().any(|byte| byte.is_ascii_digit())
+        || ReplyCode::find_failure(said).is_some()
+        || EnhancedStatusCode::find(said).is_some();
+    if settings.reason.is_none() && unclear && !coded && entry.evidence.is_some() {
+        return Err(Skip::Unclear);
+    }
     if settings.reason.is_none() && !unclear {
         match judged.decision {
             Decision::Suppress => {}

@@ -339,6 +339,7 @@ fn tell(out: &mut impl Write, source: &str, summary: &Summary) -> anyhow::Result
         (skipped.over, "their term is over (--days gives them one from today on)"),
         (skipped.sender, "a matter of the sending side: blocks, spam verdicts, failed authentication"),
         (skipped.soft, "soft bounces: one does not suppress"),
+        (skipped.unclear, "bounces without a code, in words that no rule knows (--reason hard takes them)"),
         (skipped.one_group, "unsubscribed from one group or tag only: --stream says which stream that is"),
     ] {
         if number > 0 {

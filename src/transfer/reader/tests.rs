@@ -116,7 +116,7 @@ fn bounces_of_sendgrid_are_judged_by_their_words() {
     );
     let gone = &part.entries[0];
     assert_eq!((gone.status.as_deref(), gone.rule.is_some(), gone.count), (Some("5.1.1"), true, 1));
-    assert_eq!(part.skipped, Skipped { over: 1, sender: 1, soft: 2, one_group: 0 });
+    assert_eq!(part.skipped, Skipped { over: 1, sender: 1, soft: 2, one_group: 0, unclear: 0 });
     let no_mx = "status,reason,email,created\n,unable to get mx info: failed to get IPs from PTR record,a@x.example,1793523600\n";
     let (_, part) = read(no_mx, &settings());
     let entries: Vec<_> = part.entries.iter().map(told).collect();
@@ -128,6 +128,19 @@ fn bounces_of_sendgrid_are_judged_by_their_words() {
         let entries: Vec<_> = part.entries.iter().map(told).collect();
         assert_eq!(entries, ["a@x.example hard - 2026-11-01 2027-04-30 SendGrid: bounce"], "{said}");
     }
+    // Words alone that no rule knows are no bounce.
+    for list in [
+        "status,reason,email,created\n,active,a@x.example,1793523600\nactive,,b@x.example,1793523600\n",
+        "address,code,error,created_at\na@x.example,,active,1793523600\nb@x.example,ok,fine,1793523600\n",
+    ] {
+        let (_, part) = read(list, &settings());
+        assert_eq!((part.entries.len(), part.skipped.unclear, part.skipped.sum()), (0, 2, 2), "{list}");
+    }
+    let (_, part) = read(
+        "address,code,error,created_at\na@x.example,605,Not delivering to this one,1793523600\n",
+        &settings(),
+    );
+    assert_eq!(part.entries.len(), 1, "a code of Mailgun's own");
     let json = r#"[{"created":1793523600,"email":"gone@x.example","reason":"550 5.1.1 No such user","status":"5.1.1"}]"#;
     let (format, part) = read(json, &settings());
     assert_eq!((format, part.entries.len()), (Format::SendgridBounces, 1));
@@ -153,11 +166,6 @@ fn other_lists_of_sendgrid_have_one_meaning() {
             "reason,email,created\nMail domain mentioned in email address is unknown,a@x.example,1793523600\n",
             Format::SendgridInvalidEmails,
             "a@x.example hard domain_invalid 2026-11-01 2026-12-01 SendGrid: invalid address",
-        ),
-        (
-            "[{\"created\":1793523600,\"email\":\"a@x.example\"}]",
-            Format::SendgridUnsubscribes,
-            "a@x.example manual - 2026-11-01 for ever SendGrid: unsubscribed",
         ),
     ] {
         assert_eq!(entries(list), (format, vec![entry.to_owned()]), "{list}");
@@ -318,7 +326,7 @@ fn what_is_no_list_is_named() {
         (b"{\"name\": 3}\n", "its objects have \"name\""),
         (b"{\"name\": 3,\n\"age\": 4}\n", "it is JSON without a list"),
         (b"[1, 2]", "the values of the list have to be objects"),
-        (b"[{\"email\": \"a@x.example\", \"created\": 1}", "line 1: the JSON ends in the middle"),
+        (b"[{\"email\": \"a@x.example\", \"group_id\": 1}", "line 1: the JSON ends in the middle"),
     ] {
         let error = failed(list);
         assert!(error.contains(said), "{error}");
@@ -360,6 +368,9 @@ fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
             "{\"email\":\"best@x.example\",\"created_at\":\"2026-11-01\"}\n",
             "its objects have \"createdat\", \"email\"",
         ),
+        ("[{\"created\":1793523600,\"email\":\"best@x.example\"}]", "unsubscribes of SendGrid"),
+        ("{\"email\":\"best@x.example\",\"created\":1793523600}\n", "unsubscribes of SendGrid"),
+        ("address,tags\nbest@x.example,\n", "it begins with \"address\", \"tags\""),
         ("address,note\nbest@x.example,VIP\n", "it begins with \"address\", \"note\""),
         ("[\"best@x.example\"]", "it is an array of addresses, which does not say why they stand in it"),
     ] {
@@ -377,6 +388,16 @@ fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
             "ip,email,created\n192.0.2.1,a@x.example,1793523600\n",
             Format::SendgridSpamReports,
             "a@x.example complaint - 2026-11-01 for ever SendGrid: spam report",
+        ),
+        (
+            "address,tags\na@x.example,\n",
+            Format::MailgunUnsubscribes,
+            "a@x.example manual - 2026-11-20 for ever Mailgun: unsubscribed",
+        ),
+        (
+            "[{\"created\":1793523600,\"email\":\"a@x.example\"}]",
+            Format::SendgridUnsubscribes,
+            "a@x.example manual - 2026-11-01 for ever SendGrid: unsubscribed",
         ),
         (
             "email,created\na@x.example,1793523600\n",
@@ -401,9 +422,9 @@ fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
 
 #[test]
 fn one_object_of_a_list_does_not_speak_for_others_with_other_keys() {
-    let list = "{\"email\":\"a@x.example\",\"created\":1793523600}\n\
-        {\"email\":\"best@x.example\",\"created\":1793523600,\"orders\":7}\n";
-    let (_, part) = read(list, &settings());
+    let list = "{\"email\":\"a@x.example\",\"group_id\":3,\"created_at\":1793523600}\n\
+        {\"email\":\"best@x.example\",\"group_id\":3,\"created_at\":1793523600,\"orders\":7}\n";
+    let (_, part) = read(list, &ListSettings { stream: Some(7), ..settings() });
     assert_eq!(part.entries.len(), 1);
     assert_eq!(wrong(&part), [(2, "it has \"orders\", which no other list of unsubscribes of SendGrid has")]);
     let plain = "{\"email\":\"a@x.example\"}\n{\"email\":\"best@x.example\",\"orders\":7}\n";
