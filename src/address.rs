@@ -181,6 +181,14 @@ pub fn domain_of(comparison_form: &str) -> Option<&str> {
     comparison_form.rsplit_once('@').map(|(_, domain)| domain).filter(|domain| !domain.is_empty())
 }
 
+/// A host's name as it is counted and compared: without what stands behind it, without a dot at its end, in lower
+/// case.
+#[must_use]
+pub fn host_name(mta: &str) -> Option<String> {
+    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
+    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
+}
+
 /// The argument of `MAIL FROM` (RFC 5321 §4.1.1.2): where a report about this message would go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReversePath {

@@ -20,10 +20,13 @@
 //! | --- | --- | --- |
 //! | 0 vocabulary | [`address`], [`status`], [`metrics`], [`when`] | words without I/O |
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
-//! | 2 decisions | [`classify`], [`policy`] | types to conclusions, pure; the time is an argument |
+//! | 2 decisions | [`classify`], [`policy`], [`ledger`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
 //! | 4 movement | [`ingest`], [`events`], [`transfer`], [`http`], [`lookup`], [`smtp::listener`], [`smtp::tls`] | one bounce's way through all of the above, whole lists, and those who ask |
 //! | 5 assembly | [`config`], [`app`], [`cli`] | wires everything |
+//!
+//! [`policy`] has the thresholds and terms: what one event does to one address. [`ledger`] has the book-keeping: what a
+//! group of commands writes, given what is known.
 //!
 //! # RFC index
 //!
@@ -63,6 +66,7 @@ pub mod config;
 pub mod events;
 pub mod http;
 pub mod ingest;
+pub mod ledger;
 pub mod lookup;
 pub mod metrics;
 pub mod policy;

@@ -227,7 +227,7 @@ fn settle(events: &mut Vec<Judged>, done: &Reclassified, totals: &mut Totals) {
         let Some(became) = done.events.iter().find(|became| became.event == judged.event) else {
             return false;
         };
-        (judged.change_before, judged.change) = (became.before.clone(), became.after.clone());
+        (judged.change_before, judged.change) = (became.before.to_owned(), became.after.to_owned());
         true
     });
     totals.changed += events.len() as u64;

@@ -49,7 +49,7 @@ impl Default for Breaker {
 }
 
 /// What suppressions are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// The recipient's domain.
     Domain,
@@ -71,6 +71,12 @@ impl KeyKind {
             Self::RemoteMta => "remote_mta",
             Self::Rule => "rule",
         }
+    }
+
+    /// The kind that a word stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

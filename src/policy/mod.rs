@@ -112,7 +112,7 @@ impl Reason {
 }
 
 /// What soft bounces are counted under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CounterKind {
     /// Everything soft but a full mailbox.
     Soft,
@@ -132,6 +132,12 @@ impl CounterKind {
             Self::MailboxFull => "mailbox_full",
             Self::Unconfirmed => "unconfirmed",
         }
+    }
+
+    /// The kind that a word stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Soft, Self::MailboxFull, Self::Unconfirmed].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -39,7 +39,7 @@ use jiff::Timestamp;
 
 pub use addresses::{Addresses, HASH_KEY_OCTETS, HashKey, HashKeyError, is_hashed};
 pub use answer::{Checked, Counted, check, reply};
-pub use audit::{AuditOrigin, AuditRow, Removal, Replayed, Story, StoryPlace, ToldEvent};
+pub use audit::{AuditRow, Story, StoryPlace, ToldEvent};
 pub use backup::Backup;
 pub use deliveries::{
     Again, DeadLetter, Deliveries, Head, PassedBy, Progress, Waiting, WebhookStanding, WebhookState,
@@ -48,29 +48,26 @@ pub use entries::{Condition, CountedDay, Edited, Entries, Put, PutDone, Standing
 pub use erasure::{AddressesStand, Erase, Erased, Erasure, Touched};
 pub use filter::Filter;
 pub use holds::{
-    Alarm, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict, open_holds, settle_whole_hold,
+    HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict, open_holds, settle_whole_hold,
 };
 pub use known::Known;
 pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use page::{LISTED_RECIPIENTS, PAGE_OCTETS, Page, SHOWN_RECIPIENTS};
-pub use quarantine::{Idle, Outcome, QuarantineFilter, Quarantined, Settling, Verdict, host_name};
-pub use reclassify::{
-    NewConclusion, Reclassified, ReclassifiedEntry, ReclassifiedEvent, Reclassify, Reclassifying, StoredEvent,
-};
+pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict};
+pub use reclassify::{NewConclusion, Reclassify, Reclassifying, StoredEvent};
 pub use retention::{Dropped, OldCounters, OldEvents, Place, Retention};
 pub use settling::{ChosenEvent, SettlingQueue, TooManyEvents};
 pub use statistics::{Changes, Decisions, Dimension, Statistics, StatisticsFilter, StatisticsRow};
 pub use streams::{HIGHEST_STREAM, Streams};
 pub use tokens::{NewToken, Probe, Token, TokenScope, Tokens};
-pub use types::{
-    Bounce, BounceEvent, BounceFilter, EventChange, ManualEntry, NewEvent, NewMessage, Pressure, Recorded,
-    Settings, Suppression, SuppressionFilter,
-};
+pub use types::{Bounce, BounceEvent, BounceFilter, Pressure, Settings, Suppression, SuppressionFilter};
 pub use vitals::{ChangeCount, Vital, Vitals};
 
-/// The stream of everything that names none; an entry in it suppresses in every stream.
-pub const ANY_STREAM: i64 = 0;
+pub use crate::ledger::{
+    ANY_STREAM, Alarm, AuditOrigin, EventChange, Idle, ManualEntry, NewEvent, NewMessage, Reclassified,
+    ReclassifiedEntry, ReclassifiedEvent, Recorded, Removal, Replayed,
+};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{EventChange, Filter};
+use super::{EventChange, Filter, Idle};
 
 /// Which quarantined events; with nothing set, all of them.
 #[derive(Debug, Clone, Default)]
@@ -49,14 +49,6 @@ impl QuarantineFilter {
             |network: &IpNet| client().is_ok_and(|client| network.contains(&client.to_canonical()));
         self.peer.as_ref().is_none_or(from_there)
     }
-}
-
-/// A host's name as it is counted and compared: without what stands behind it, without a dot at its end, in lower
-/// case.
-#[must_use]
-pub fn host_name(mta: &str) -> Option<String> {
-    let name = mta.split_whitespace().next()?.trim_end_matches('.').to_lowercase();
-    Some(name).filter(|name| !name.is_empty() && name.len() <= 255)
 }
 
 /// An event that waits.
@@ -169,17 +161,6 @@ impl Outcome {
             Self::Missing => "there is no such event".to_owned(),
         })
     }
-}
-
-/// Why an event that was approved did nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// It waited longer than it would have suppressed.
-    TermOver,
-    /// Another delivery of the same report has done it.
-    ToldBefore,
-    /// It counts against its host at most, and not against the address.
-    NotTheAddress,
 }
 
 #[cfg(test)]

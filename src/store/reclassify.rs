@@ -3,11 +3,10 @@
 use std::future::Future;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{BounceEvent, StoreError};
 use crate::classify::Classification;
+use crate::ledger::Reclassified;
 
 /// A stored event with what its conclusion rests on.
 #[derive(Debug, Clone)]
@@ -58,39 +57,6 @@ pub struct Reclassifying {
     pub recipient_key: String,
     /// The events, at least one.
     pub events: Vec<NewConclusion>,
-}
-
-/// What became of the events of one address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reclassified {
-    /// Each event that was changed.
-    pub events: Vec<ReclassifiedEvent>,
-    /// What that did to the list.
-    pub entries: Vec<ReclassifiedEntry>,
-}
-
-/// What became of one event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReclassifiedEvent {
-    /// Its number.
-    pub event: i64,
-    /// What it had done to the list.
-    pub before: String,
-    /// What it does now.
-    pub after: String,
-}
-
-/// What became of an entry of the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReclassifiedEntry {
-    /// The stream, 0 for every one.
-    pub stream: i64,
-    /// `added`, `changed` or `removed`.
-    pub action: &'static str,
-    /// The entry that stood; null where there was none.
-    pub before: Option<Value>,
-    /// The entry that stands; null where there is none.
-    pub after: Option<Value>,
 }
 
 /// Events that can be judged anew.

@@ -6,8 +6,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 use super::super::{
     ANY_STREAM, Condition, Edited, Entries, Put, PutDone, Removal, Standing, StoreError, Suppression,
 };
-use super::breaker::Judge;
 use super::entries::{entries, to_suppression};
+use super::facts::Judge;
 use super::read::failed;
 use super::{SqliteStore, people, standing, written};
 

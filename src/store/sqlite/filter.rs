@@ -3,8 +3,9 @@
 use sqlx::sqlite::Sqlite;
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::super::{AuditOrigin, Filter, SuppressionFilter, host_name};
+use super::super::{AuditOrigin, Filter, SuppressionFilter};
 use super::written;
+use crate::address::host_name;
 use crate::policy::Reason;
 
 /// A statement that grows.

@@ -4,19 +4,16 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::super::{
-    AuditOrigin, EventChange, Filter, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict,
-    Page, StoreError,
+    EventChange, Filter, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict, Page,
+    StoreError,
 };
-use super::apply::{Subject, apply_to_list, said};
-use super::audit::Cause;
-use super::breaker::{self, Judge};
+use super::facts::{Judge, load, waiting_event};
 use super::filter::{Sql, and, of_events, of_messages};
 use super::page::page;
 use super::read::{failed, maybe_time, time};
-use super::settle::{
-    LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled as settled_event,
-};
+use super::write::write;
 use super::written;
+use crate::ledger::Needs;
 
 const HOLD: &str = "
     SELECT *, (SELECT count(*) FROM events WHERE hold = holds.id AND change = 'held') AS waiting,
@@ -116,27 +113,11 @@ fn to_held(row: &SqliteRow) -> Result<HeldEvent, StoreError> {
     })
 }
 
-/// Settles some events of an open hold, and closes it with the last of them; a dry run does it and takes it back.
+/// Settles some events of an open hold, and closes it with the last of them; a dry run writes nothing.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     judge: &Judge,
     settling: HoldSettling,
-) -> Result<Option<HoldSettled>, sqlx::Error> {
-    if settling.dry_run.is_none() {
-        return settle_some(connection, judge, &settling).await;
-    }
-    begin_dry_run(connection).await?;
-    // What it finds usual is not remembered.
-    let judge = Judge::new(judge.settings.clone());
-    let settled = settle_some(connection, &judge, &settling).await?;
-    end_dry_run(connection).await?;
-    Ok(settled)
-}
-
-async fn settle_some(
-    connection: &mut SqliteConnection,
-    judge: &Judge,
-    settling: &HoldSettling,
 ) -> Result<Option<HoldSettled>, sqlx::Error> {
     let open: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM holds WHERE id = ?1 AND state = 'open')")
@@ -146,17 +127,13 @@ async fn settle_some(
     if !open {
         return Ok(None);
     }
-    let mut settled = match settling.verdict {
-        HoldVerdict::Release => release(connection, judge, settling).await?,
-        HoldVerdict::Discard => discard(connection, settling).await?,
+    let (mut settled, state) = match settling.verdict {
+        HoldVerdict::Release => (release(connection, judge, &settling).await?, "released"),
+        HoldVerdict::Discard => (discard(connection, &settling).await?, "discarded"),
     };
     // Fewer than asked for: in this transaction nobody else adds one.
     settled.closed = settled.events < u64::from(settling.limit);
-    if settled.closed {
-        let state = match settling.verdict {
-            HoldVerdict::Release => "released",
-            HoldVerdict::Discard => "discarded",
-        };
+    if settled.closed && settling.dry_run.is_none() {
         sqlx::query("UPDATE holds SET state = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
             .bind(settling.id)
             .bind(state)
@@ -172,17 +149,22 @@ async fn discard(
     connection: &mut SqliteConnection,
     settling: &HoldSettling,
 ) -> Result<HoldSettled, sqlx::Error> {
-    let discarded = sqlx::query(
-        "UPDATE events SET change = 'discarded', settled_at = ?2, settled_by = ?3 WHERE id IN
-             (SELECT id FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?4)",
-    )
-    .bind(settling.id)
-    .bind(written(settling.at))
-    .bind(&settling.by)
-    .bind(settling.limit)
-    .execute(connection)
-    .await?;
-    Ok(HoldSettled { events: discarded.rows_affected(), suppressed: 0, closed: false })
+    let events = if settling.dry_run.is_some() {
+        next(connection, settling).await?.len() as u64
+    } else {
+        sqlx::query(
+            "UPDATE events SET change = 'discarded', settled_at = ?2, settled_by = ?3 WHERE id IN
+                 (SELECT id FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?4)",
+        )
+        .bind(settling.id)
+        .bind(written(settling.at))
+        .bind(&settling.by)
+        .bind(settling.limit)
+        .execute(connection)
+        .await?
+        .rows_affected()
+    };
+    Ok(HoldSettled { events, suppressed: 0, closed: false })
 }
 
 /// Each event is decided as of its own time, by what stands now: existing entries are never shortened. One whose term
@@ -192,38 +174,36 @@ async fn release(
     judge: &Judge,
     settling: &HoldSettling,
 ) -> Result<HoldSettled, sqlx::Error> {
-    let rows = sqlx::query(
+    let rows = next(connection, settling).await?;
+    let (mut waiting, mut needs) = (Vec::with_capacity(rows.len()), Needs::default());
+    for row in &rows {
+        let event = waiting_event(connection, judge, row).await?;
+        needs.subject(&event.subject, event.received_at);
+        waiting.push(event);
+    }
+    let facts = load(connection, judge, &needs).await?;
+    let HoldSettling { id, at, by, .. } = settling;
+    let (suppressed, writes) = judge.settle(facts, |book| {
+        let changes = waiting.iter().map(|event| book.release(*id, event, *at, by));
+        changes.filter(|change| *change == EventChange::Suppressed).count()
+    });
+    if settling.dry_run.is_none() {
+        write(connection, &writes).await?;
+    }
+    Ok(HoldSettled { events: rows.len() as u64, suppressed: suppressed as u64, closed: false })
+}
+
+/// The events of a hold that are settled next.
+async fn next(
+    connection: &mut SqliteConnection,
+    settling: &HoldSettling,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    sqlx::query(
         "SELECT * FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?2 OFFSET ?3",
     )
     .bind(settling.id)
     .bind(settling.limit)
     .bind(i64::try_from(settling.dry_run.unwrap_or(0)).unwrap_or(i64::MAX))
-    .fetch_all(&mut *connection)
-    .await?;
-    let cause = Cause {
-        origin: AuditOrigin::Hold,
-        actor: Some(settling.by.clone()),
-        at: Some(settling.at),
-        why: Some(format!("hold {} released", settling.id)),
-    };
-    let mut settled = HoldSettled::default();
-    for row in &rows {
-        let event: i64 = row.try_get("id")?;
-        let subject = Subject::stored(connection, judge, row).await?;
-        let received_at = received_at(row)?;
-        let LetThrough { change, new, .. } =
-            let_through(connection, judge, &subject, received_at, settling.at).await?;
-        apply_to_list(connection, &subject, event, received_at, &change, &cause).await?;
-        let said = said(&change);
-        if said == EventChange::Suppressed {
-            if new {
-                // What a person lets through belongs to what is usual.
-                breaker::count(connection, judge, &subject, received_at).await?;
-            }
-            settled.suppressed += 1;
-        }
-        settled_event(connection, event, said, settling.at, &settling.by).await?;
-        settled.events += 1;
-    }
-    Ok(settled)
+    .fetch_all(connection)
+    .await
 }

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::{Imported, ListEntry};
-use super::apply::to_standing;
+use super::facts::to_entry;
 use super::written;
 use crate::address::domain_of;
 use crate::policy::{Joined, Standing, join};
@@ -91,7 +91,7 @@ impl Joining {
         for row in rows {
             let key = (row.try_get("address_key")?, row.try_get("stream")?);
             let there = Found {
-                standing: to_standing(row)?,
+                standing: to_entry(row)?.standing(),
                 over: row.try_get::<Option<bool>, _>("over")?.unwrap_or(false),
                 ended: row.try_get("ended")?,
                 first_seen: row.try_get("first_seen")?,

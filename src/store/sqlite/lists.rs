@@ -10,8 +10,8 @@ use super::super::{
     SuppressionFilter,
 };
 use super::audit::{entry_json, expired};
-use super::breaker::Judge;
 use super::entries::place;
+use super::facts::Judge;
 use super::filter::{Sql, of_entries};
 use super::join::{Joining, Row as Write};
 use super::read::{failed, maybe_time, time};

@@ -1,16 +1,16 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
-mod apply;
 mod audit;
 mod backup;
-mod breaker;
 mod deliveries;
 mod edits;
 mod entries;
 mod erase;
+mod facts;
 mod filter;
 mod gauge;
 mod holds;
+mod job;
 mod join;
 mod known;
 mod line;
@@ -31,13 +31,13 @@ mod reclassify;
 mod record;
 mod reserve;
 mod retention;
-mod settle;
 mod standing;
 mod statistics;
 mod stored;
 mod tokens;
 mod turn;
 mod vitals;
+mod write;
 mod writer;
 
 use std::path::Path;
@@ -54,7 +54,6 @@ pub use open::{Access, SCHEMA};
 use readers::Readers;
 pub use reserve::Disk;
 use reserve::Reserve;
-use stored::Arriving;
 use writer::Writer;
 
 /// A suppression store in one SQLite file.
@@ -154,7 +153,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     async fn record(&self, message: NewMessage) -> Result<Recorded, StoreError> {
-        self.writer()?.record(Arriving::new(&self.addresses, message)).await
+        self.writer()?.record(stored::arrival(&self.addresses, message)).await
     }
 
     fn pressure(&self) -> Pressure {

@@ -5,13 +5,13 @@ use sqlx::Arguments;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 
 use super::super::{AuditOrigin, ManualEntry, Removal, SuppressionFilter};
-use super::apply::clear_counter;
-use super::audit::{self, Cause, Noted, removed};
-use super::breaker::Judge;
+use super::audit::removed;
+use super::facts::{Judge, load};
 use super::filter::{Sql, of_entries};
 use super::stored::{Written, resolve};
+use super::write::write;
 use super::written;
-use crate::address::domain_of;
+use crate::ledger::Needs;
 
 /// Puts an address on the list by hand.
 pub(super) async fn add(
@@ -25,72 +25,22 @@ pub(super) async fn add(
     entry.address = texts.address(&stored_key, &entry.address);
     entry.note = entry.note.map(|note| texts.text(&note));
     entry.address_key = stored_key;
-    let before = audit::before(connection, &entry.address_key, entry.stream, entry.now).await?;
-    sqlx::query(
-        "INSERT INTO suppressions (address_key, stream, address, reason, note, first_seen, last_seen, count,
-                                   expires_at, origin, domain, changed_at)
-         VALUES (?1, ?2, ?3, 'manual', ?4, ?5, ?5, 1, ?6, ?8, ?7, ?5)
-         ON CONFLICT (address_key, stream) DO UPDATE SET
-             address = excluded.address, reason = excluded.reason, class = NULL, status = NULL, rule = NULL,
-             evidence = NULL, note = excluded.note,
-             first_seen = iif(expires_at <= excluded.last_seen, excluded.first_seen, first_seen),
-             count = iif(expires_at <= excluded.last_seen, 1, count), last_seen = excluded.last_seen, expires_at = excluded.expires_at,
-             recheckable = 0, origin = excluded.origin, event = NULL, domain = excluded.domain,
-             remote_mta = NULL, changed_at = excluded.changed_at, ended = 0",
-    )
-    .bind(&entry.address_key)
-    .bind(entry.stream)
-    .bind(&entry.address)
-    .bind(&entry.note)
-    .bind(written(entry.now))
-    .bind(entry.expires_at.map(written))
-    .bind(domain_of(&entry.address_key).unwrap_or_default())
-    .bind(entry.origin.as_str())
-    .execute(&mut *connection)
-    .await?;
-    let noted = Noted {
-        address_key: &entry.address_key,
-        stream: entry.stream,
-        at: entry.now,
-        before,
-        why: entry.note.as_deref(),
-        event: None,
-    };
-    let cause = Cause { origin: entry.origin, actor: entry.actor, at: None, why: None };
-    audit::written_now(connection, noted, &entry.address, &cause).await
+    let facts = load(connection, judge, &Needs::address(&entry.address_key)).await?;
+    let ((), writes) = judge.settle(facts, |book| book.add(entry));
+    write(connection, &writes).await
 }
 
-/// Takes an address off the list, as far as it stands there: expired entries are kept. What was counted
-/// against it is forgotten, so that it starts anew.
+/// Takes an address off the list, as far as it stands there.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     judge: &Judge,
-    removal: Removal,
+    mut removal: Removal,
 ) -> Result<bool, sqlx::Error> {
-    macro_rules! its_entries {
-        () => {
-            "address_key = ?1 AND (?2 IS NULL OR stream = ?2) AND (expires_at IS NULL OR expires_at > ?3)"
-        };
-    }
-    let Removal { address_key, stream, now, origin, actor } = removal;
-    let address_key = resolve(connection, &judge.settings.addresses, &address_key).await?;
-    sqlx::query(removed!(its_entries!(), "?3", "?4", "?5", "?6"))
-        .bind(&address_key)
-        .bind(stream)
-        .bind(written(now))
-        .bind(origin.as_str())
-        .bind(&actor)
-        .bind(None::<String>)
-        .execute(&mut *connection)
-        .await?;
-    let removed = sqlx::query(concat!("DELETE FROM suppressions WHERE ", its_entries!()))
-        .bind(&address_key)
-        .bind(stream)
-        .bind(written(now))
-        .execute(&mut *connection)
-        .await?;
-    clear_counter(connection, &address_key, stream, None, None).await?;
-    Ok(removed.rows_affected() > 0)
+    removal.address_key = resolve(connection, &judge.settings.addresses, &removal.address_key).await?;
+    let facts = load(connection, judge, &Needs::address(&removal.address_key)).await?;
+    let (stood, writes) = judge.settle(facts, |book| book.remove(&removal));
+    write(connection, &writes).await?;
+    Ok(stood)
 }
 
 /// Takes back every entry that stands and matches a filter. SQLite moves the rows; none of them is held here.

@@ -1,21 +1,20 @@
 //! Unproven bounces: listed, counted, approved, discarded.
 
-use jiff::Timestamp;
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::super::{
-    Addresses, AuditOrigin, EventChange, Idle, NewEvent, Outcome, QuarantineFilter, Quarantined, Settling,
-    StoreError, Verdict,
+    Addresses, EventChange, Outcome, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
 };
-use super::apply::{Subject, apply, corrupt, said};
-use super::audit::Cause;
-use super::breaker::{self, Judge};
+use super::facts::{Judge, load, waiting_event};
 use super::filter::{Sql, and, of_events, of_messages};
-use super::read::{failed, maybe_time, time};
-use super::settle::{LetThrough, begin_dry_run, end_dry_run, let_through, received_at, settled};
+use super::read::{corrupt, failed, json, maybe_time, time};
+use super::write::write;
 use super::written;
 use crate::address::Mailbox;
+use crate::ledger::{Facts, Needs};
 use crate::returnpath::Trust;
 
 /// Rows read at once, of which a filter for clients may leave few.
@@ -126,98 +125,60 @@ fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
     })
 }
 
-/// Settles events in their order; a dry run does it all and takes it back.
+/// Settles events in their order; a dry run writes nothing.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     judge: &Judge,
     settling: Settling,
 ) -> Result<Vec<Outcome>, sqlx::Error> {
-    if settling.dry_run {
-        begin_dry_run(connection).await?;
+    let Settling { events, verdict, by, at, dry_run } = settling;
+    let rows = sqlx::query(
+        "SELECT events.* FROM json_each(?1) AS asked CROSS JOIN events ON events.id = asked.value WHERE change = 'quarantined'",
+    )
+    .bind(json(&events)?)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut waiting = HashMap::with_capacity(rows.len());
+    let mut needs = Needs::default();
+    for row in &rows {
+        let event = waiting_event(connection, judge, row).await?;
+        needs.subject(&event.subject, event.received_at);
+        needs.events.extend(event.applied_keys());
+        waiting.insert(event.event, event);
     }
-    let mut outcomes = Vec::with_capacity(settling.events.len());
-    for event in &settling.events {
-        outcomes.push(settle_one(connection, judge, &settling, *event).await?);
-    }
-    if settling.dry_run {
-        end_dry_run(connection).await?;
-    }
-    Ok(outcomes)
-}
-
-async fn settle_one(
-    connection: &mut SqliteConnection,
-    judge: &Judge,
-    settling: &Settling,
-    event: i64,
-) -> Result<Outcome, sqlx::Error> {
-    let row = sqlx::query("SELECT * FROM events WHERE id = ?1").bind(event).fetch_optional(&mut *connection);
-    let Some(row) = row.await? else { return Ok(Outcome::Missing) };
-    let change: String = row.try_get("change")?;
-    if change != EventChange::Quarantined.as_str() {
-        let at = maybe_time(&row, "settled_at").map_err(|error| decode_error(&error))?;
-        return Ok(Outcome::NotWaiting { change, at, by: row.try_get("settled_by")? });
-    }
-    let (change, outcome) = match settling.verdict {
-        Verdict::Discard => (EventChange::Discarded, Outcome::Settled(EventChange::Discarded)),
-        Verdict::Approve => {
-            let subject = Subject::stored(connection, judge, &row).await?;
-            if Mailbox::parse(&subject.recipient).is_err() {
-                return Ok(Outcome::NoAddress);
+    let facts =
+        if verdict == Verdict::Approve { load(connection, judge, &needs).await? } else { Facts::default() };
+    let (outcomes, writes) = judge.settle(facts, |book| {
+        let mut settle_one = |event: &i64| {
+            let waiting = waiting.remove(event)?;
+            if verdict == Verdict::Discard {
+                book.settled(*event, EventChange::Discarded, at, &by);
+                return Some(Outcome::Settled(EventChange::Discarded));
             }
-            let cause = Cause {
-                origin: AuditOrigin::Quarantine,
-                actor: Some(settling.by.clone()),
-                at: Some(settling.at),
-                why: None,
-            };
-            match approve(connection, judge, &subject, event, &row, &cause, settling.at).await? {
-                Ok(change) => (change, Outcome::Settled(change)),
-                Err(idle) => (EventChange::None, Outcome::Idle(idle)),
+            if Mailbox::parse(&waiting.subject.recipient).is_err() {
+                return Some(Outcome::NoAddress);
             }
-        }
-    };
-    settled(connection, event, change, settling.at, &settling.by).await?;
-    Ok(outcome)
+            Some(book.approve(&waiting, at, &by).map_or_else(Outcome::Idle, Outcome::Settled))
+        };
+        events.iter().map(&mut settle_one).collect::<Vec<_>>()
+    });
+    if !dry_run {
+        write(connection, &writes).await?;
+    }
+    let mut all = Vec::with_capacity(events.len());
+    for (event, outcome) in events.into_iter().zip(outcomes) {
+        all.push(match outcome {
+            Some(outcome) => outcome,
+            None => not_waiting(connection, event).await?,
+        });
+    }
+    Ok(all)
 }
 
-/// Does what the event would have done when it came in; nothing, where another delivery of the same report has
-/// done it (contract 2).
-async fn approve(
-    connection: &mut SqliteConnection,
-    judge: &Judge,
-    subject: &Subject,
-    event: i64,
-    row: &SqliteRow,
-    cause: &Cause,
-    at: Timestamp,
-) -> Result<Result<EventChange, Idle>, sqlx::Error> {
-    let key: Vec<u8> = row.try_get("event_key")?;
-    let key = <[u8; 32]>::try_from(key).map_err(|_| corrupt("event_key", "not 32 octets"))?;
-    // Schema 1 kept what waited under the key of its group alone.
-    let grouped = NewEvent::attributed_key(&key, &subject.recipient_key);
-    let done: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE event_key IN (?1, ?2))")
-        .bind(&NewEvent::applied_key(&key)[..])
-        .bind(&NewEvent::applied_key(&grouped)[..])
-        .fetch_one(&mut *connection)
-        .await?;
-    if done {
-        return Ok(Err(Idle::ToldBefore));
-    }
-    let received_at = received_at(row)?;
-    let LetThrough { change, over, new } = let_through(connection, judge, subject, received_at, at).await?;
-    apply(connection, subject, event, received_at, &change, cause).await?;
-    if new && judge.settings.breaker.weighs(&change) {
-        // What a person lets through belongs to what is usual.
-        breaker::count(connection, judge, subject, received_at).await?;
-    }
-    Ok(match said(&change) {
-        EventChange::None if over => Err(Idle::TermOver),
-        EventChange::None => Err(Idle::NotTheAddress),
-        said => Ok(said),
-    })
-}
-
-fn decode_error(error: &StoreError) -> sqlx::Error {
-    corrupt("events", &error.to_string())
+/// Why an event is not settled.
+async fn not_waiting(connection: &mut SqliteConnection, event: i64) -> Result<Outcome, sqlx::Error> {
+    let row = sqlx::query("SELECT change, settled_at, settled_by FROM events WHERE id = ?1").bind(event);
+    let Some(row) = row.fetch_optional(connection).await? else { return Ok(Outcome::Missing) };
+    let at = maybe_time(&row, "settled_at").map_err(|error| corrupt("settled_at", &error.to_string()))?;
+    Ok(Outcome::NotWaiting { change: row.try_get("change")?, at, by: row.try_get("settled_by")? })
 }

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::{BounceEvent, StoreError};
 use super::writer::unavailable;
+use crate::classify::{Class, Decision};
 
 /// Largest message that is unpacked again, in bytes; the receiver takes none as large.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -87,6 +88,31 @@ pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timesta
         text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column}: {text:?} is no time") })
     })
     .transpose()
+}
+
+/// A time in a row that the writer reads.
+pub(super) fn stored_time(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    time(row, column).map_err(|error| corrupt(column, &error.to_string()))
+}
+
+pub(super) fn class_and_decision(row: &SqliteRow) -> Result<(Class, Decision), sqlx::Error> {
+    let (class, decision): (String, String) = (row.try_get("class")?, row.try_get("decision")?);
+    Ok((
+        Class::from_name(&class).ok_or_else(|| corrupt("class", &class))?,
+        Decision::from_name(&decision).ok_or_else(|| corrupt("decision", &decision))?,
+    ))
+}
+
+pub(super) fn corrupt(column: &str, value: &str) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{value:?} was not written by dsnd").into(),
+    }
+}
+
+/// A list of things that a statement is about.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
 pub(super) fn list<T: serde::de::DeserializeOwned>(

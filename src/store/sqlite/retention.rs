@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::{Dropped, OldCounters, OldEvents, Place, Retention, StoreError};
-use super::{SqliteStore, apply, read, written};
+use super::{SqliteStore, read, written};
 
 impl Retention for SqliteStore {
     async fn prune_events(&self, old: OldEvents) -> Result<Dropped, StoreError> {
@@ -102,7 +102,7 @@ async fn prune_events(connection: &mut SqliteConnection, old: OldEvents) -> Resu
 
 fn place_of(row: &sqlx::sqlite::SqliteRow) -> Result<Place, sqlx::Error> {
     let recorded_at =
-        read::time(row, "recorded_at").map_err(|error| apply::corrupt("recorded_at", &error.to_string()))?;
+        read::time(row, "recorded_at").map_err(|error| read::corrupt("recorded_at", &error.to_string()))?;
     Ok(Place { recorded_at, id: row.try_get("id")? })
 }
 
@@ -157,6 +157,23 @@ async fn prune_statistics(
              (SELECT day, domain, stream, class, decision, change FROM aggregates WHERE day < ?1 ORDER BY day LIMIT ?2)",
     )
     .bind(before_day)
+    .bind(limit)
+    .execute(connection)
+    .await?;
+    Ok(pruned.rows_affected())
+}
+
+/// Drops counts that no longer say what is usual, a bounded number at once.
+pub(super) async fn prune_rates(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u64, sqlx::Error> {
+    let pruned = sqlx::query(
+        "DELETE FROM suppression_rates WHERE (kind, name, slot) IN
+             (SELECT kind, name, slot FROM suppression_rates WHERE slot < ?1 ORDER BY slot LIMIT ?2)",
+    )
+    .bind(crate::ledger::oldest_slot(now))
     .bind(limit)
     .execute(connection)
     .await?;

@@ -4,7 +4,7 @@
 //! - A writer gets the one key that it writes under from [`resolve`] or [`resolve_all`], inside its transaction, with
 //!   `judge.settings.addresses`; it uses that for everything it reads and writes there. The column `address`, and
 //!   every text that may name the person, is given by [`Written`].
-//! - A message on its way in goes through [`Arriving`].
+//! - A message on its way in goes through [`arrival`] and [`settle`].
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,6 +17,7 @@ use super::super::addresses::{Addresses, HashKey, is_hashed};
 use super::super::{NewEvent, NewMessage};
 use super::mask::{Person, every_address};
 use crate::address::comparison_form;
+use crate::ledger::Arrival;
 
 /// The key that rows about an address are written under, given its comparison form (or a stored key, which stays as
 /// it is): hashed where every address is, or where she was erased and still stands on the list. What stands in clear
@@ -277,80 +278,63 @@ pub(super) fn hashed(key: &HashKey, form: &str) -> String {
     if form.is_empty() || is_hashed(form) { form.to_owned() } else { key.hashed(form) }
 }
 
-/// A message on its way into the writer.
-#[derive(Debug)]
-pub(super) struct Arriving {
-    pub(super) message: NewMessage,
-    /// Of each event: [`NewEvent::attributed_key`], always of the address in clear, so that one report is the same
-    /// before and after addresses were hashed.
-    pub(super) attributed: Vec<[u8; 32]>,
-    /// Of each event: the keys that rows about its address may stand under.
-    pub(super) keys: Vec<[String; 2]>,
+/// Takes a message as it was read. Where every address is hashed, this is done here, outside the writer.
+pub(super) fn arrival(addresses: &Addresses, mut message: NewMessage) -> Arrival {
+    let attributed = message
+        .events
+        .iter()
+        .map(|event| NewEvent::attributed_key(&event.key, &event.recipient_key))
+        .collect();
+    let pair = |event: &NewEvent| match addresses.key() {
+        // A stranger's address may look like a stored key, and is none.
+        Some(key) if is_hashed(&event.recipient_key) => {
+            let hashed = key.hashed(&event.recipient_key);
+            [hashed.clone(), hashed]
+        }
+        _ => addresses.keys(&event.recipient_key),
+    };
+    let keys: Vec<[String; 2]> = message.events.iter().map(pair).collect();
+    if addresses.all_hashed()
+        && let Some(key) = addresses.key()
+    {
+        hash_message(&mut message, key);
+        for (event, [_, hashed]) in message.events.iter_mut().zip(&keys) {
+            hash_event(event, key, hashed);
+        }
+    }
+    Arrival { message, attributed, keys }
 }
 
-impl Arriving {
-    /// Takes a message as it was read. Where every address is hashed, this is done here, outside the writer.
-    pub(super) fn new(addresses: &Addresses, mut message: NewMessage) -> Self {
-        let attributed = message
-            .events
-            .iter()
-            .map(|event| NewEvent::attributed_key(&event.key, &event.recipient_key))
-            .collect();
-        let pair = |event: &NewEvent| match addresses.key() {
-            // A stranger's address may look like a stored key, and is none.
-            Some(key) if is_hashed(&event.recipient_key) => {
-                let hashed = key.hashed(&event.recipient_key);
-                [hashed.clone(), hashed]
-            }
-            _ => addresses.keys(&event.recipient_key),
-        };
-        let keys: Vec<[String; 2]> = message.events.iter().map(pair).collect();
-        if addresses.all_hashed()
-            && let Some(key) = addresses.key()
-        {
-            hash_message(&mut message, key);
-            for (event, [_, hashed]) in message.events.iter_mut().zip(&keys) {
-                hash_event(event, key, hashed);
-            }
-        }
-        Self { message, attributed, keys }
+/// Inside the writer's transaction: events about persons who were erased and still stand on the list are hashed, and the
+/// rest of the message names them no more.
+pub(super) async fn settle(
+    connection: &mut SqliteConnection,
+    addresses: &Addresses,
+    arrival: &mut Arrival,
+) -> Result<(), sqlx::Error> {
+    let Some(key) = addresses.key() else { return Ok(()) };
+    let Arrival { message, keys, .. } = arrival;
+    let forms: Vec<String> = keys.iter().map(|[plain, _]| plain.clone()).collect();
+    let resolved = resolve_all(connection, addresses, &forms).await?;
+    if addresses.all_hashed() || !resolved.iter().any(|stored| is_hashed(stored)) {
+        return Ok(());
     }
-
-    /// Inside the writer's transaction: events about persons who were erased and still stand on the list are hashed,
-    /// and the rest of the message names them no more.
-    pub(super) async fn settle(
-        &mut self,
-        connection: &mut SqliteConnection,
-        addresses: &Addresses,
-    ) -> Result<(), sqlx::Error> {
-        let Some(key) = addresses.key() else { return Ok(()) };
-        let forms: Vec<String> = self.keys.iter().map(|[plain, _]| plain.clone()).collect();
-        let resolved = resolve_all(connection, addresses, &forms).await?;
-        if addresses.all_hashed() || !resolved.iter().any(|stored| is_hashed(stored)) {
-            return Ok(());
-        }
-        let erased = |event: &NewEvent, stored: &String| is_hashed(stored).then(|| event.recipient.clone());
-        let persons: Vec<String> = self
-            .message
-            .events
-            .iter()
-            .zip(&resolved)
-            .filter_map(|(event, stored)| erased(event, stored))
-            .collect();
-        let texts = Written::without(key, &persons.iter().map(String::as_str).collect::<Vec<_>>());
-        if persons.len() == self.message.events.len() {
-            hash_message(&mut self.message, key);
-        } else {
-            scrub_message(&mut self.message, &texts);
-        }
-        for (event, stored) in self.message.events.iter_mut().zip(&resolved) {
-            if is_hashed(stored) {
-                hash_event(event, key, stored);
-            }
-            scrub_event(event, &texts);
-        }
-        Ok(())
+    let erased = |event: &NewEvent, stored: &String| is_hashed(stored).then(|| event.recipient.clone());
+    let persons: Vec<String> =
+        message.events.iter().zip(&resolved).filter_map(|(event, stored)| erased(event, stored)).collect();
+    let texts = Written::without(key, &persons.iter().map(String::as_str).collect::<Vec<_>>());
+    if persons.len() == message.events.len() {
+        hash_message(message, key);
+    } else {
+        scrub_message(message, &texts);
     }
+    for (event, stored) in message.events.iter_mut().zip(&resolved) {
+        if is_hashed(stored) {
+            hash_event(event, key, stored);
+        }
+        scrub_event(event, &texts);
+    }
+    Ok(())
 }
 
 /// Nothing of the message is kept that names anybody.

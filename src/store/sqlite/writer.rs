@@ -1,8 +1,7 @@
 //! The one writer: jobs come in over a queue and are committed in groups, one sync for many (contract 7).
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -15,15 +14,16 @@ use super::super::{
     HoldSettled, HoldSettling, HoldVerdict, ManualEntry, Outcome, Pressure, Recorded, Removal, Settings,
     Settling, StoreError, SuppressionFilter, Verdict,
 };
-use super::breaker::{self, Judge};
+use super::facts::Judge;
 use super::gauge::Gauge;
+use super::job::{Operation, Queued, run_all};
 use super::line::Line;
 use super::log::Log;
 use super::place::Place;
 use super::reserve::Reserve;
-use super::stored::Arriving;
 use super::turn::Turns;
-use super::{audit, holds, open, outbox, people, quarantine, raw, record};
+use super::{audit, holds, open, outbox, people, quarantine, raw, retention};
+use crate::ledger::Arrival;
 use crate::metrics;
 
 /// Jobs that may wait before those who bring more have to.
@@ -40,93 +40,10 @@ fn octet_rows(octets: u64) -> usize {
     usize::try_from(octets / ROW).unwrap_or(usize::MAX / 2)
 }
 
-/// What a job does inside the transaction.
-pub(super) type Operation<R> = Box<
-    dyn for<'c> FnOnce(&'c mut SqliteConnection, &'c Judge) -> BoxFuture<'c, Result<R, sqlx::Error>> + Send,
->;
-
-pub(super) type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
-
-/// A job: its work, its result until the commit, and who waits for it.
-struct Task<R> {
-    events: usize,
-    frees: bool,
-    queued: Instant,
-    operation: Option<Operation<R>>,
-    result: Option<Result<R, StoreError>>,
-    done: Option<oneshot::Sender<Result<R, StoreError>>>,
-}
-
-/// A job without the type of its result.
-trait Job: Send {
-    /// How many rows it writes, roughly.
-    fn events(&self) -> usize;
-    /// Whether it makes room on the disk.
-    fn frees(&self) -> bool;
-    /// When it was asked for.
-    fn queued(&self) -> Instant;
-    /// Does the work. An error that waiting may mend comes back; any other becomes the job's result, and the
-    /// answer is then `Ok(false)`: undo what it wrote.
-    fn run<'c>(
-        &'c mut self,
-        connection: &'c mut SqliteConnection,
-        judge: &'c Judge,
-    ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
-    /// The transaction is durable: hand out the result.
-    fn committed(&mut self);
-    /// Nothing of the transaction is kept.
-    fn failed(&mut self, cause: &str);
-}
-
-impl<R: Send + 'static> Job for Task<R> {
-    fn events(&self) -> usize {
-        self.events
-    }
-
-    fn frees(&self) -> bool {
-        self.frees
-    }
-
-    fn queued(&self) -> Instant {
-        self.queued
-    }
-
-    fn run<'c>(
-        &'c mut self,
-        connection: &'c mut SqliteConnection,
-        judge: &'c Judge,
-    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
-        Box::pin(async move {
-            let Some(operation) = self.operation.take() else { return Ok(false) };
-            match operation(connection, judge).await {
-                Err(error) if unavailable(&error).is_some() => Err(error),
-                result => {
-                    let keep = result.is_ok();
-                    self.result = Some(result.map_err(StoreError::from));
-                    Ok(keep)
-                }
-            }
-        })
-    }
-
-    // The caller may have stopped waiting; then no one is told.
-    fn committed(&mut self) {
-        if let (Some(done), Some(result)) = (self.done.take(), self.result.take()) {
-            let _ = done.send(result);
-        }
-    }
-
-    fn failed(&mut self, cause: &str) {
-        if let Some(done) = self.done.take() {
-            let _ = done.send(Err(StoreError::Unavailable(cause.to_owned())));
-        }
-    }
-}
-
 /// The way to the writer's task.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Queued>,
     task: JoinHandle<()>,
     settings: Arc<ArcSwap<Settings>>,
     gauge: Arc<Gauge>,
@@ -164,13 +81,9 @@ impl Writer {
         let _ = self.task.await;
     }
 
-    pub(super) async fn record(&self, message: Arriving) -> Result<Recorded, StoreError> {
-        let events = 1 + message.message.events.len() + octet_rows(message.message.octets());
-        self.send(
-            events,
-            Box::new(move |connection, judge| Box::pin(record::record(connection, judge, message))),
-        )
-        .await
+    pub(super) async fn record(&self, arrival: Arrival) -> Result<Recorded, StoreError> {
+        let events = 1 + arrival.message.events.len() + octet_rows(arrival.message.octets());
+        self.queue(|done| Queued::message(events, arrival, done)).await
     }
 
     pub(super) async fn add(&self, entry: ManualEntry) -> Result<(), StoreError> {
@@ -231,8 +144,11 @@ impl Writer {
     }
 
     pub(super) async fn prune_rates(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.send_freeing(1, Box::new(move |connection, _| Box::pin(breaker::prune(connection, now, limit))))
-            .await
+        self.send_freeing(
+            1,
+            Box::new(move |connection, _| Box::pin(retention::prune_rates(connection, now, limit))),
+        )
+        .await
     }
 
     /// Puts a job in the line and waits until it is committed. `events` says how many rows it writes, roughly.
@@ -259,18 +175,17 @@ impl Writer {
         frees: bool,
         operation: Operation<R>,
     ) -> Result<R, StoreError> {
+        self.queue(|done| Queued::other(events, frees, operation, done)).await
+    }
+
+    async fn queue<R>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<R, StoreError>>) -> Queued,
+    ) -> Result<R, StoreError> {
         let gone = || StoreError::Unavailable("its writer has stopped".to_owned());
         let (done, result) = oneshot::channel();
         let _waits = self.gauge.enter();
-        let task = Task {
-            events,
-            frees,
-            queued: Instant::now(),
-            operation: Some(operation),
-            result: None,
-            done: Some(done),
-        };
-        self.queue.send(Box::new(task)).await.map_err(|_| gone())?;
+        self.queue.send(job(done)).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 }
@@ -280,7 +195,7 @@ impl Writer {
 async fn keep_running(
     options: SqliteConnectOptions,
     settings: Arc<ArcSwap<Settings>>,
-    jobs: mpsc::Receiver<Box<dyn Job>>,
+    jobs: mpsc::Receiver<Queued>,
     gauge: Arc<Gauge>,
     turns: Turns,
 ) {
@@ -302,7 +217,7 @@ async fn keep_running(
 async fn run(
     options: SqliteConnectOptions,
     settings: Arc<ArcSwap<Settings>>,
-    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Queued>,
     gauge: Arc<Gauge>,
     mut turns: Turns,
 ) {
@@ -311,7 +226,7 @@ async fn run(
     // One to a file that was cut short. It stays open until the file is whole again: with the last connection the log
     // would go, and with that what a restored file lacks.
     let mut doubtful: Option<SqliteConnection> = None;
-    let mut line: Line<Box<dyn Job>> = Line::default();
+    let mut line: Line<Queued> = Line::default();
     let reserve = Reserve::beside(options.get_filename());
     let mut log = Log::default();
     loop {
@@ -413,7 +328,7 @@ async fn commit_group(
     place: &mut Place,
     judge: &Judge,
     turns: &Turns,
-    group: &mut Vec<Box<dyn Job>>,
+    group: &mut Vec<Queued>,
 ) -> bool {
     let started = std::time::Instant::now();
     let queued = group.first().map_or(started, |first| first.queued());
@@ -425,7 +340,7 @@ async fn commit_group(
         // One that was opened while nothing could be written stays so, whatever becomes of the file.
         return code(&error).is_some_and(|code| matches!(code & 0xff, 5 | 6)); // BUSY LOCKED
     }
-    match run_group(connection, judge, group).await {
+    match run_and_commit(connection, judge, group).await {
         // What went into a deleted file is gone with this process: nobody may be told that it is kept.
         Ok(()) if !(place.holds() && place.is_whole()) => {
             let cause = "the database file was deleted, replaced or cut short while it was open";
@@ -434,7 +349,7 @@ async fn commit_group(
             false
         }
         Ok(()) => {
-            group.drain(..).for_each(|mut job| job.committed());
+            group.drain(..).for_each(|mut queued| queued.job().committed());
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::debug!(jobs, micros, "committed");
             metrics::STORE_COMMITS.increment(["committed"]);
@@ -453,26 +368,18 @@ async fn commit_group(
     }
 }
 
-/// Every job in a savepoint of its own, so that one that cannot be written undoes itself alone.
-async fn run_group(
+async fn run_and_commit(
     connection: &mut SqliteConnection,
     judge: &Judge,
-    group: &mut [Box<dyn Job>],
+    group: &mut [Queued],
 ) -> Result<(), sqlx::Error> {
-    for job in group {
-        connection.execute("SAVEPOINT job").await?;
-        if !job.run(connection, judge).await? {
-            connection.execute("ROLLBACK TO job").await?;
-        }
-        connection.execute("RELEASE job").await?;
-    }
-    connection.execute("COMMIT").await?;
-    Ok(())
+    run_all(connection, judge, group).await?;
+    connection.execute("COMMIT").await.map(drop)
 }
 
-fn fail_all(group: &mut Vec<Box<dyn Job>>, cause: &str) {
+fn fail_all(group: &mut Vec<Queued>, cause: &str) {
     metrics::STORE_COMMITS.increment(["failed"]);
-    group.drain(..).for_each(|mut job| job.failed(cause));
+    group.drain(..).for_each(|mut queued| queued.job().failed(cause));
 }
 
 /// SQLite's extended result code.

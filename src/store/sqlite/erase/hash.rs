@@ -8,9 +8,9 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::write::{forbid, permit};
 use crate::address::comparison_form;
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::job::Operation;
 use crate::store::sqlite::read::failed;
 use crate::store::sqlite::stored::{Written, blind, hash_entries, hashed, in_json, original_recipient};
-use crate::store::sqlite::writer::Operation;
 use crate::store::{HashKey, StoreError, is_hashed};
 
 /// Rows in one transaction.

@@ -15,10 +15,10 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::erasure::{AddressesStand, Erase, Erased, Erasure};
 use super::super::{StoreError, is_hashed};
 use super::SqliteStore;
+use super::job::Operation;
 use super::mask::Person;
 use super::read::failed;
 use super::stored;
-use super::writer::Operation;
 use crate::address::comparison_form;
 pub use file::occurrences;
 use find::Found;
@@ -140,9 +140,9 @@ impl SqliteStore {
                 if !plan.dry_run {
                     return step.run(connection, &plan).await;
                 }
-                super::settle::begin_dry_run(connection).await?;
+                super::write::begin_dry_run(connection).await?;
                 let erased = step.run(connection, &plan).await?;
-                super::settle::end_dry_run(connection).await?;
+                super::write::end_dry_run(connection).await?;
                 Ok(erased)
             })
         });
