@@ -96,8 +96,8 @@ impl<'m> Book<'_, 'm> {
         let applied = self.facts.events.get(&NewEvent::applied_key(attributed));
         // Schema 1 kept an event under the key of its group alone.
         let waiting = || {
-            let kept = [attributed, &event.key].into_iter().filter_map(|key| self.facts.events.get(key));
-            kept.filter(stands_in_the_way).last()
+            let mut kept = [&event.key, attributed].into_iter().filter_map(|key| self.facts.events.get(key));
+            kept.find(stands_in_the_way)
         };
         applied.or_else(waiting).map(|known| known.message)
     }

@@ -273,7 +273,7 @@ impl<'r, 'm> Book<'r, 'm> {
     }
 
     /// Notes that an entry has run out.
-    fn expire(&mut self, key: &EntryKey) {
+    pub fn expire(&mut self, key: &EntryKey) {
         let Some(entry) = self.touch(key.clone()) else { return };
         entry.ended = true;
         let noted = AuditEntry {

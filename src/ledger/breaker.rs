@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{OpenHold, clock_hour};
 use super::{Alarm, Book, RateKey, Subject, slot_of, undo};
-use crate::policy::{Change, Jump, KeyKind, Recent, Usual};
+use crate::policy::{Change, Jump, KeyKind, Usual};
 
 /// After so many more held addresses the operator is told again.
 const TOLD_EVERY: u64 = 1_000;
@@ -99,9 +99,9 @@ impl Book<'_, '_> {
         (!passed).then_some(jump)
     }
 
-    fn usual(&self, (kind, name): &RateKey, now: Timestamp) -> Usual {
-        let hour = clock_hour(slot_of(now));
-        self.facts.usual.get(&(*kind, name.clone(), hour)).copied().unwrap_or_default()
+    fn usual(&self, key: &RateKey, now: Timestamp) -> Usual {
+        let hours = self.facts.usual.get(key).and_then(|hours| hours.get(&clock_hour(slot_of(now))));
+        hours.map(|hours| hours.usual).unwrap_or_default()
     }
 
     fn hold_one_more(&mut self, subject: &Subject, key: &RateKey, opened: bool) -> Option<Held> {
@@ -130,18 +130,16 @@ impl Book<'_, '_> {
         let domain = (KeyKind::Domain, subject.domain().to_owned());
         let within_share = self.facts.recent(&domain, slot).all < u64::from(self.breaker.share());
         let of_all = within_share && self.tells_of_rule_and_host(subject, at);
-        let one = Recent { all: 1, recheckable: u64::from(subject.class.recheckable()) };
+        let recheckable = subject.class.recheckable();
         for (kind, name) in subject.rate_keys() {
             if kind != KeyKind::Domain && !of_all {
                 continue;
             }
             let key = (kind, name.to_owned());
-            let slots = self.facts.rates.entry(key.clone()).or_default();
-            for counted in [slots.entry(slot).or_default(), self.writes.rates.entry((key, slot)).or_default()]
-            {
-                counted.all += one.all;
-                counted.recheckable += one.recheckable;
-            }
+            self.facts.count(&key, slot, recheckable);
+            let written = self.writes.rates.entry((key, slot)).or_default();
+            written.all += 1;
+            written.recheckable += u64::from(recheckable);
         }
     }
 }

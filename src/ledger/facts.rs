@@ -1,6 +1,7 @@
 //! What a group of commands asks about, and what the store knows of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -147,6 +148,27 @@ pub struct OpenHold {
     pub held: i64,
 }
 
+/// What is usual for a key, and the hours that it was told from.
+#[derive(Debug, Clone, Default)]
+pub struct UsualHours {
+    hours: BTreeMap<i64, u64>,
+    pub(super) usual: Usual,
+}
+
+impl UsualHours {
+    /// From hours with their suppressions, each once.
+    #[must_use]
+    pub fn of(hours: BTreeMap<i64, u64>) -> Self {
+        let counted: Vec<_> = hours.iter().map(|(hour, count)| (*hour, *count)).collect();
+        Self { hours, usual: Usual::of(&counted) }
+    }
+
+    fn add(&mut self, slot: i64) {
+        *self.hours.entry(slot.div_euclid(HOUR)).or_default() += 1;
+        *self = Self::of(std::mem::take(&mut self.hours));
+    }
+}
+
 /// The highest numbers that were given.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Numbers {
@@ -175,7 +197,7 @@ pub struct Facts {
     /// Suppressions by key and slot, within the hours that were asked about.
     pub rates: HashMap<RateKey, BTreeMap<i64, Recent>>,
     /// What is usual, by key and hour.
-    pub usual: HashMap<(KeyKind, String, i64), Usual>,
+    pub usual: HashMap<RateKey, BTreeMap<i64, Arc<UsualHours>>>,
     /// Holds that are open.
     pub holds: HashMap<RateKey, OpenHold>,
     /// When holds were last released.
@@ -193,6 +215,18 @@ impl Facts {
             all: sum.all + recent.all,
             recheckable: sum.recheckable + recent.recheckable,
         })
+    }
+
+    /// Counts a suppression of a key in a slot.
+    pub(super) fn count(&mut self, key: &RateKey, slot: i64, recheckable: bool) {
+        let counted = self.rates.entry(key.clone()).or_default().entry(slot).or_default();
+        counted.all += 1;
+        counted.recheckable += u64::from(recheckable);
+        for (hour, usual) in self.usual.get_mut(key).into_iter().flatten() {
+            if usual_slots(*hour).contains(&slot) {
+                Arc::make_mut(usual).add(slot);
+            }
+        }
     }
 
     /// The entries of an address, by stream.

@@ -11,9 +11,12 @@ mod breaker;
 mod cause;
 mod entry;
 mod facts;
+mod import;
 mod people;
 mod reclassify;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod waiting;
 mod writes;
 
@@ -24,9 +27,10 @@ pub use breaker::Held;
 pub use cause::{AuditOrigin, Cause, Replayed};
 pub use entry::{Entry, EntryKey, whole_seconds};
 pub use facts::{
-    CountedAs, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, hour_before, oldest_slot, slot_of,
-    usual_slots,
+    CountedAs, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, UsualHours, hour_before, oldest_slot,
+    slot_of, usual_slots,
 };
+pub use import::Imported;
 pub use people::{ManualEntry, Removal};
 pub use reclassify::{JudgedEvent, Reclassified, ReclassifiedEntry, ReclassifiedEvent};
 pub use subject::{LetThrough, Subject, said};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AuditOrigin, Book, Cause, Entry, Noted, whole_seconds};
+use super::{ANY_STREAM, AuditOrigin, Book, Cause, Entry, Noted, whole_seconds};
 use crate::policy::Reason;
 
 /// An entry made by a person.
@@ -85,17 +85,25 @@ impl Book<'_, '_> {
         };
         let standing = self.facts.entries_of(&removal.address_key).filter(asked).cloned();
         let standing: Vec<Entry> = standing.collect();
-        let cause = Cause { origin: removal.origin, actor: removal.actor.clone(), at: None, why: None };
-        for entry in &standing {
-            self.take(&entry.key());
-            let (before, event) = (Some(entry.to_json()), entry.event);
-            self.note(
-                Noted { key: entry.key(), at: removal.now, before, why: None, event },
-                &entry.address,
-                &cause,
-            );
-        }
+        let (origin, actor) = (removal.origin, removal.actor.clone());
+        let cause = Cause { origin, actor, at: Some(removal.now), why: None };
+        standing.iter().for_each(|entry| self.take_off(entry, &cause));
         self.clear(&removal.address_key, removal.stream, None, None);
         !standing.is_empty()
+    }
+
+    /// Takes an entry back that has something in common with others. What was counted against its address, as far as it
+    /// reached, is forgotten.
+    pub fn take_back(&mut self, entry: &Entry, cause: &Cause) {
+        self.take_off(entry, cause);
+        let streams = (entry.stream != ANY_STREAM).then_some(entry.stream);
+        self.clear(&entry.address_key, streams, None, None);
+    }
+
+    fn take_off(&mut self, entry: &Entry, cause: &Cause) {
+        self.take(&entry.key());
+        let (key, before, event) = (entry.key(), Some(entry.to_json()), entry.event);
+        let at = cause.at.unwrap_or(entry.last_seen);
+        self.note(Noted { key, at, before, why: None, event }, &entry.address, cause);
     }
 }

@@ -1,54 +1,15 @@
 //! Lists that come in and go out as a whole: entries by the thousand.
 
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::{StoreError, SuppressionFilter};
-use crate::policy::Reason;
-
-/// An entry as lists carry it from one store to another: what it says, and nothing of how it came here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListEntry {
-    /// The address as written.
-    pub address: String,
-    /// Its comparison form.
-    pub address_key: String,
-    /// The stream, [`super::ANY_STREAM`] for every one.
-    pub stream: i64,
-    /// Why.
-    pub reason: Reason,
-    /// Precisely why.
-    pub class: Option<String>,
-    /// The enhanced status code that decided.
-    pub status: Option<String>,
-    /// The rule that decided.
-    pub rule: Option<String>,
-    /// The host that said so.
-    pub remote_mta: Option<String>,
-    /// The text that decided.
-    pub evidence: Option<String>,
-    /// A person's words.
-    pub note: Option<String>,
-    /// First event under this entry.
-    pub first_seen: Timestamp,
-    /// Last event.
-    pub last_seen: Timestamp,
-    /// How many events.
-    pub count: i64,
-    /// Until when; `None` for ever.
-    pub expires_at: Option<Timestamp>,
-    /// A recovered host may release it.
-    pub recheckable: bool,
-    /// How many days the last soft term was, 0 when there was none.
-    pub soft_term_days: u32,
-}
+use super::{Imported, StoreError, SuppressionFilter};
+use crate::ledger::Entry;
 
 /// A part of a list on its way in.
 #[derive(Debug, Clone)]
 pub struct ListPart {
     /// Its entries, all of which suppress at [`Self::at`].
-    pub entries: Vec<ListEntry>,
+    pub entries: Vec<Entry>,
     /// Who brings it.
     pub actor: Option<String>,
     /// When, the same for every part of a list.
@@ -68,37 +29,6 @@ pub struct ListMark {
     pub version: i64,
 }
 
-/// What became of the entries of a list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = ImportCounts)]
-pub struct Imported {
-    /// On the list now, where nothing stood.
-    pub added: u64,
-    /// Outweighed or outlasted what stood: that entry is stronger or longer now.
-    pub changed: u64,
-    /// Stand already, at least as strong and as long.
-    pub known: u64,
-    /// Came more than once in the list, for the same stream.
-    pub duplicates: u64,
-}
-
-impl Imported {
-    /// All of them.
-    #[must_use]
-    pub const fn sum(&self) -> u64 {
-        self.added + self.changed + self.known + self.duplicates
-    }
-}
-
-impl std::ops::AddAssign for Imported {
-    fn add_assign(&mut self, other: Self) {
-        self.added += other.added;
-        self.changed += other.changed;
-        self.known += other.known;
-        self.duplicates += other.duplicates;
-    }
-}
-
 /// The answer to a part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartImported {
@@ -114,7 +44,7 @@ pub struct PartImported {
 /// entry that stands all the time is in it once, one that comes or goes meanwhile may be.
 pub trait Snapshot: Send {
     /// The next entries, `limit` at most; none at the end.
-    fn next(&mut self, limit: u32) -> impl Future<Output = Result<Vec<ListEntry>, StoreError>> + Send;
+    fn next(&mut self, limit: u32) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send;
 }
 
 /// Whole lists, in and out.

@@ -51,7 +51,7 @@ pub use holds::{
     HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict, open_holds, settle_whole_hold,
 };
 pub use known::Known;
-pub use lists::{Imported, ListEntry, ListMark, ListPart, Lists, PartImported, Snapshot};
+pub use lists::{ListMark, ListPart, Lists, PartImported, Snapshot};
 pub use outbox::{EventType, Outbox, OutboxBounds, OutboxEvent, OutboxFilter};
 pub use page::{LISTED_RECIPIENTS, PAGE_OCTETS, Page, SHOWN_RECIPIENTS};
 pub use quarantine::{Outcome, QuarantineFilter, Quarantined, Settling, Verdict};
@@ -65,8 +65,8 @@ pub use types::{Bounce, BounceEvent, BounceFilter, Pressure, Settings, Suppressi
 pub use vitals::{ChangeCount, Vital, Vitals};
 
 pub use crate::ledger::{
-    ANY_STREAM, Alarm, AuditOrigin, EventChange, Idle, ManualEntry, NewEvent, NewMessage, Reclassified,
-    ReclassifiedEntry, ReclassifiedEvent, Recorded, Removal, Replayed,
+    ANY_STREAM, Alarm, AuditOrigin, Entry, EventChange, Idle, Imported, ManualEntry, NewEvent, NewMessage,
+    Reclassified, ReclassifiedEntry, ReclassifiedEvent, Recorded, Removal, Replayed,
 };
 
 /// Why the store could not do what it was asked.
@@ -189,8 +189,9 @@ pub trait Store: Send + Sync + 'static {
     /// expired entries are kept.
     fn remove(&self, removal: Removal) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Takes every entry of a filter off the list, all in one transaction, and forgets what was counted against
-    /// their addresses. Returns how many; where the filter's page begins and ends does not matter.
+    /// Takes every entry of a filter off the list, a page in a transaction, and forgets what was counted against their
+    /// addresses. Returns how many; where the filter's page begins and ends does not matter. Whoever asks may begin again
+    /// after a crash.
     fn undo(
         &self,
         filter: SuppressionFilter,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{BATCH, BadLine, Format, Part, Skipped};
-use crate::store::{Imported, ListEntry, ListMark, ListPart, Lists, StoreError};
+use crate::store::{Entry, Imported, ListMark, ListPart, Lists, StoreError};
 
 /// Bad lines that are told.
 const TOLD: usize = 100;
@@ -72,7 +72,7 @@ pub struct Importer<S> {
     source: String,
     mark: Option<ListMark>,
     /// Entries that were not brought in yet, and the octets of their texts.
-    waiting: Vec<ListEntry>,
+    waiting: Vec<Entry>,
     octets: usize,
     /// Told of every batch that went in.
     progress: Box<dyn FnMut(&Summary) + Send>,
@@ -148,7 +148,7 @@ impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
         let format = self.summary.format.map_or("list", Format::as_str);
         let mut entries = entries.into_iter();
         loop {
-            let batch: Vec<ListEntry> = entries.by_ref().take(BATCH).collect();
+            let batch: Vec<Entry> = entries.by_ref().take(BATCH).collect();
             if batch.is_empty() {
                 return Ok(());
             }
@@ -176,8 +176,8 @@ impl<S: Lists, R: std::ops::Deref<Target = S>> Importer<R> {
 }
 
 /// What the texts of an entry take in memory.
-fn octets(entry: &ListEntry) -> usize {
+fn octets(entry: &Entry) -> usize {
     let texts = [&entry.class, &entry.status, &entry.rule, &entry.remote_mta, &entry.evidence, &entry.note];
     let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
-    size_of::<ListEntry>() + entry.address.len() + entry.address_key.len() + texts
+    size_of::<Entry>() + entry.address.len() + entry.address_key.len() + texts
 }

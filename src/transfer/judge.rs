@@ -11,7 +11,7 @@ use super::{Format, ours, providers};
 use crate::address::Mailbox;
 use crate::classify::Classifier;
 use crate::policy::{Policy, Reason};
-use crate::store::{ANY_STREAM, ListEntry};
+use crate::store::{ANY_STREAM, AuditOrigin, Entry};
 
 /// Numbers of streams by their names, or in digits.
 pub type StreamNumbers = Arc<dyn Fn(&str) -> Option<i64> + Send + Sync>;
@@ -114,7 +114,7 @@ pub(super) fn judge(
     format: Format,
     line: &Line<'_>,
     settings: &ListSettings,
-) -> Result<Result<ListEntry, Skip>, String> {
+) -> Result<Result<Entry, Skip>, String> {
     let mut entry = if format.is_ours() {
         ours::entry(line, settings)?
     } else {
@@ -146,14 +146,8 @@ impl ListSettings {
     }
 
     /// An entry for that reason that began then, with the term that policy gives it.
-    pub(super) fn fresh(
-        &self,
-        address: String,
-        address_key: String,
-        reason: Reason,
-        at: Timestamp,
-    ) -> ListEntry {
-        ListEntry {
+    pub(super) fn fresh(&self, address: String, address_key: String, reason: Reason, at: Timestamp) -> Entry {
+        Entry {
             address,
             address_key,
             stream: ANY_STREAM,
@@ -170,6 +164,10 @@ impl ListSettings {
             expires_at: self.end(reason, false, at),
             recheckable: false,
             soft_term_days: if reason == Reason::Soft { self.policy.soft_days } else { 0 },
+            origin: AuditOrigin::Import,
+            event: None,
+            changed_at: self.now,
+            ended: false,
         }
     }
 

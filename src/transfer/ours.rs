@@ -7,7 +7,7 @@ use super::line::Line;
 use super::time;
 use crate::classify::Class;
 use crate::policy::Reason;
-use crate::store::{ListEntry, is_hashed};
+use crate::store::{Entry, is_hashed};
 
 /// The fields in the order in which they are written.
 pub(super) const FIELDS: [&str; 16] = [
@@ -37,7 +37,7 @@ const MAX_COUNT: i64 = u32::MAX as i64;
 
 /// Reads an entry. Only the address has to be there; how the entry came to where it was exported (`origin`,
 /// `changed_at`, `bounce`, `trust`) is passed over.
-pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntry, String> {
+pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<Entry, String> {
     let address = line.text("address").ok_or("no address")?;
     // What was exported where addresses are hashed stands for the same person wherever the same key is used.
     let address_key = match is_hashed(address) {
@@ -74,7 +74,7 @@ pub(super) fn entry(line: &Line<'_>, settings: &ListSettings) -> Result<ListEntr
         end => end,
     };
     let fresh = settings.fresh(address.to_owned(), address_key, reason, last_seen);
-    Ok(ListEntry {
+    Ok(Entry {
         stream: stream(line, settings)?.unwrap_or(fresh.stream),
         class: class(line)?,
         status: text(line, "status")?,

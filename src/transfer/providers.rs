@@ -12,7 +12,7 @@ use crate::classify::evidence::{Evidence, EvidenceField, Source};
 use crate::classify::{Basis, Class, Classification, Decision};
 use crate::policy::Reason;
 use crate::status::{EnhancedStatusCode, ReplyCode};
-use crate::store::ListEntry;
+use crate::store::Entry;
 
 /// Longest text that is kept as evidence, in octets.
 const MAX_EVIDENCE: usize = 1_024;
@@ -22,12 +22,12 @@ pub(super) fn entry(
     format: Format,
     line: &Line<'_>,
     settings: &ListSettings,
-) -> Result<Result<ListEntry, Skip>, String> {
+) -> Result<Result<Entry, Skip>, String> {
     let mailbox = ListSettings::address(line.first(format.address_columns().0))?;
     let at = created(line, settings)?;
     let fresh = |reason: Reason, note: Option<String>| {
         let reason = settings.reason.unwrap_or(reason);
-        ListEntry { note, ..settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at) }
+        Entry { note, ..settings.fresh(mailbox.to_string(), mailbox.comparison_form(), reason, at) }
     };
     let noted = |reason, note: &str| Ok(Ok(fresh(reason, Some(note.to_owned()))));
     match format {
@@ -122,7 +122,7 @@ fn bounce(
     settings: &ListSettings,
     mailbox: &Mailbox,
     at: Timestamp,
-) -> Result<ListEntry, Skip> {
+) -> Result<Entry, Skip> {
     let (code, said) = (line.text(code).unwrap_or_default(), line.text(text).unwrap_or_default());
     // The code is the service's own summary; where the text has one as well, that is more precise.
     let whole = if said.is_empty() || !said.starts_with(|c: char| c.is_ascii_digit()) {
@@ -169,7 +169,7 @@ fn judged(text: &str, settings: &ListSettings) -> Classification {
 }
 
 /// Gives an entry what its text was judged to say, with the end that goes with it.
-fn class_by(entry: &mut ListEntry, judged: Classification, settings: &ListSettings, at: Timestamp) {
+fn class_by(entry: &mut Entry, judged: Classification, settings: &ListSettings, at: Timestamp) {
     entry.class = Some(judged.class.as_str().to_owned());
     entry.status = judged.effective_status.map(|status| status.to_string());
     entry.rule = Some(judged.rule);

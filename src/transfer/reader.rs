@@ -9,7 +9,7 @@ use super::judge::{ListSettings, Skipped, judge};
 use super::line::Line;
 use super::records::{Document, Record, Records};
 use super::{Format, ListError};
-use crate::store::ListEntry;
+use crate::store::Entry;
 use sniff::Sniffed;
 
 /// Most columns of a list.
@@ -30,7 +30,7 @@ pub struct BadLine {
 #[derive(Debug, Default)]
 pub struct Part {
     /// Entries that suppress now.
-    pub entries: Vec<ListEntry>,
+    pub entries: Vec<Entry>,
     /// Records that are understood and make no entry.
     pub skipped: Skipped,
     /// Records that could not be taken.
@@ -218,7 +218,7 @@ impl ListReader {
     }
 }
 
-type Taken = Result<Result<ListEntry, super::judge::Skip>, String>;
+type Taken = Result<Result<Entry, super::judge::Skip>, String>;
 
 /// Judges a JSON object; the first one tells what the list is.
 fn json(bytes: &[u8], format: &mut Option<Format>, settings: &ListSettings) -> Result<Taken, ListError> {

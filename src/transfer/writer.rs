@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::ours::FIELDS;
 use crate::policy::Reason;
-use crate::store::ListEntry;
+use crate::store::Entry;
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl ListWriter {
     }
 
     /// Writes an entry; `stream_name` is what the configuration calls its stream.
-    pub fn write(&mut self, entry: &ListEntry, stream_name: Option<&str>) {
+    pub fn write(&mut self, entry: &Entry, stream_name: Option<&str>) {
         let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let harmless = |text| harmless(self.format, text);
         let written = Written {

@@ -28,6 +28,7 @@ pub(crate) const PLACES: &[Place] = &[
     place(1, "smtp"),
     place(2, "classify"),
     place(2, "policy"),
+    place(2, "ledger"),
     place(3, "store"),
     place(4, "ingest"),
     place(4, "http"),

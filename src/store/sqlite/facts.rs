@@ -1,7 +1,7 @@
 //! What the ledger asks about, read inside the writer's transaction: one statement a table, whatever the group's size.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use sqlx::Row;
@@ -12,10 +12,10 @@ use super::read::{class_and_decision, corrupt, json, maybe_time, stored_time, ti
 use super::stored::{Written, resolve};
 use crate::address::host_name;
 use crate::ledger::{
-    AuditOrigin, Book, Entry, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, Subject, WaitingEvent,
-    Writes, hour_before, usual_slots,
+    AuditOrigin, Book, Entry, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, Subject, UsualHours,
+    WaitingEvent, Writes, hour_before, usual_slots,
 };
-use crate::policy::{CounterKind, KeyKind, Reason, Recent, Usual};
+use crate::policy::{CounterKind, KeyKind, Reason, Recent};
 
 /// Keys whose usual is remembered, and holds whose growth is; more are looked up again.
 const REMEMBERED: usize = 4_096;
@@ -26,7 +26,7 @@ pub(super) struct Judge {
     /// What the operator set.
     pub(super) settings: Settings,
     /// The usual of a key in an hour: a busy key would have its 90 days summed up for every group otherwise.
-    usual: Mutex<HashMap<RateKey, (i64, Usual)>>,
+    usual: Mutex<HashMap<RateKey, (i64, Arc<UsualHours>)>>,
     /// How many addresses this process added to open holds.
     added: Mutex<HashMap<i64, u64>>,
 }
@@ -207,7 +207,7 @@ async fn usual(
         for (kind, name, hour) in asked {
             match remembered.get(&(kind, name.clone())) {
                 Some((of, usual)) if *of == hour => {
-                    facts.usual.insert((kind, name, hour), *usual);
+                    facts.usual.entry((kind, name)).or_default().insert(hour, Arc::clone(usual));
                 }
                 _ => unknown.push((kind, name, hour)),
             }
@@ -224,15 +224,14 @@ async fn usual(
              AND slot >= asked.value ->> 2 AND slot < asked.value ->> 3 GROUP BY 1, 2",
         unknown.iter().map(slots),
     );
-    let mut hours: HashMap<i64, Vec<(i64, u64)>> = HashMap::new();
+    let mut hours: HashMap<i64, BTreeMap<i64, u64>> = HashMap::new();
     for row in rows.await? {
-        let counted = (row.try_get("hour")?, number(&row, "count")?);
-        hours.entry(row.try_get("asked")?).or_default().push(counted);
+        hours.entry(row.try_get("asked")?).or_default().insert(row.try_get("hour")?, number(&row, "count")?);
     }
     for (asked, (kind, name, hour)) in (0..).zip(unknown) {
-        let usual = Usual::of(hours.get(&asked).map_or(&[][..], Vec::as_slice));
-        lock(&judge.usual).insert((kind, name.clone()), (hour, usual));
-        facts.usual.insert((kind, name, hour), usual);
+        let usual = Arc::new(UsualHours::of(hours.remove(&asked).unwrap_or_default()));
+        lock(&judge.usual).insert((kind, name.clone()), (hour, Arc::clone(&usual)));
+        facts.usual.entry((kind, name)).or_default().insert(hour, usual);
     }
     if needs.may_trip(facts, &judge.settings.breaker) {
         let rows = sqlx::query(

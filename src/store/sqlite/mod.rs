@@ -1,6 +1,5 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer that commits in groups, readers apart.
 
-mod audit;
 mod backup;
 mod deliveries;
 mod edits;
@@ -11,7 +10,6 @@ mod filter;
 mod gauge;
 mod holds;
 mod job;
-mod join;
 mod known;
 mod line;
 mod lists;

@@ -1,17 +1,16 @@
 //! What people do to the list, inside the writer's transaction.
 
 use jiff::Timestamp;
-use sqlx::Arguments;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::SqliteConnection;
 
-use super::super::{AuditOrigin, ManualEntry, Removal, SuppressionFilter};
-use super::audit::removed;
-use super::facts::{Judge, load};
+use super::super::{ManualEntry, Removal, SuppressionFilter};
+use super::entries::place;
+use super::facts::{Judge, load, to_entry};
 use super::filter::{Sql, of_entries};
 use super::stored::{Written, resolve};
 use super::write::write;
 use super::written;
-use crate::ledger::Needs;
+use crate::ledger::{Cause, Entry, EntryKey, Facts, Needs};
 
 /// Puts an address on the list by hand.
 pub(super) async fn add(
@@ -43,38 +42,51 @@ pub(super) async fn remove(
     Ok(stood)
 }
 
-/// Takes back every entry that stands and matches a filter. SQLite moves the rows; none of them is held here.
+/// Takes back a page of the entries that stand and match a filter; how many, and where the next page begins.
 pub(super) async fn undo(
     connection: &mut SqliteConnection,
-    filter: SuppressionFilter,
+    judge: &Judge,
+    filter: &SuppressionFilter,
+    cause: Cause,
+) -> Result<(u64, Option<EntryKey>), sqlx::Error> {
+    let mut sql = Sql::new("SELECT suppressions.* FROM suppressions WHERE TRUE");
+    of_entries(&mut sql, filter);
+    place(&mut sql, filter);
+    let rows = sql.build().fetch_all(&mut *connection).await?;
+    let entries = rows.iter().map(to_entry).collect::<Result<Vec<Entry>, _>>()?;
+    let mut needs = Needs::default();
+    needs.addresses.extend(entries.iter().map(|entry| entry.address_key.clone()));
+    let facts = load(connection, judge, &needs).await?;
+    let ((), writes) =
+        judge.settle(facts, |book| entries.iter().for_each(|entry| book.take_back(entry, &cause)));
+    write(connection, &writes).await?;
+    let last = entries.last().filter(|_| entries.len() as u64 == u64::from(filter.limit));
+    Ok((entries.len() as u64, last.map(Entry::key)))
+}
+
+/// Notes that entries have run out, a bounded number at once, those first that did so first.
+pub(super) async fn expire(
+    connection: &mut SqliteConnection,
+    judge: &Judge,
     now: Timestamp,
-    actor: Option<String>,
+    limit: u32,
 ) -> Result<u64, sqlx::Error> {
-    let why = match filter.in_words() {
-        words if words.is_empty() => "taken back by filter: every entry".to_owned(),
-        words => format!("taken back by filter: {words}"),
-    };
-    // Expired entries are kept.
-    let filter = SuppressionFilter { active_at: Some(now), ..filter };
-    let mut noted = SqliteArguments::default();
-    for value in [Some(written(now)), Some(AuditOrigin::Undo.as_str().to_owned()), actor, Some(why)] {
-        noted.add(value).map_err(sqlx::Error::Encode)?;
+    let rows = sqlx::query(
+        "SELECT * FROM suppressions WHERE expires_at IS NOT NULL AND ended = 0 AND expires_at <= ?1
+         ORDER BY expires_at, address_key, stream LIMIT ?2",
+    )
+    .bind(written(now))
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut facts = Facts::default();
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let entry = to_entry(row)?;
+        keys.push(entry.key());
+        facts.entries.insert(entry.key(), entry);
     }
-    let mut sql = Sql::with_arguments(removed!("TRUE", "?", "?", "?", "?"), noted);
-    of_entries(&mut sql, &filter);
-    sql.build().execute(&mut *connection).await?;
-    let mut sql = Sql::new(
-        "DELETE FROM counters WHERE scope = 'address' AND name IN (SELECT address_key FROM suppressions WHERE TRUE",
-    );
-    of_entries(&mut sql, &filter);
-    sql.push(
-        ") AND EXISTS (
-             SELECT 1 FROM suppressions
-             WHERE suppressions.address_key = counters.name AND suppressions.stream IN (0, counters.stream)",
-    );
-    of_entries(&mut sql, &filter);
-    sql.push(")").build().execute(&mut *connection).await?;
-    let mut sql = Sql::new("DELETE FROM suppressions WHERE TRUE");
-    of_entries(&mut sql, &filter);
-    Ok(sql.build().execute(&mut *connection).await?.rows_affected())
+    let ((), writes) = judge.settle(facts, |book| keys.iter().for_each(|key| book.expire(key)));
+    write(connection, &writes).await?;
+    Ok(keys.len() as u64)
 }

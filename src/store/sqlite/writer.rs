@@ -22,18 +22,22 @@ use super::log::Log;
 use super::place::Place;
 use super::reserve::Reserve;
 use super::turn::Turns;
-use super::{audit, holds, open, outbox, people, quarantine, raw, retention};
-use crate::ledger::Arrival;
+use super::{holds, open, outbox, people, quarantine, raw, retention};
+use crate::ledger::{Arrival, AuditOrigin, Cause, EntryKey};
 use crate::metrics;
 
 /// Jobs that may wait before those who bring more have to.
 const QUEUE: usize = 512;
 
-/// Rows of a job of which nobody knows how many it writes.
-const ALL: usize = 4_096;
+/// Entries that are taken back in one transaction, so that bounces that come in meanwhile need not wait long.
+const PAGE: u32 = 500;
 
 /// Octets that count as a row.
 const ROW: u64 = 16 << 10;
+
+fn rows_of(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX / 2)
+}
 
 /// The rows that so many octets count as.
 fn octet_rows(octets: u64) -> usize {
@@ -97,19 +101,37 @@ impl Writer {
 
     pub(super) async fn undo(
         &self,
-        filter: SuppressionFilter,
+        mut filter: SuppressionFilter,
         now: Timestamp,
         actor: Option<String>,
     ) -> Result<u64, StoreError> {
-        let operation: Operation<u64> =
-            Box::new(move |connection, _| Box::pin(people::undo(connection, filter, now, actor)));
-        self.send(ALL, operation).await
+        let why = match filter.in_words() {
+            words if words.is_empty() => "taken back by filter: every entry".to_owned(),
+            words => format!("taken back by filter: {words}"),
+        };
+        // Expired entries are kept.
+        filter.active_at = Some(now);
+        (filter.after, filter.limit) = (None, PAGE);
+        let cause = Cause { origin: AuditOrigin::Undo, actor, at: Some(now), why: Some(why) };
+        let mut all = 0;
+        loop {
+            let (page, cause) = (filter.clone(), cause.clone());
+            let operation: Operation<(u64, Option<EntryKey>)> = Box::new(move |connection, judge| {
+                Box::pin(async move { people::undo(connection, judge, &page, cause).await })
+            });
+            let (removed, next) = self.send(rows_of(PAGE), operation).await?;
+            all += removed;
+            if next.is_none() {
+                return Ok(all);
+            }
+            filter.after = next;
+        }
     }
 
     pub(super) async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let events = usize::try_from(limit).unwrap_or(ALL);
-        self.send(events, Box::new(move |connection, _| Box::pin(audit::expire(connection, now, limit))))
-            .await
+        let operation: Operation<u64> =
+            Box::new(move |connection, judge| Box::pin(people::expire(connection, judge, now, limit)));
+        self.send(rows_of(limit), operation).await
     }
 
     pub(super) async fn settle(&self, settling: Settling) -> Result<Vec<Outcome>, StoreError> {
@@ -136,7 +158,7 @@ impl Writer {
         &self,
         settling: HoldSettling,
     ) -> Result<Option<HoldSettled>, StoreError> {
-        let events = usize::try_from(settling.limit).unwrap_or(ALL);
+        let events = rows_of(settling.limit);
         let frees = settling.verdict == HoldVerdict::Discard;
         let operation: Operation<Option<HoldSettled>> =
             Box::new(move |connection, judge| Box::pin(holds::settle(connection, judge, settling)));

@@ -54,7 +54,7 @@ fn read(list: &str, settings: &ListSettings) -> (Format, Part) {
 }
 
 /// An entry in short: address, reason, class, the day it began, the day it ends, note.
-fn told(entry: &ListEntry) -> String {
+fn told(entry: &Entry) -> String {
     let day = |at: Timestamp| at.strftime("%F").to_string();
     let (class, note) = (entry.class.as_deref().unwrap_or("-"), entry.note.as_deref().unwrap_or("-"));
     let end = entry.expires_at.map_or_else(|| "for ever".to_owned(), day);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::policy::Reason;
-use crate::store::{Erase, HashKey, Imported, ListEntry, ListMark, ListPart, Lists, Snapshot, Store};
+use crate::store::{
+    AuditOrigin, Entry, Erase, HashKey, Imported, ListMark, ListPart, Lists, Snapshot, Store,
+};
 
 const DAY: i64 = 86_400;
 
@@ -13,8 +15,8 @@ fn day(number: i64) -> Timestamp {
 }
 
 /// An entry that came on day 0 and ends on another.
-fn listed(address: &str, reason: Reason, until: Option<i64>) -> ListEntry {
-    ListEntry {
+fn listed(address: &str, reason: Reason, until: Option<i64>) -> Entry {
+    Entry {
         address: address.to_owned(),
         address_key: crate::address::comparison_form(address),
         stream: 0,
@@ -31,10 +33,14 @@ fn listed(address: &str, reason: Reason, until: Option<i64>) -> ListEntry {
         expires_at: until.map(day),
         recheckable: false,
         soft_term_days: 0,
+        origin: AuditOrigin::Import,
+        event: None,
+        changed_at: day(1),
+        ended: false,
     }
 }
 
-fn part(entries: Vec<ListEntry>, mark: Option<ListMark>) -> ListPart {
+fn part(entries: Vec<Entry>, mark: Option<ListMark>) -> ListPart {
     ListPart { entries, actor: Some("anna".to_owned()), at: day(1), why: "imported from x".to_owned(), mark }
 }
 
@@ -42,7 +48,7 @@ fn counted(added: u64, changed: u64, known: u64, duplicates: u64) -> Imported {
     Imported { added, changed, known, duplicates }
 }
 
-async fn all(store: &SqliteStore) -> Vec<ListEntry> {
+async fn all(store: &SqliteStore) -> Vec<Entry> {
     let mut snapshot = store.export(SuppressionFilter::default()).await.unwrap();
     let mut all = Vec::new();
     loop {
@@ -58,12 +64,12 @@ async fn all(store: &SqliteStore) -> Vec<ListEntry> {
 async fn what_was_imported_is_exported_as_it_was() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir.path().join("dsnd.db"), Access::Serve).await.unwrap();
-    let mut entries: Vec<ListEntry> =
+    let mut entries: Vec<Entry> =
         (0..5).map(|number| listed(&format!("User{number}@X.example"), Reason::Hard, Some(180))).collect();
     entries[1].stream = 7;
-    entries.push(ListEntry { stream: 8, ..entries[1].clone() });
+    entries.push(Entry { stream: 8, ..entries[1].clone() });
     let bare = listed("z@x.example", Reason::Soft, Some(30));
-    entries.push(ListEntry {
+    entries.push(Entry {
         class: None,
         status: None,
         rule: None,
@@ -100,7 +106,7 @@ async fn nothing_that_stands_is_shortened_or_made_weaker() {
         listed("over@x.example", Reason::Complaint, Some(1)),
     ];
     store.import(ListPart { at: day(0), ..part(standing.to_vec(), None) }).await.unwrap();
-    let other = |address: &str, reason, until| ListEntry {
+    let other = |address: &str, reason, until| Entry {
         note: None,
         evidence: Some("another".to_owned()),
         first_seen: day(-9),
@@ -160,7 +166,7 @@ async fn what_comes_twice_in_a_list_is_counted_in_all_its_parts() {
         listed("a@x.example", Reason::Hard, Some(90)),
         listed("A@x.example", Reason::Complaint, Some(60)),
         listed("known@x.example", Reason::Hard, Some(90)),
-        ListEntry { stream: 7, ..listed("a@x.example", Reason::Hard, Some(90)) },
+        Entry { stream: 7, ..listed("a@x.example", Reason::Hard, Some(90)) },
     ];
     let first = store.import(part(list, None)).await.unwrap();
     assert_eq!(first.imported, counted(2, 0, 1, 1));
@@ -181,7 +187,7 @@ async fn what_comes_twice_in_a_list_is_counted_in_all_its_parts() {
 async fn an_export_that_nobody_reads_keeps_no_log_and_has_what_stood_all_the_time() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir.path().join("dsnd.db"), Access::Serve).await.unwrap();
-    let list = |from: u32| -> Vec<ListEntry> {
+    let list = |from: u32| -> Vec<Entry> {
         (from..from + 3).map(|number| listed(&format!("u{number}@x.example"), Reason::Hard, None)).collect()
     };
     store.import(part(list(0), None)).await.unwrap();
