@@ -109,9 +109,10 @@ fn a_message_means_the_same_to_explain_and_to_replay() {
 fn a_file_says_itself_which_reverse_path_it_came_with() {
     let home = Home::new();
     let answer = |name: &str, return_path: &str| {
+        let sender = if name == "null" { "MAILER-DAEMON" } else { "anna" };
         format!(
-            "{return_path}From: Anna <anna@customer.example>\nTo: bounces@bounces.example.com\n\
-             Message-ID: <{name}@customer.example>\nSubject: Re: Undelivered Mail Returned to Sender\nDate: Fri, 20 Nov 2026 10:00:00 +0000\n\n\
+            "{return_path}From: <{sender}@customer.example>\nTo: bounces@bounces.example.com\n\
+             Message-ID: <{name}@customer.example>\nSubject: Your mail\nDate: Fri, 20 Nov 2026 10:00:00 +0000\n\n\
              Was that you?\n\n<bert@customer.example>: host mx.customer.example said: 550 5.1.1 User unknown\n"
         )
     };
