@@ -57,8 +57,15 @@ pub(super) fn run(config: Option<&Path>, arguments: &EraseArguments) -> anyhow::
         let store = open_store(&config, Access::Write).await?;
         let result = erase(&config, &store, arguments, &mailbox).await;
         store.close().await;
-        result
+        // Not before: to close a file that SQLite has open in this process drops its locks (POSIX).
+        told(&config, arguments, &mailbox.to_string(), &result?)
     })
+}
+
+/// What was done.
+struct Outcome {
+    erased: Erased,
+    log_emptied: bool,
 }
 
 async fn erase(
@@ -66,7 +73,7 @@ async fn erase(
     store: &SqliteStore,
     arguments: &EraseArguments,
     mailbox: &Mailbox,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Outcome> {
     let address = mailbox.to_string();
     let mut erasure =
         Erasure { address: address.clone(), by: person::person(), at: Timestamp::now(), dry_run: true };
@@ -87,7 +94,7 @@ async fn erase(
         }
         person::sure(&format!("Erase {address} for ever"), arguments.yes)?;
     }
-    let (mut left, mut log_emptied) = (None, false);
+    let mut log_emptied = false;
     if !arguments.dry_run {
         erasure.dry_run = false;
         erased = find(store, &erasure).await?;
@@ -99,15 +106,27 @@ async fn erase(
         }
         log_emptied = store.fold_log().await?;
         part::clear(&config.store.path);
-        left = Some(occurrences(&config.store.path, &address).context("cannot read the database file")?);
     }
+    Ok(Outcome { erased, log_emptied })
+}
+
+/// Counts what is left in the files, and says all of it.
+fn told(
+    config: &Config,
+    arguments: &EraseArguments,
+    address: &str,
+    outcome: &Outcome,
+) -> anyhow::Result<ExitCode> {
+    let Outcome { erased, log_emptied } = *outcome;
+    let looked = || occurrences(&config.store.path, address).context("cannot read the database file");
+    let left = if arguments.dry_run { None } else { Some(looked()?) };
     let mut out = output::stdout();
     if arguments.json {
         let dry_run = arguments.dry_run;
-        let answer = Answer { address: &address, dry_run, erased, left_in_file: left, log_emptied };
+        let answer = Answer { address, dry_run, erased, left_in_file: left, log_emptied };
         output::json_line(&mut out, &answer)?;
     } else {
-        tell(&mut out, arguments, &address, &erased)?;
+        tell(&mut out, arguments, address, &erased)?;
     }
     out.flush()?;
     if !arguments.dry_run && !log_emptied {

@@ -13,6 +13,8 @@ const CHUNK: usize = 1 << 20;
 /// How often an address stands in the octets of a database file and those beside it: more than nothing where pages that
 /// are not used any more hold it, or addresses of others that end in the same way.
 ///
+/// Not for a process that has the database open: a file that is closed takes all POSIX locks of the process on it along.
+///
 /// # Errors
 /// What the system says when a file cannot be read.
 pub fn occurrences(database: &Path, address: &str) -> std::io::Result<u64> {
