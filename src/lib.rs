@@ -18,7 +18,7 @@
 //!
 //! | layer | modules | what |
 //! | --- | --- | --- |
-//! | 0 vocabulary | [`address`], [`status`], [`metrics`], [`when`] | words without I/O |
+//! | 0 vocabulary | [`address`], [`status`], [`metrics`], [`nearest`], [`when`] | words without I/O |
 //! | 1 formats | [`report`], [`returnpath`], [`smtp`] | bytes to types, pure |
 //! | 2 decisions | [`classify`], [`policy`], [`ledger`] | types to conclusions, pure; the time is an argument |
 //! | 3 persistence | [`store`] | the list and what led to it |
@@ -69,6 +69,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod lookup;
 pub mod metrics;
+pub mod nearest;
 pub mod policy;
 pub mod report;
 pub mod returnpath;

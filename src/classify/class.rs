@@ -128,6 +128,8 @@ macro_rules! names {
     };
 }
 
+pub(super) use names;
+
 names!(Class {
     RecipientUnknown = "recipient_unknown",
     RecipientInactive = "recipient_inactive",
@@ -158,6 +160,8 @@ names!(Class {
     Delayed = "delayed",
     Delivered = "delivered",
 });
+
+names!(Severity { Permanent = "permanent", Transient = "transient" });
 
 names!(Decision {
     Suppress = "suppress",

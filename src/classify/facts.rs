@@ -11,7 +11,7 @@ use memchr::memchr2_iter;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::class::Class;
+use super::class::{Class, names};
 use super::evidence::Evidence;
 use crate::address::Mailbox;
 
@@ -32,6 +32,15 @@ pub enum Phase {
     /// After the message itself.
     EndOfData,
 }
+
+names!(Phase {
+    Connect = "connect",
+    Ehlo = "ehlo",
+    Mail = "mail",
+    Rcpt = "rcpt",
+    Data = "data",
+    EndOfData = "end_of_data",
+});
 
 /// What a text tells beyond its decision. Empty fields are left out of output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -11,7 +11,8 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::lines::Lines;
-use super::words::{nearest, unknown_section};
+use super::words::unknown_section;
+use crate::nearest::nearest;
 
 /// Prefix of environment variables that override keys: `DSND_STORE_PATH` is `store.path`.
 const PREFIX: &str = "DSND_";

@@ -161,7 +161,8 @@ fn check_config_names_what_is_wrong_in_every_place_at_once() {
         "wrong.toml:6: http.listen: 127.0.0.1:2525 is taken by smtp.listen = 0.0.0.0:2525",
         "wrong.toml:12: log.level: \"wran\" is not one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"; did you mean \"warn\"?",
         "store.path: there is no folder /no/such/folder",
-        "own.toml",
+        "own.toml:3: rule own.x: unknown class \"nonsense\"; expected one of ",
+        "own.toml:4: rule own.x: unknown key \"text\"; expected one of ",
         "tls.certificate: ",
     ] {
         assert!(said.contains(told), "{told:?} in {said}");

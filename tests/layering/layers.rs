@@ -22,6 +22,7 @@ pub(crate) const PLACES: &[Place] = &[
     place(0, "address"),
     place(0, "status"),
     place(0, "metrics"),
+    place(0, "nearest"),
     place(0, "when"),
     place(1, "report"),
     place(1, "returnpath"),

@@ -13,25 +13,25 @@ use crate::status::{EnhancedStatusCode, ReplyCode, StatusClass};
 
 pub use entry::{CodePattern, ExactCode, Explanation, ProviderCode, RegisteredCode, Reply};
 
-/// Names and embeds data files.
+/// Names and embeds data files, as the build made them of TOML (`config/build.rs`).
 macro_rules! embed {
     ($($name:literal),+ $(,)?) => {
-        [$(($name, include_str!(concat!("../../../config/status-codes/", $name)))),+]
+        [$((concat!($name, ".toml"), include_str!(concat!(env!("OUT_DIR"), "/", $name, ".json")))),+]
     };
 }
 
 /// The project's own data files, embedded. Those of the subjects stand at the subject's number.
 const FILES: [(&str, &str); 10] = embed![
-    "0-other.toml",
-    "1-addressing.toml",
-    "2-mailbox.toml",
-    "3-system.toml",
-    "4-network.toml",
-    "5-protocol.toml",
-    "6-content.toml",
-    "7-policy.toml",
-    "providers.toml",
-    "replies.toml",
+    "0-other",
+    "1-addressing",
+    "2-mailbox",
+    "3-system",
+    "4-network",
+    "5-protocol",
+    "6-content",
+    "7-policy",
+    "providers",
+    "replies",
 ];
 
 /// Where [`FILES`] has the codes of providers, and the reply codes.
@@ -69,9 +69,9 @@ struct Table {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "`file` and `code` say what they are")]
 enum RegistryError {
-    /// Not the TOML it should be.
+    /// Not what should be in it.
     #[error("{file}: {source}")]
-    Toml { file: String, source: toml::de::Error },
+    Content { file: String, source: serde_json::Error },
     /// A code that cannot be read, or that does not belong where it stands.
     #[error("{file}: {code:?} is not of the form that is wanted here")]
     BadCode { file: String, code: String },
@@ -115,8 +115,8 @@ impl Table {
             let unexplained = || RegistryError::Unexplained { file: file.to_owned(), code: code.to_owned() };
             complete.then_some(()).ok_or_else(unexplained)
         };
-        let read: File =
-            toml::from_str(text).map_err(|source| RegistryError::Toml { file: file.to_owned(), source })?;
+        let read: File = serde_json::from_str(text)
+            .map_err(|source| RegistryError::Content { file: file.to_owned(), source })?;
         for entry in read.code {
             let pattern = CodePattern::read(&entry.code).filter(|pattern| pattern.class.is_none());
             let pattern = pattern.ok_or_else(|| bad(&entry.code))?;

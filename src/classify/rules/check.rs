@@ -27,8 +27,8 @@ impl Rules {
         let mut decided = false;
         for line in &phrase.examples {
             let source = Source::new(EvidenceField::DiagnosticCode, line);
-            if !phrase.is_in(&source.text) {
-                wrong.push(format!("pattern '{pattern}': example {line:?} does not match"));
+            if let Some(missed) = phrase.misses(line) {
+                wrong.push(missed);
             } else if !rule.applies(rule.asked_about(&source)) || !rule.fits_code(rule.asked_about(&source)) {
                 wrong.push(format!(
                     "pattern '{pattern}': the rule's conditions do not hold for example {line:?}"
@@ -85,7 +85,26 @@ impl Rule {
         self.phrases.iter().filter_map(broken).collect()
     }
 
-    pub(super) fn flaw(&self, line: usize, what: impl Into<String>) -> Flaw {
+    /// The lines that their own patterns miss: what can be said of a rule that is wrong otherwise.
+    pub(super) fn check_matches(&self) -> Vec<Flaw> {
+        let phrases = self.phrases.iter().filter(|phrase| phrase.compile().is_ok());
+        let missed = |phrase: &Phrase| -> Vec<Flaw> {
+            let missed = phrase.examples.iter().filter_map(|line| phrase.misses(line));
+            missed.map(|what| self.flaw(phrase.line, what)).collect()
+        };
+        phrases.flat_map(missed).collect()
+    }
+
+    fn flaw(&self, line: usize, what: impl Into<String>) -> Flaw {
         Flaw { file: self.file.clone(), line, id: self.id.clone(), what: what.into() }
+    }
+}
+
+impl Phrase {
+    /// What is said of a line that it must match and does not.
+    fn misses(&self, line: &str) -> Option<String> {
+        let source = Source::new(EvidenceField::DiagnosticCode, line);
+        let what = || format!("pattern '{}': example {line:?} does not match", self.pattern);
+        (!self.is_in(&source.text)).then(what)
     }
 }

@@ -9,18 +9,21 @@
 mod check;
 mod file;
 mod index;
+mod lists;
 mod matcher;
 mod needs;
 mod phrase;
 mod search;
+mod source;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 
-use file::Reader;
 use index::Index;
-pub use phrase::{MAX_PATTERN, Phrase};
+pub use phrase::Phrase;
 pub use search::{RuleMatch, Search};
+pub use source::{Flaw, MAX_PATTERN};
+use source::{Reader, RuleText};
 
 use super::class::{Class, Severity};
 use super::facts::Phase;
@@ -28,23 +31,14 @@ use crate::report::Action;
 use crate::status::{EnhancedStatusCode, ReplyCode};
 
 /// The embedded lists of words, which every rule file may use.
-pub const WORDS: (&str, &str) = ("words.toml", include_str!("../../../config/rules/words.toml"));
+const WORDS: (&str, &str) = ("words.toml", include_str!("../../../config/rules/words.toml"));
 
-/// The embedded rule files, in the order in which their rules are tried.
-pub const EMBEDDED: &[(&str, &str)] = &[
-    ("10-exceptions.toml", include_str!("../../../config/rules/10-exceptions.toml")),
-    ("15-own-side.toml", include_str!("../../../config/rules/15-own-side.toml")),
-    ("20-mailbox-providers.toml", include_str!("../../../config/rules/20-mailbox-providers.toml")),
-    ("21-google.toml", include_str!("../../../config/rules/21-google.toml")),
-    ("22-microsoft.toml", include_str!("../../../config/rules/22-microsoft.toml")),
-    ("24-gateways.toml", include_str!("../../../config/rules/24-gateways.toml")),
-    ("40-recipient.toml", include_str!("../../../config/rules/40-recipient.toml")),
-    ("50-text.toml", include_str!("../../../config/rules/50-text.toml")),
-    ("52-recipient.toml", include_str!("../../../config/rules/52-recipient.toml")),
-    ("55-text.toml", include_str!("../../../config/rules/55-text.toml")),
-    ("60-languages.toml", include_str!("../../../config/rules/60-languages.toml")),
-    ("70-topics.toml", include_str!("../../../config/rules/70-topics.toml")),
-];
+/// The embedded rules in the order in which they are tried, as the build read them (`config/build.rs`).
+const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/rules.json"));
+
+fn embedded() -> Vec<RuleText> {
+    serde_json::from_str(EMBEDDED).expect("what the build wrote, which the tests read as well")
+}
 
 /// A rule.
 #[derive(Debug)]
@@ -98,29 +92,6 @@ pub struct Context<'c> {
     pub phase: Option<Phase>,
 }
 
-/// Something wrong in a rule file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    pub line: usize,
-    /// The rule; empty where it is about none.
-    pub id: String,
-    /// What, with the offending text.
-    pub what: String,
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file, self.line)?;
-        if !self.id.is_empty() {
-            write!(f, "rule {}: ", self.id)?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
 /// Rule files that cannot be used, with everything that is wrong in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -146,7 +117,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads the embedded files. A test keeps them without flaw: nothing is checked here.
+    /// The embedded rules. A test keeps them without flaw: nothing is checked here.
     ///
     /// # Errors
     /// [`RuleError`], with every flaw at once.
@@ -154,7 +125,7 @@ impl Rules {
         Self::load(&[])
     }
 
-    /// Reads and checks the operator's files, and reads the embedded ones. The operator's rules are tried
+    /// Reads and checks the operator's files, and puts the embedded rules behind them. The operator's rules are tried
     /// first, and one with the id of an embedded rule takes its place.
     ///
     /// # Errors
@@ -162,23 +133,26 @@ impl Rules {
     /// twice, an example that does not do what it says, or a pattern that decides nothing.
     pub fn load(operator: &[RuleFile]) -> Result<Self, RuleError> {
         let mut reader = Reader::default();
-        reader.read_words(WORDS.0, WORDS.1);
+        if !operator.is_empty() {
+            reader.read_words(WORDS.0, WORDS.1);
+        }
         for file in operator {
             reader.read_rules(&file.name, &file.text);
         }
-        let own = reader.rules.len();
-        for (name, text) in EMBEDDED {
-            reader.read_rules(name, text);
+        let Reader { rules: own, mut flaws, .. } = reader;
+        let mut ids = HashSet::new();
+        let twins = own.iter().filter(|text| !text.id.is_empty() && !ids.insert(text.id.clone()));
+        flaws.extend(twins.map(|text| text.flaw("id", "the id is used twice")));
+        let embedded =
+            embedded().into_iter().filter(|text| !ids.contains(&text.id)).map(|text| (text, false));
+        let mut rules = Vec::new();
+        for (text, by_operator) in own.into_iter().map(|text| (text, true)).chain(embedded) {
+            match Rule::new(text, by_operator) {
+                Ok(rule) => rules.push(rule),
+                // It is left out of what the other rules' lines are tried on.
+                Err(wrong) => flaws.extend(wrong),
+            }
         }
-        for rule in &mut reader.rules[..own] {
-            rule.by_operator = true;
-        }
-        let Reader { rules, mut flaws, .. } = reader;
-        let rules = without_twins(rules, &mut flaws);
-        // What is no expression is named, and left out of what the other rules' lines are tried on.
-        let (broken, rules): (Vec<_>, Vec<_>) =
-            rules.into_iter().partition(|rule| rule.by_operator && !rule.check_patterns().is_empty());
-        flaws.extend(broken.iter().flat_map(Rule::check_patterns));
         let loaded = Self::indexed(rules)?;
         // The operator may decide otherwise about any line of the embedded rules.
         flaws.extend(loaded.iter().filter(|rule| rule.by_operator).flat_map(|rule| loaded.check(rule)));
@@ -281,13 +255,11 @@ impl Rule {
         fn listed<T: fmt::Display>(items: &[T]) -> String {
             items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
-        let phases: Vec<_> = self.phase.iter().filter_map(|phase| serde_json::to_value(phase).ok()).collect();
-        let phases: Vec<_> = phases.iter().filter_map(serde_json::Value::as_str).collect();
         let mut asked = vec![
             ("status", listed(&self.status)),
             ("reply", listed(&self.reply)),
             ("hosts", listed(&self.hosts)),
-            ("phase", listed(&phases)),
+            ("phase", listed(&self.phase)),
         ];
         if self.delayed {
             asked.push(("action", "delayed".to_owned()));
@@ -317,23 +289,6 @@ impl StatusPattern {
             _ => false,
         }
     }
-}
-
-/// The rules without the embedded ones that a rule of the operator stands in the place of.
-fn without_twins(rules: Vec<Rule>, flaws: &mut Vec<Flaw>) -> Vec<Rule> {
-    let mut ids: HashMap<String, bool> = HashMap::new();
-    let mut kept = Vec::with_capacity(rules.len());
-    for rule in rules {
-        match ids.get(&rule.id) {
-            Some(true) if !rule.by_operator => continue,
-            Some(_) => flaws.push(rule.flaw(rule.line, "the id is used twice")),
-            None => {
-                ids.insert(rule.id.clone(), rule.by_operator);
-            }
-        }
-        kept.push(rule);
-    }
-    kept
 }
 
 #[cfg(test)]

@@ -33,22 +33,26 @@ fn the_embedded_rules_keep_their_own_examples() {
 #[test]
 fn the_embedded_files_are_made_of_short_lines_and_patterns() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rules");
-    let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let embedded = [&[WORDS], EMBEDDED].concat().contains(&(name.as_str(), text.as_str()));
-        assert!(embedded, "{name} is not embedded, or the program is older than it");
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    let mut reader = Reader::default();
+    reader.read_words(WORDS.0, WORDS.1);
+    for name in names.iter().map(|name| name.to_str().unwrap()) {
+        let text = std::fs::read_to_string(format!("{folder}/{name}")).unwrap();
         for (at, line) in text.lines().enumerate() {
             let length = line.chars().count();
             assert!(length <= 140, "{name}:{} has {length} characters", at + 1);
         }
-        files += 1;
+        if name == WORDS.0 {
+            assert_eq!(text, WORDS.1);
+        } else {
+            reader.read_rules(name, &text);
+        }
     }
-    assert_eq!(files, EMBEDDED.len() + 1);
-    let rules = Rules::embedded().unwrap();
-    for phrase in rules.iter().flat_map(|rule| &rule.phrases) {
+    reader.rules.iter_mut().for_each(|rule| rule.lines.clear());
+    assert!(reader.rules == embedded(), "the program is older than its rule files");
+    for phrase in embedded().iter().flat_map(|rule| &rule.phrases) {
         assert!(phrase.pattern.chars().count() <= MAX_PATTERN, "{}", phrase.pattern);
         assert!(!phrase.examples.is_empty(), "{}", phrase.pattern);
     }
@@ -114,8 +118,10 @@ class = "policy"
     let RuleError(flaws) = Rules::load(&files).unwrap_err();
     let said: Vec<String> = flaws.iter().map(ToString::to_string).collect();
     for (beginning, what) in [
+        ("1.toml:8: rule a: pattern 'yyy'", "does not match"),
         ("1.toml:9: rule a: pattern '{people} gone'", "no list of words {people}"),
-        ("1.toml:14: rule b: ", "polizei"),
+        ("1.toml:10: rule a: pattern 'x('", "unclosed group"),
+        ("1.toml:14: rule b: unknown class \"polizei\"", "expected one of recipient_unknown, "),
         ("2.toml:6: rule c: pattern 'www'", "no example"),
         ("3.toml:2: ", ""),
         ("4.toml:5: rule d: pattern 'v", "120"),
@@ -126,16 +132,10 @@ class = "policy"
             said.join("\n")
         );
     }
-    let first = first.replace("'{people} gone' = \"550 5.7.1 people gone\"\n", "");
-    let RuleError(flaws) = Rules::load(&[file("1.toml", &first)]).unwrap_err();
-    let said: Vec<String> = flaws.iter().map(ToString::to_string).collect();
-    assert!(
-        said.iter().any(|flaw| flaw.starts_with("1.toml:9: rule a: pattern 'x('")),
-        "{}",
-        said.join("\n")
-    );
-    let first = first.replace("'x(' = \"550 5.7.1 x(\"\n", "");
-    let RuleError(flaws) = Rules::load(&[file("1.toml", &first)]).unwrap_err();
+    let readable = first
+        .replace("'{people} gone' = \"550 5.7.1 people gone\"\n", "")
+        .replace("'x(' = \"550 5.7.1 x(\"\n", "");
+    let RuleError(flaws) = Rules::load(&[file("1.toml", &readable)]).unwrap_err();
     let said: Vec<String> = flaws.iter().map(ToString::to_string).collect();
     for (beginning, what) in [
         ("1.toml:7: rule a: pattern 'zz' decides nothing", "'zzz' of rule a comes before"),
@@ -147,6 +147,53 @@ class = "policy"
             said.join("\n")
         );
     }
+}
+
+#[test]
+fn what_is_wrong_in_a_rule_hides_nothing_else_in_it_and_is_said_in_plain_words() {
+    let file = RuleFile {
+        name: "own.toml".to_owned(),
+        text: r#"
+[words]
+person = 5
+[[rule]]
+id = "a"
+class = "policy"
+staus = ["5.7.1"]
+severity = "hard"
+phase = ["rctp"]
+action = "delay"
+reply = ["550", 55]
+hosts = "mx.example"
+guard = "yes"
+[rule.phrases]
+'x(' = "550 x("
+'yyy' = "550 no"
+'zzz' = 5
+[[rules]]
+"#
+        .to_owned(),
+    };
+    let RuleError(flaws) = Rules::load(&[file]).unwrap_err();
+    let said: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+    for wanted in [
+        "own.toml:3: person: this must be a string, or a list of strings, not an integer",
+        "own.toml:7: rule a: unknown key \"staus\"; did you mean \"status\"?",
+        "own.toml:8: rule a: unknown severity \"hard\"; expected one of permanent, transient",
+        "own.toml:9: rule a: unknown phase \"rctp\"; did you mean \"rcpt\"?",
+        "own.toml:10: rule a: unknown action \"delay\"; did you mean \"delayed\"?",
+        "own.toml:11: rule a: reply: this must be a list of reply codes, not a string",
+        "own.toml:11: rule a: reply 55 is no SMTP reply code",
+        "own.toml:12: rule a: hosts: this must be a list of strings, not a string",
+        "own.toml:13: rule a: guard: this must be true or false, not a string",
+        "own.toml:15: rule a: pattern 'x(': unclosed group",
+        "own.toml:16: rule a: pattern 'yyy': example \"550 no\" does not match",
+        "own.toml:17: rule a: zzz: this must be a string, or a list of strings, not an integer",
+        "own.toml:18: unknown table \"rules\"; did you mean \"rule\"?",
+    ] {
+        assert!(said.iter().any(|flaw| flaw == wanted), "{wanted}\n{}", said.join("\n"));
+    }
+    assert_eq!(said.len(), 13, "{}", said.join("\n"));
 }
 
 #[test]
