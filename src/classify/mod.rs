@@ -11,6 +11,7 @@ mod contradiction;
 pub mod evidence;
 pub mod facts;
 pub mod guide;
+mod patterns;
 pub mod registry;
 pub mod rules;
 pub mod unknown;

@@ -8,11 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// A pattern that is part of the program; the tests use every one of them. Words end where ASCII says so: for Unicode's
-/// own borders the regex engine has only its slow ways.
-fn pattern(text: &str) -> Regex {
-    Regex::new(&text.replace(r"\b", r"(?-u:\b)")).expect("a valid pattern")
-}
+use super::patterns::{Patterns, pattern};
 
 /// An address, whose words mean nothing: `spam@example.com` speaks of no spam.
 static ADDRESS: LazyLock<Regex> =
@@ -153,33 +149,109 @@ fn is_name(found: &str) -> bool {
 
 /// Who sends, in the languages of the field; and what we need for it: an account, a login, a right. This one and
 /// the two below look at lower case.
-static SENDER: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?x)
-          \b(?:sender|submitter|originator)(?:'s)?\b | \b(?:unauthori[sz]ed|fake|spoofed|forged)\ (?:sender|from)\b
-        | \b(?:mail|message|e-?mail)s?\ ?from:? (?:\ |\b) | \bfrom[-\x20](?:address|header|domain|field|line|user|account)s?\b | \bfrom:\ ?<?[^\s]+@
-        | \b(?:return|reverse)[-\x20]?path\b | \benvelope[-\x20]?(?:from|sender)\b | \breply-to\b
-        | \b(?:sending|originating|submitting)\ (?:e-?mail\ |mail\ |smtp\ )?(?:account|address|domain|user|host|server|ip|mta|client|mailbox|quota|limit|privilege|permission|system|party|site|organi[sz]ation|is|has|was|for|from|of)\b
-        | \b(?:mail|message|e-?mail|smtp)\ (?:sending|submission)\b | (?:^|[.;!?]\ )\W*(?:[0-9.]+\W+)*(?:sending|submission)\b
-        | \b(?:not\ )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled)\ to\ send\b | \bsubmission\b
-        | \bout(?:going|bound)\b | \bsmtp\ (?:access|login|user|account)\b
-        | \b(?:your|our)\ (?:e-?mail\ |mail\ |hosting\ |sending\ |smtp\ |user\ |own\ )?(?:account|subscription|plan|package|licen[cs]e|ip|host(?:name)?|server|domain|tenant|organi[sz]ation|mailbox|service|credentials?|login|password|trial|network|site|website|client|contract|product|website)\b
-        | \b(?:auth|authenticated|authenticating|sasl|relay|submission)[-\x20](?:user|account|name|id|identity)\b | \b(?:user(?:name)?\ ?(?:or|and|/)\ ?)?passwords?\b
-        | \baccounts?\ you\ (?:send|mail|log|submit|use|are\ (?:send|us|mail|submitt)ing)\b | \bfrom:?\ (?:header\ )?domain\b
-        | \b(?:helo|ehlo|spf|dkim|dmarc|authentication|credentials?)\b | \bclient\ (?:host|ip|name|address)\b | \blog-?in\b | \bcampaigns?\b | \bapi\ key\b
-        | \b(?:server|host|netz(?:werk)?|site|web)-?adress | adresse\ d(?:u|es?)\ (?:la\ |l')?(?:site|serveur|h(?:ô|o)te|r(?:é|e)seau|relais|machine)
-        | direcci(?:ó|o)n\ (?:del?|de\ la)\ (?:servidor|sitio|host|red|equipo) | indirizzo\ (?:del(?:la|l')?\ ?)(?:server|sito|host|rete) | endere(?:ç|c)o\ d[oae]\ (?:servidor|site|host|rede)
-        | адрес\S*\ (?:сервер|хост|сайт|узл|сет) | (?:サーバー?|ホスト|サイト|ネットワーク)の?(?:ip)?アドレス | (?:服务器|主机|网站|站点|网络|伺服器|主機|網站|網路)的?(?:ip)?地址
-        | (?:서버|호스트|사이트)의?\ ?(?:ip\ ?)?주소 | adres\S*\ (?:serwer|host|stron) | sunucu\ adres
-        | \bip[-\ ]?(?:adress|адрес|地址|アドレス|주소) | (?:adresse|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|адрес)\ ip\b
-        | \bihr(?:e[mnrs]?)?\ (?:konto|(?:e-?mail-?)?adresse|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag) | \bversand\b
-        | \bvo(?:tre|s)\ (?:compte|adresse|serveur|adresse\ ip|ip|domaine|abonnement|h(?:ô|o)te) | \b(?:su|tu|sua|suo|seu|vostro|tuo)\ (?:cuenta|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)
-        | ваш\S*\ (?:адрес|уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост) | (?:您|你)的(?:地址|邮箱|帐户|账户|账号|帐号|服务器|域名|ip) | お使いの | お客様の | あなたの | 귀하의
-        | absender|versender|versandkonto | exp(?:é|e)diteur | (?:é|\b)emetteur | remitente | \bemisor\b | mittente | remetente | afzender | verzender
-        | avs(?:ä|a)ndar | avsender | afsender | l(?:ä|a)hett(?:ä|a)j | nadawc | odes(?:í|i)latel | odosielate | отправител | відправник | подател | адресант
-        | g(?:ö|o)nderen | g(?:ö|o)nderici | g(?:ö|o)nderim | αποστολ(?:έ|ε)α | felad(?:ó|o) | expeditor | po(?:š|s)iljatelj | pengirim | ng(?:ườ|uo)i\ g(?:ử|u)i | ผู้ส่ง | המרסל|השולח | المرسل
-        | 发件 | 發件 | 寄件 | 发信 | 發信 | 发送者 | 發送者 | 发送方 | 送信者 | 差出人 | 送信元 | 送信アドレス | 送信側 | 보낸 | 보내는 | 발신 | 발송",
-    )
+static SENDER: LazyLock<Patterns> = LazyLock::new(|| {
+    Patterns::new(&[
+        r"\b(?:sender|submitter|originator)(?:'s)?\b",
+        r"\b(?:unauthori[sz]ed|fake|spoofed|forged) (?:sender|from)\b",
+        r"\b(?:mail|message|e-?mail)s? ?from:?(?: |\b)",
+        r"\bfrom[- ](?:address|header|domain|field|line|user|account)s?\b",
+        r"\bfrom: ?<?[^\s]+@",
+        r"\b(?:return|reverse)[- ]?path\b",
+        r"\benvelope[- ]?(?:from|sender)\b",
+        r"\breply-to\b",
+        r"\b(?:sending|originating|submitting) (?:e-?mail |mail |smtp )?(?:account|address|domain|user|host|server|ip|mta|client|mailbox|quota|limit|privilege|permission|system|party|site|organi[sz]ation|is|has|was|for|from|of)\b",
+        r"\b(?:mail|message|e-?mail|smtp) (?:sending|submission)\b",
+        r"(?:^|[.;!?] )\W*(?:[0-9.]+\W+)*(?:sending|submission)\b",
+        r"\b(?:not )?(?:allowed|permitted|authori[sz]ed|able|entitled|enabled) to send\b",
+        r"\bsubmission\b",
+        r"\bout(?:going|bound)\b",
+        r"\bsmtp (?:access|login|user|account)\b",
+        r"\b(?:your|our) (?:e-?mail |mail |hosting |sending |smtp |user |own )?(?:account|subscription|plan|package|licen[cs]e|ip|host(?:name)?|server|domain|tenant|organi[sz]ation|mailbox|service|credentials?|login|password|trial|network|site|website|client|contract|product|website)\b",
+        r"\b(?:auth|authenticated|authenticating|sasl|relay|submission)[- ](?:user|account|name|id|identity)\b",
+        r"\b(?:user(?:name)? ?(?:or|and|/) ?)?passwords?\b",
+        r"\baccounts? you (?:send|mail|log|submit|use|are (?:send|us|mail|submitt)ing)\b",
+        r"\bfrom:? (?:header )?domain\b",
+        r"\b(?:helo|ehlo|spf|dkim|dmarc|authentication|credentials?)\b",
+        r"\bclient (?:host|ip|name|address)\b",
+        r"\blog-?in\b",
+        r"\bcampaigns?\b",
+        r"\bapi key\b",
+        r"\b(?:server|host|netz(?:werk)?|site|web)-?adress",
+        r"adresse d(?:u|es?) (?:la |l')?(?:site|serveur|h(?:ô|o)te|r(?:é|e)seau|relais|machine)",
+        r"direcci(?:ó|o)n (?:del?|de la) (?:servidor|sitio|host|red|equipo)",
+        r"indirizzo (?:del(?:la|l')? ?)(?:server|sito|host|rete)",
+        r"endere(?:ç|c)o d[oae] (?:servidor|site|host|rede)",
+        r"адрес\S* (?:сервер|хост|сайт|узл|сет)",
+        r"(?:サーバー?|ホスト|サイト|ネットワーク)の?(?:ip)?アドレス",
+        r"(?:服务器|主机|网站|站点|网络|伺服器|主機|網站|網路)的?(?:ip)?地址",
+        r"(?:서버|호스트|사이트)의? ?(?:ip ?)?주소",
+        r"adres\S* (?:serwer|host|stron)",
+        r"sunucu adres",
+        r"\bip[- ]?(?:adress|адрес|地址|アドレス|주소)",
+        r"(?:adresse|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|адрес) ip\b",
+        r"\bihr(?:e[mnrs]?)? (?:konto|(?:e-?mail-?)?adresse|account|server|mailserver|ip|domain|host|postfach|tarif|vertrag)",
+        r"\bversand\b",
+        r"\bvo(?:tre|s) (?:compte|adresse|serveur|adresse ip|ip|domaine|abonnement|h(?:ô|o)te)",
+        r"\b(?:su|tu|sua|suo|seu|vostro|tuo) (?:cuenta|direcci(?:ó|o)n|indirizzo|endere(?:ç|c)o|servidor|dominio|ip|conta|dom(?:í|i)nio|account|server)",
+        r"ваш\S* (?:адрес|уч(?:ё|е)тн|аккаунт|сервер|домен|ip|ящик|хост)",
+        r"(?:您|你)的(?:地址|邮箱|帐户|账户|账号|帐号|服务器|域名|ip)",
+        r"お使いの",
+        r"お客様の",
+        r"あなたの",
+        r"귀하의",
+        r"absender",
+        r"versender",
+        r"versandkonto",
+        r"exp(?:é|e)diteur",
+        r"(?:é|\b)emetteur",
+        r"remitente",
+        r"\bemisor\b",
+        r"mittente",
+        r"remetente",
+        r"afzender",
+        r"verzender",
+        r"avs(?:ä|a)ndar",
+        r"avsender",
+        r"afsender",
+        r"l(?:ä|a)hett(?:ä|a)j",
+        r"nadawc",
+        r"odes(?:í|i)latel",
+        r"odosielate",
+        r"отправител",
+        r"відправник",
+        r"подател",
+        r"адресант",
+        r"g(?:ö|o)nderen",
+        r"g(?:ö|o)nderici",
+        r"g(?:ö|o)nderim",
+        r"αποστολ(?:έ|ε)α",
+        r"felad(?:ó|o)",
+        r"expeditor",
+        r"po(?:š|s)iljatelj",
+        r"pengirim",
+        r"ng(?:ườ|uo)i g(?:ử|u)i",
+        r"ผู้ส่ง",
+        r"המרסל",
+        r"השולח",
+        r"المرسل",
+        r"发件",
+        r"發件",
+        r"寄件",
+        r"发信",
+        r"發信",
+        r"发送者",
+        r"發送者",
+        r"发送方",
+        r"送信者",
+        r"差出人",
+        r"送信元",
+        r"送信アドレス",
+        r"送信側",
+        r"보낸",
+        r"보내는",
+        r"발신",
+        r"발송",
+    ])
 });
 
 /// Where a word for the sender stands behind one of these, it is not what the sentence is about.
@@ -232,7 +304,7 @@ pub(super) fn said_of_sender(text: &str, senders: &[Range<usize>], found: Range<
 /// Where a text in lower case speaks of the sender, or of what the sender needs.
 #[must_use]
 pub(super) fn senders(text: &str) -> Vec<Range<usize>> {
-    let found = SENDER.find_iter(text).map(|found| found.range());
+    let found = SENDER.find_all(text).into_iter();
     found.filter(|found| !NOT_SUBJECT.is_match(&text[..found.start])).collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
-use super::needs::Place;
+use super::needs::{Place, part, places};
 
 /// How much of a word the pass looks for, in bytes; the rest is compared. An automaton of whole words is many times as
 /// large, and every start of the program makes it.
@@ -12,7 +12,7 @@ const START: usize = 4;
 
 /// The words of all patterns, which are named by their numbers.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(in crate::classify) struct Index {
     /// How words start.
     starts: AhoCorasick,
     /// The words that start so.
@@ -34,6 +34,13 @@ struct Word {
 }
 
 impl Index {
+    /// From patterns for texts in lower case that name no lists of words.
+    pub(in crate::classify) fn of_patterns(patterns: &[&str]) -> Result<Self, BuildError> {
+        let needed = |pattern: &&str| part(pattern, &|_| None).map(places).unwrap_or_default();
+        let needed: Vec<Vec<Place>> = patterns.iter().map(needed).collect();
+        Self::new(needed.iter().map(Vec::as_slice))
+    }
+
     /// From the places of every pattern.
     pub(super) fn new<'p>(patterns: impl Iterator<Item = &'p [Place]>) -> Result<Self, BuildError> {
         let mut numbers: HashMap<&[u8], usize> = HashMap::new();
@@ -63,7 +70,7 @@ impl Index {
     }
 
     /// The patterns that may be in the text, in their order.
-    pub(super) fn candidates(&self, text: &[u8]) -> Vec<u32> {
+    pub(in crate::classify) fn candidates(&self, text: &[u8]) -> Vec<u32> {
         let mut found = self.always.clone();
         let mut filled = vec![false; self.of_place.len()];
         let mut missing = self.needed.clone();

@@ -8,7 +8,7 @@
 
 mod check;
 mod file;
-mod index;
+pub(super) mod index;
 mod lists;
 mod matcher;
 mod needs;
