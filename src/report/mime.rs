@@ -146,6 +146,18 @@ pub(super) fn text(body: &[u8], encoding: Encoding, content_type: &ContentType) 
     text
 }
 
+/// A text with LF for CRLF.
+pub(super) fn with_lf(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut start = 0;
+    for at in memmem::find_iter(text.as_bytes(), b"\r\n") {
+        out.push_str(&text[start..at]);
+        start = at + 1;
+    }
+    out.push_str(&text[start..]);
+    out
+}
+
 /// Shortens a text to at most `limit` bytes, between two characters.
 pub(super) fn cut_to(text: &mut String, limit: usize) {
     if text.len() > limit {
@@ -168,10 +180,22 @@ pub(super) fn lenient_text(bytes: &[u8]) -> Cow<'_, str> {
         // Cut in the middle of the last character: still UTF-8.
         Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),
         Err(_) => match charset_decoder(b"windows-1252") {
-            Some(decoder) => Cow::Owned(decoder(bytes)),
+            Some(decoder) => Cow::Owned(by_runs(bytes, decoder)),
             None => String::from_utf8_lossy(bytes),
         },
     }
+}
+
+/// Text in a charset of one byte a character that has ASCII in it; the decoder sees what is no ASCII.
+fn by_runs(bytes: &[u8], decoder: fn(&[u8]) -> String) -> String {
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 8);
+    for run in bytes.chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
+        match run[0].is_ascii() {
+            true => text.push_str(std::str::from_utf8(run).unwrap_or_default()),
+            false => text.push_str(&decoder(run)),
+        }
+    }
+    text
 }
 
 /// Decodes encoded words wherever they stand (RFC 2047 §2, §6.2); everything else stays as it is.
@@ -370,6 +394,14 @@ fn neutralise_encoded_words(field: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_in_windows_1252_reads_the_same_run_by_run() {
+        let decoder = charset_decoder(b"windows-1252").unwrap();
+        for bytes in [&b"caf\xe9 \x80 5 \x93so\x94"[..], b"\xe9", b"plain", b"\xff\xfe\x81 a", b""] {
+            assert_eq!(by_runs(bytes, decoder), decoder(bytes), "{bytes:?}");
+        }
+    }
 
     #[test]
     fn dates_are_read_as_mail_and_as_rfc_3339_has_them() {

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
-
 use super::defects::Defects;
 use super::header::{Header, field_name, line_end, trim_eol};
 use super::parts::{DELIVERY_STATUS, Leaf, Parts, walk};
@@ -443,21 +441,9 @@ fn text(parts: &Parts<'_>, used: &[usize]) -> String {
         }
     }
     if out.contains('\r') {
-        out = with_lf(&out);
+        out = mime::with_lf(&out);
     }
     mime::cut_to(&mut out, mime::MAX_TEXT);
-    out
-}
-
-/// A text with LF for CRLF.
-fn with_lf(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut start = 0;
-    for at in memmem::find_iter(text.as_bytes(), b"\r\n") {
-        out.push_str(&text[start..at]);
-        start = at + 1;
-    }
-    out.push_str(&text[start..]);
     out
 }
 
@@ -476,15 +462,17 @@ fn attached_report(parts: &Parts<'_>, outer: &Report, depth: usize, defects: &mu
         .filter(|leaf| matches!(leaf.content_type.essence.as_str(), "message/rfc822" | "message/global"));
     for leaf in messages.take(MAX_MESSAGES) {
         let body = leaf.decoded(usize::MAX, defects);
+        let wrapped = || {
+            let header = report_header(&Header::read(&body, true).0, &mut Defects::default());
+            let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+            same(&header.from, &outer.header.from) || same(&header.subject, &outer.header.subject)
+        };
+        if outer.kind == ReportKind::TextBounce && !wrapped() {
+            continue;
+        }
         let mut inner_defects = Defects::default();
         let inner = walk(&body, &mut inner_defects);
         let report = read(&inner, &mut inner_defects);
-        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        let wrapped = same(&report.header.from, &outer.header.from)
-            || same(&report.header.subject, &outer.header.subject);
-        if outer.kind == ReportKind::TextBounce && !wrapped {
-            continue;
-        }
         let found = match report.kind {
             ReportKind::Dsn | ReportKind::Feedback => Some(report),
             ReportKind::Unrecognized => attached_report(&inner, &report, depth - 1, defects),

@@ -32,7 +32,7 @@ pub(in crate::report) struct Letter<'a> {
     /// The header of what was returned, in the text or in a part of its own.
     pub(super) original: Option<ReturnedMessage>,
     /// See [`Self::opening_words`].
-    opening: OnceCell<String>,
+    opening: OnceCell<usize>,
     /// See [`Self::subject`].
     subject: OnceCell<String>,
     /// See [`Self::from`].
@@ -125,7 +125,7 @@ impl<'a> Letter<'a> {
 
     /// The lines it opens with, in lower case, before anything that is quoted or forwarded.
     pub(super) fn opening_words(&self) -> &str {
-        self.opening.get_or_init(|| opening_words(self.body))
+        &self.lower[..*self.opening.get_or_init(|| opening_words(&self.lower))]
     }
 
     /// The report's own words after the first match of a pattern, which is matched against lower case.

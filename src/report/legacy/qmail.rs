@@ -52,8 +52,8 @@ impl Family for Qmail {
         let mut loose = Vec::new();
         for (_, line) in letter.lines() {
             let trimmed = line.trim();
-            let opens = trimmed.ends_with(':') || (!known && trimmed.starts_with('<'));
-            if let Some(address) = lone_address(trimmed).filter(|_| trimmed.starts_with('<') && opens) {
+            let opens = trimmed.starts_with('<') && (!known || trimmed.ends_with(':'));
+            if let Some(address) = opens.then(|| lone_address(trimmed)).flatten() {
                 entries.begin(&address, "");
             } else if trimmed.starts_with("---") {
                 break;

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
+use memchr::memmem;
 
 use super::letter::Letter;
 use super::text::{address_in, addresses_in};
@@ -199,22 +200,20 @@ pub(super) fn opens_with(letter: &Letter<'_>, phrases: &[&str]) -> bool {
     contains(letter.opening_words(), phrases)
 }
 
-/// The opening lines of a text, in lower case. What somebody quotes or forwards opens nothing, but the line before it
-/// may hold words of a program.
-pub(super) fn opening_words(body: &str) -> String {
-    let mut words = String::new();
-    for line in body.lines().take(OPENING_LINES) {
-        let lower = line.to_lowercase();
-        if lower.starts_with('>') {
+/// Where the opening lines of a text in lower case end. What somebody quotes or forwards opens nothing, but the line
+/// before it may hold words of a program.
+pub(super) fn opening_words(lower: &str) -> usize {
+    let mut end = 0;
+    for line in lower.split_inclusive('\n').take(OPENING_LINES) {
+        if line.starts_with('>') {
             break;
         }
-        words.push_str(&lower);
-        words.push('\n');
-        if quotes(&lower) {
+        end += line.len();
+        if quotes(line.trim_end()) {
             break;
         }
     }
-    words
+    end
 }
 
 /// What stands above a message that is quoted or forwarded.
@@ -234,23 +233,24 @@ static QUOTED: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::new(QUOTES).expect("short")
 });
 
-/// A line at which somebody begins to quote or to forward a message.
+/// A line, without white space behind it, at which somebody begins to quote or to forward a message.
 fn quotes(lower: &str) -> bool {
     ["from:", "von:", "de:", "da:", "*from:*"].iter().any(|field| lower.starts_with(field))
         || [" wrote:", " schrieb:", " a écrit :", " escribió:", " ha scritto:"]
             .iter()
-            .any(|words| lower.trim_end().ends_with(words))
+            .any(|words| lower.ends_with(words))
         || QUOTED.is_match(lower)
 }
 
 /// Whether a line has one of these phrases.
 pub(super) fn contains(lower: &str, phrases: &[&str]) -> bool {
-    phrases.iter().any(|phrase| lower.contains(phrase))
+    phrases.iter().any(|phrase| memmem::find(lower.as_bytes(), phrase.as_bytes()).is_some())
 }
 
 /// Where the first of these phrases ends that a line has.
 fn after(lower: &str, phrases: &[&str]) -> Option<usize> {
-    phrases.iter().find_map(|phrase| lower.find(phrase).map(|at| at + phrase.len()))
+    let found = |phrase: &&str| Some(memmem::find(lower.as_bytes(), phrase.as_bytes())? + phrase.len());
+    phrases.iter().find_map(found)
 }
 
 /// What follows a phrase on its line; the line itself where lower case has other lengths.

@@ -1,5 +1,6 @@
 //! Lines, indents and addresses in a text, and patterns to look for.
 
+use memchr::memchr;
 use regex::Regex;
 
 use crate::address::{Mailbox, words_with_at};
@@ -31,6 +32,7 @@ pub(super) fn address_in(text: &str) -> Option<String> {
 /// The address that a line consists of, with nothing beside it but brackets, bullets and punctuation; or the
 /// same address twice, as `a@x.example<mailto:a@x.example>`.
 pub(super) fn lone_address(line: &str) -> Option<String> {
+    memchr(b'@', line.as_bytes())?;
     let line = line.trim().trim_start_matches(['*', '-', '•', '·', '>']).trim();
     let mut found = addresses_in(line);
     let first = found.next()?;
