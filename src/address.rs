@@ -152,9 +152,6 @@ pub(crate) fn lower(text: &str) -> String {
 /// A text in lower case, every character where it was: one whose lower case has another length stays.
 pub(crate) fn lower_case(text: &str) -> String {
     let lower_char = |c: char| {
-        if c.is_ascii() || ('\u{2d30}'..'\u{a640}').contains(&c) {
-            return c.to_ascii_lowercase(); // scripts of the east have one case
-        }
         let mut lower = c.to_lowercase();
         match (lower.next(), lower.next()) {
             (Some(lower), None) if lower.len_utf8() == c.len_utf8() => lower,
