@@ -1,4 +1,4 @@
-//! What speaks against a code: the text beside it, where it lays the fault to somebody else or says more than the code
+//! What speaks against a code: the text beside it, where it blames somebody else or says more than the code
 //! does; and the guards, which have the last word before a suppression.
 
 use super::built_in::BuiltIn;

@@ -278,18 +278,31 @@ static OF_SENDER: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// A full stop within a sentence has no space behind it, or stands in a number.
-fn sentence_of(text: &str, at: usize) -> usize {
-    let before = &text[..at];
-    let ends =
-        [". ", "; ", "! ", "? ", "。", "；"].iter().filter_map(|end| Some((before.rfind(end)?, end.len())));
-    ends.map(|(at, length)| at + length).max().unwrap_or(0)
+/// Where the sentences of a text begin, after the first one. A full stop within a sentence has no space behind it, or
+/// stands in a number.
+#[must_use]
+pub(super) fn sentences(text: &str) -> Vec<usize> {
+    let ends = [". ", "; ", "! ", "? ", "。", "；"];
+    let mut begins: Vec<usize> =
+        ends.iter().flat_map(|end| text.match_indices(end).map(|(at, end)| at + end.len())).collect();
+    begins.sort_unstable();
+    begins
 }
 
-/// Whether what stands at `found` in a text in lower case is said of the sender: in its sentence, the last of the
-/// text's [`senders`] before its end, or right behind it, has no word for the recipient behind itself.
+/// Where the sentence begins that `at` is in.
+fn sentence_of(sentences: &[usize], at: usize) -> usize {
+    sentences[..sentences.partition_point(|begin| *begin <= at)].last().copied().unwrap_or(0)
+}
+
+/// Whether what stands at `found` in a text in lower case is said of the sender: in its sentence (of [`sentences`]), the
+/// last of the text's [`senders`] before its end, or right behind it, has no word for the recipient behind itself.
 #[must_use]
-pub(super) fn said_of_sender(text: &str, senders: &[Range<usize>], found: Range<usize>) -> bool {
+pub(super) fn said_of_sender(
+    text: &str,
+    senders: &[Range<usize>],
+    sentences: &[usize],
+    found: Range<usize>,
+) -> bool {
     if OF_SENDER.is_match(&text[found.end..]) {
         return true;
     }
@@ -297,7 +310,7 @@ pub(super) fn said_of_sender(text: &str, senders: &[Range<usize>], found: Range<
         return false;
     };
     let between = text.get(sender.end..found.end).unwrap_or_default();
-    sender.end > sentence_of(text, found.start)
+    sender.end > sentence_of(sentences, found.start)
         && !RECIPIENT.find_iter(between).any(|named| !IS_NOT_A.is_match(&between[..named.start()]))
 }
 

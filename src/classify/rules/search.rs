@@ -33,6 +33,8 @@ pub struct Search<'r, 't> {
     without_names: OnceCell<String>,
     /// Where that speaks of the sender.
     senders: OnceCell<Vec<Range<usize>>>,
+    /// Where its sentences begin.
+    sentences: OnceCell<Vec<usize>>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl<'r, 't> Search<'r, 't> {
             without_addresses: OnceCell::new(),
             without_names: OnceCell::new(),
             senders: OnceCell::new(),
+            sentences: OnceCell::new(),
         }
     }
 
@@ -120,13 +123,17 @@ impl<'r, 't> Search<'r, 't> {
         // A "." is a byte: a match may begin or end within a character.
         let found = self.lower.floor_char_boundary(found.start)..self.lower.ceil_char_boundary(found.end);
         let of_sender = rule.class.blames_recipient()
-            && words::said_of_sender(self.without_names(), self.senders(), found.clone());
+            && words::said_of_sender(self.without_names(), self.senders(), self.sentences(), found.clone());
         (!of_sender).then_some(found)
     }
 
     /// Most texts have no pattern's words in them: names are looked for when one has.
     fn without_names(&self) -> &str {
         self.without_names.get_or_init(|| lower_case(&words::blanked(self.text, true)))
+    }
+
+    fn sentences(&self) -> &[usize] {
+        self.sentences.get_or_init(|| words::sentences(self.without_names()))
     }
 
     /// Where the text speaks of the sender, or of what the sender needs.

@@ -101,22 +101,22 @@ pub(super) fn needed(index: &Path) -> Option<u64> {
     Some(if frames == 0 { 0 } else { 32 + u64::from(frames) * (24 + page_size) })
 }
 
+/// Files by device and inode.
+type Kept = BTreeMap<(u64, u64), Vec<Arc<File>>>;
+
 /// The index, opened once and never closed: when a process closes any descriptor of a file, it loses all its locks on that
 /// file (POSIX), those of SQLite, too, and another program may then cut the index under it.
 fn kept_open(index: &Path) -> Option<Arc<File>> {
-    static OPEN: Mutex<BTreeMap<(u64, u64), Arc<File>>> = Mutex::new(BTreeMap::new());
+    // Several where another index came to the name just before it was opened.
+    static OPEN: Mutex<Kept> = Mutex::new(Kept::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(file) = open.get(&identity(index)?) {
+    if let Some(file) = open.get(&identity(index)?).and_then(|files| files.last()) {
         return Some(Arc::clone(file));
     }
     let file = Arc::new(File::open(index).ok()?);
     let meta = file.metadata().ok()?;
-    // Another index may have come to this name in between, and be known.
-    let known = open.entry((meta.dev(), meta.ino())).or_insert_with(|| Arc::clone(&file));
-    if !Arc::ptr_eq(known, &file) {
-        std::mem::forget(Arc::clone(&file));
-    }
-    Some(Arc::clone(known))
+    open.entry((meta.dev(), meta.ino())).or_default().push(Arc::clone(&file));
+    Some(file)
 }
 
 fn identity(path: &Path) -> Identity {
