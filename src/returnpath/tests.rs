@@ -85,6 +85,20 @@ fn a_token_is_valid_from_a_day_before_to_its_last_day_whatever_its_case() {
     assert!(matches!(paths.accepted(&late), ReturnPath::Token { .. }), "once in, its age does not matter");
 }
 
+/// The Kelvin sign was once folded to k, so that one token named two people.
+#[test]
+fn a_token_minted_when_symbols_were_folded_is_still_taken_and_proves_nothing_about_whoever_has_the_symbol() {
+    let keys = keys(NEW);
+    let minted = blind(&keys, "kate@example.com", 7, TODAY); // what the symbol's owner got, too
+    let path = judge(&paths(keys.clone()), &minted, TODAY + 14).unwrap();
+    assert_eq!(proven(&path, &keys, &["\u{212a}ate@example.com"]), None, "it may be a token of kate's");
+    assert_eq!(proven(&path, &keys, &["Kate@example.com"]).as_deref(), Some("Kate@example.com"));
+    let today = blind(&keys, "\u{212a}ate@example.com", 7, TODAY);
+    let path = judge(&paths(keys.clone()), &today, TODAY).unwrap();
+    assert_eq!(proven(&path, &keys, &["kate@example.com"]), None);
+    assert!(proven(&path, &keys, &["\u{212a}ate@example.com"]).is_some());
+}
+
 #[test]
 fn tokens_of_the_old_key_verify_until_it_is_removed() {
     let minted = blind(&keys(OLD), "user@x.example", 0, TODAY);
