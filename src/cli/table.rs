@@ -13,8 +13,9 @@ const GAP: usize = 2;
 /// Nothing is made narrower than this.
 const NARROW: usize = 10;
 
-/// A cell keeps so many columns, or its whole text, before another one goes below the row.
+/// A cell keeps so many columns, or its whole text, before another one goes below the row; one of several words, so many.
 const ROOMY: usize = 24;
+const ROOMY_WORDS: usize = 40;
 
 /// Before the details of a row.
 const INDENT: &str = "    ";
@@ -116,17 +117,18 @@ impl Column {
         Self { heading: heading.to_owned(), cells, widest, number, fixed: number, limit: usize::MAX }
     }
 
-    /// Times to the minute: nobody reads a table for seconds.
+    /// Times to the minute, in every cell: nobody reads a table for seconds.
     fn shorten_times(&mut self) {
-        let is_time =
-            |cell: &String| cell.is_empty() || (cell.len() == 20 && cell.parse::<Timestamp>().is_ok());
         let there = self.cells.iter().any(|cell| !cell.is_empty());
-        if there && self.cells.iter().all(is_time) {
-            for cell in self.cells.iter_mut().filter(|cell| !cell.is_empty()) {
-                *cell = format!("{} {}", &cell[..10], &cell[11..16]);
-            }
-            (self.widest, self.fixed) = (16, true);
+        self.fixed |= there && self.cells.iter().all(|cell| cell.is_empty() || is_time(cell));
+        for cell in &mut self.cells {
+            let words = cell.split(' ').map(|word| match word.get(..TIME).filter(|time| is_time(time)) {
+                Some(time) => format!("{} {}{}", &time[..10], &time[11..16], &word[TIME..]),
+                None => word.to_owned(),
+            });
+            *cell = words.collect::<Vec<_>>().join(" ");
         }
+        self.widest = self.cells.iter().map(|cell| display_width(cell)).max().unwrap_or(0);
     }
 
     /// How wide it is.
@@ -140,8 +142,16 @@ impl Column {
 
     /// How wide it is before another one goes below the row.
     fn wanted(&self) -> usize {
-        if self.fixed { self.room() } else { self.room().min(ROOMY.max(display_width(&self.heading))) }
+        let roomy = if self.cells.iter().any(|cell| cell.contains(' ')) { ROOMY_WORDS } else { ROOMY };
+        if self.fixed { self.room() } else { self.room().min(roomy.max(display_width(&self.heading))) }
     }
+}
+
+/// The length of a time to the second in UTC.
+const TIME: usize = "2026-11-21T20:00:00Z".len();
+
+fn is_time(text: &str) -> bool {
+    text.len() == TIME && text.parse::<Timestamp>().is_ok()
 }
 
 fn total(columns: &[Column]) -> usize {
@@ -152,10 +162,13 @@ fn needed(columns: &[Column]) -> usize {
     columns.iter().map(Column::wanted).sum::<usize>() + GAP * columns.len().saturating_sub(1)
 }
 
-/// A text of at most so many columns: its beginning and its end.
+/// A text of at most so many columns: its beginning and its end, of whole words where there are several.
 pub(super) fn shortened(text: &str, room: usize) -> String {
     if display_width(text) <= room {
         return text.to_owned();
+    }
+    if let Some(words) = whole_words(text, room) {
+        return words;
     }
     let half = room.saturating_sub(1);
     let end: String = {
@@ -176,6 +189,30 @@ pub(super) fn shortened(text: &str, room: usize) -> String {
         })
         .collect();
     format!("{begin}…{end}")
+}
+
+/// The first and the last words of a text, as many as fit; none where not even the first one does.
+fn whole_words(text: &str, room: usize) -> Option<String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut left = room.checked_sub(2)?;
+    let fitting = |left: &mut usize, words: &mut dyn Iterator<Item = &&str>| {
+        words
+            .take_while(|word| {
+                let rest = left.checked_sub(display_width(word) + 1);
+                *left = rest.unwrap_or(*left);
+                rest.is_some()
+            })
+            .count()
+    };
+    // A little less than half of it is for the end.
+    let end = left * 2 / 5;
+    left -= end;
+    let first = fitting(&mut left, &mut words.iter());
+    left += end;
+    let last = fitting(&mut left, &mut words[first..].iter().rev());
+    let more = fitting(&mut left, &mut words[first..words.len() - last].iter());
+    let (begin, end) = (&words[..first + more], &words[words.len() - last..]);
+    (!begin.is_empty()).then(|| [begin, &["…"], end].concat().join(" "))
 }
 
 #[cfg(test)]
@@ -240,6 +277,31 @@ mod tests {
         let text = table(&["id", "at", "address"], &rows, 80, ["", ""]);
         assert_eq!(text, "ID  AT                    ADDRESS\n 1  2026-11-20T10:00:00Z  a@example.net\n");
         assert_eq!(table(&["id", "at"], &[], 80, ["", ""]), "ID  AT\n");
+    }
+
+    #[test]
+    fn all_times_of_a_row_have_one_form() {
+        let long = "expired 2027-01-01T10:00:00Z, and then a good many words of a person who explained it";
+        let row = ["2026-11-20T10:00:00Z", "complaint until 2027-11-20T10:00:00Z", long, "for ever"];
+        let text = table(&["at", "what", "why", "until"], &[row.map(str::to_owned).to_vec()], 80, ["", ""]);
+        assert!(text.contains("2026-11-20 10:00  complaint until 2027-11-20 10:00"), "{text}");
+        assert!(text.contains("expired 2027-01-01 10:00, and") && !text.contains("00Z"), "{text}");
+    }
+
+    #[test]
+    fn a_sentence_is_shortened_between_its_words() {
+        let text = "554 5.7.1 Service unavailable; Client host blocked using cbl.abuseat.org (state 13).";
+        for room in 12..display_width(text) {
+            let short = shortened(text, room);
+            assert!(display_width(&short) <= room, "{room}: {short}");
+            assert!(short.contains('…') && short.starts_with("554"), "{room}: {short}");
+            assert!(
+                short.split(' ').all(|word| word == "…" || text.split(' ').any(|whole| whole == word)),
+                "{short}"
+            );
+        }
+        assert_eq!(shortened(text, 40), "554 5.7.1 Service … (state 13).");
+        assert_eq!(shortened("averyveryverylongword and more", 12), "averyv… more");
     }
 
     #[test]
