@@ -111,13 +111,15 @@ impl Reader {
         let mut reader = Self::default();
         let (table, errors) = DeTable::parse_recoverable(text);
         let source = Source { file, lines: Lines::new(text) };
-        for error in errors {
+        if let Some(error) = errors.first() {
+            // Nobody knows what the rest of a broken text was meant to be.
             let place = source.place(error.span().map_or(0, |span| span.start));
             reader.problem(place, "", error.message().lines().collect::<Vec<_>>().join(" "));
-        }
-        for (section, content) in table.get_ref() {
-            let place = source.place(section.span().start);
-            reader.section(&source, section.get_ref(), place, content.get_ref());
+        } else {
+            for (section, content) in table.get_ref() {
+                let place = source.place(section.span().start);
+                reader.section(&source, section.get_ref(), place, content.get_ref());
+            }
         }
         for (name, value) in environment {
             if let Some(key) = name.strip_prefix(PREFIX)

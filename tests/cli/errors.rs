@@ -98,6 +98,11 @@ fn check_config_names_every_problem_with_file_line_and_key() {
     let output = home.run(&["check-config", "--config", broken.to_str().unwrap()]);
     assert_eq!(status(&output), 1);
     assert!(text(&output.stderr).contains(&format!("{}:", broken.display())), "{output:?}");
+    let unclosed = home.file("unclosed.toml", b"[smtp\nlisten = [\"127.0.0.1:0\"]\n");
+    let output = home.run(&["check-config", "--config", unclosed.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert!(said.contains("unclosed.toml:1: unclosed table"), "{said}");
+    assert_eq!(said.lines().count(), 1, "a broken text has no sections that could be unknown: {said}");
 
     let missing = home.run(&["check-config", "--config", "nowhere.toml"]);
     assert!(failed(&missing).contains("cannot read the configuration nowhere.toml"));
