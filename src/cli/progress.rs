@@ -3,7 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+/// Shorter work is done before anybody could read its bar.
+const UNSEEN: Duration = Duration::from_millis(500);
 
 /// A bar over octets: how far, how fast, how long to go. Without a total it tells how far and how fast.
 pub(super) fn octets(total: Option<u64>) -> ProgressBar {
@@ -39,7 +42,20 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
             };
         });
     bar.set_style(style);
+    shown_after(&bar, UNSEEN);
     bar
+}
+
+/// Hides a bar, and shows it when so much time is over and its work is not done.
+fn shown_after(bar: &ProgressBar, unseen: Duration) {
+    bar.set_draw_target(ProgressDrawTarget::hidden());
+    let bar = bar.downgrade();
+    std::thread::spawn(move || {
+        std::thread::sleep(unseen);
+        if let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    });
 }
 
 /// How many a second so far; whole numbers are enough.
