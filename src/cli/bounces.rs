@@ -81,7 +81,7 @@ async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let filter = BounceFilter {
         recipient_key: arguments.recipient.as_deref().map(comparison_form),
-        common: arguments.filter.resolve(&config.streams)?,
+        common: arguments.filter.resolve(config)?,
         kind: arguments.kind.clone(),
         before: None,
         limit: listing::PAGE,

@@ -34,7 +34,7 @@ pub(super) enum Events {
     Dead(Dead),
     /// Let webhooks have events again, also while the daemon runs: it begins within seconds.
     ///
-    /// It counts them first; on a terminal it asks, unless --yes is given. --dry-run only counts. An event keeps its
+    /// It counts them first and asks, unless --yes is given; in a pipe it needs --yes. --dry-run only counts. An event keeps its
     /// webhook-id, so that a receiver that has it can drop the double. Exit status 0, or 1 when there is nothing to
     /// bring again, or 2 when there is no such event.
     Replay(replay::Replay),
@@ -117,7 +117,7 @@ pub(super) fn run(config: Option<&Path>, verb: &Events) -> anyhow::Result<ExitCo
 async fn list(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Access::Read).await?;
     let mut out = output::stdout();
-    let common = arguments.filter.resolve(&config.streams)?;
+    let common = arguments.filter.resolve(config)?;
     let latest = arguments.after.is_none() && common.since.is_none();
     let mut filter = OutboxFilter {
         after: arguments.after.unwrap_or(0),

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 
 use super::streams;
 use crate::address::domain_key;
-use crate::classify::Class;
+use crate::classify::built_in::meaning;
+use crate::classify::{Class, Classifier};
+use crate::config::Config;
 use crate::returnpath::Trust;
 use crate::store::{AuditOrigin, Filter, Streams};
 use crate::when;
@@ -32,7 +34,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "IP")]
     listed_ip: Option<IpAddr>,
     /// Only what came in this way: bounce, replay (from files), quarantine or hold (a person let it through), reclassify, cli,
-    /// api, import (from a list), expiry.
+    /// api, import (from a list), expiry, undo (a person took entries back by a filter).
     #[arg(long, value_name = "ORIGIN", value_parser = origin(), hide_possible_values = true)]
     origin: Option<AuditOrigin>,
     /// Only this stream, by name or number; 0: what belongs to none.
@@ -52,7 +54,10 @@ pub(super) struct Options {
 
 impl Options {
     /// The filter of the store.
-    pub(super) fn resolve(&self, streams: &Streams) -> anyhow::Result<Filter> {
+    pub(super) fn resolve(&self, config: &Config) -> anyhow::Result<Filter> {
+        if let Some(rule) = &self.rule {
+            remark_on(rule, &Classifier::with_rules(&config.rules)?);
+        }
         Ok(Filter {
             domain: self.domain.as_deref().map(domain_key),
             class: self.class,
@@ -60,11 +65,21 @@ impl Options {
             remote_mta: self.remote_mta.clone(),
             listed_ip: self.listed_ip.map(|ip| ip.to_canonical()),
             origin: self.origin,
-            stream: stream_of(streams, self.stream.as_deref())?,
+            stream: stream_of(&config.streams, self.stream.as_deref())?,
             trust: self.trust,
             since: self.since,
             until: self.until,
         })
+    }
+}
+
+/// Says where no rule has a name. Old bounces may name one that is gone, so it is no error.
+fn remark_on(rule: &str, classifier: &Classifier) {
+    let ids = || classifier.rules().iter().map(|rule| rule.id.as_str());
+    if meaning(rule).is_none() && !ids().any(|id| id == rule) {
+        let near = super::rules::nearest(rule, ids());
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        super::output::note(&format!("no rule is called {rule:?} now{near}"));
     }
 }
 

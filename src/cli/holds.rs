@@ -123,7 +123,7 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
     let store = open_store(&config, Access::Read).await?;
     let filter = HoldFilter {
         all: arguments.all,
-        common: arguments.filter.resolve(&config.streams)?,
+        common: arguments.filter.resolve(&config)?,
         ..HoldFilter::default()
     };
     let mut out = output::stdout();

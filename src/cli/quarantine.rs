@@ -93,11 +93,11 @@ struct Filter {
 
 impl Filter {
     /// The filter of the store.
-    fn in_store(&self, streams: &Streams) -> anyhow::Result<QuarantineFilter> {
+    fn in_store(&self, config: &Config) -> anyhow::Result<QuarantineFilter> {
         Ok(QuarantineFilter {
             bounce: self.bounce,
             recipient_key: self.recipient.as_deref().map(comparison_form),
-            common: self.options.resolve(streams)?,
+            common: self.options.resolve(config)?,
             peer: self.peer,
             ..QuarantineFilter::default()
         })
@@ -131,7 +131,7 @@ pub(super) fn run(config: Option<&Path>, verb: &QuarantineVerb) -> anyhow::Resul
 async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCode> {
     let config = Config::load_without_keys(config)?;
     let store = open_store(&config, Access::Read).await?;
-    let filter = arguments.filter.in_store(&config.streams)?;
+    let filter = arguments.filter.in_store(&config)?;
     let mut out = output::stdout();
     let after = |last: Option<&Quarantined>| QuarantineFilter {
         after: last.map(|last| last.event),
@@ -176,7 +176,7 @@ fn cells(streams: &Streams, event: &Quarantined) -> Vec<String> {
 async fn settle(config: Option<&Path>, arguments: &Settle, verdict: Verdict) -> anyhow::Result<ExitCode> {
     let by_number = !arguments.events.is_empty();
     let config = Config::load_without_keys(config)?;
-    let mut filter = arguments.filter.in_store(&config.streams)?;
+    let mut filter = arguments.filter.in_store(&config)?;
     filter.approvable = verdict == Verdict::Approve;
     if !by_number && filter.is_empty() && !arguments.all {
         anyhow::bail!(

@@ -129,3 +129,17 @@ fn what_was_relayed_clears_no_count() {
         assert_eq!(text(&shown.stdout).contains("1 of 5 days"), days == 1, "{action}: {shown:?}");
     }
 }
+
+#[test]
+fn a_filter_by_a_rule_that_there_is_not_names_the_nearest_one() {
+    let home = Home::new();
+    home.start().stop();
+    for list in [["bounces", "list"], ["quarantine", "list"], ["suppressions", "list"]] {
+        let wrong = home.run(&[&list[..], &["--rule", "text.blocklst"]].concat());
+        assert_eq!(status(&wrong), 0, "old bounces may name a rule that is gone");
+        assert!(text(&wrong.stderr).contains("did you mean text.blocklist?"), "{wrong:?}");
+        for known in ["text.blocklist", "iana.5.1.1"] {
+            assert_eq!(text(&home.run(&[&list[..], &["--rule", known]].concat()).stderr), "", "{known}");
+        }
+    }
+}

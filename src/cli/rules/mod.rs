@@ -129,6 +129,11 @@ fn list(classifier: &Classifier, arguments: &List) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The rule with a name that is most like this one.
+pub(super) fn nearest<'a>(id: &str, ids: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    ids.max_by(|a, b| strsim::jaro_winkler(a, id).total_cmp(&strsim::jaro_winkler(b, id)))
+}
+
 fn show(classifier: &Classifier, arguments: &Show) -> anyhow::Result<ExitCode> {
     if let Some(said) = meaning(&arguments.id) {
         let mut out = output::stdout();
@@ -142,9 +147,7 @@ fn show(classifier: &Classifier, arguments: &Show) -> anyhow::Result<ExitCode> {
     }
     let Some(rule) = classifier.rules().iter().find(|rule| rule.id == arguments.id) else {
         let ids = classifier.rules().iter().map(|rule| rule.id.as_str());
-        let near = ids.max_by(|a, b| {
-            strsim::jaro_winkler(a, &arguments.id).total_cmp(&strsim::jaro_winkler(b, &arguments.id))
-        });
+        let near = nearest(&arguments.id, ids);
         let near = near.map(|near| format!("; do you mean {near}?")).unwrap_or_default();
         anyhow::bail!("no rule is called {:?}{near} `dsnd rules list` shows all", arguments.id);
     };

@@ -161,7 +161,7 @@ fn weightier(streams: &Streams, entry: &Suppression) -> String {
 /// Takes addresses off the list, or what a filter matches.
 pub(super) async fn remove(config: &Config, arguments: &Remove) -> anyhow::Result<ExitCode> {
     let mailboxes = parse_all(&arguments.addresses)?;
-    let filter = arguments.filter.resolve(&config.streams)?;
+    let filter = arguments.filter.resolve(config)?;
     let stream = filter.common.stream;
     let only_stream = store::Filter { stream, ..store::Filter::default() };
     let asks = filter.reason.is_some() || filter.common != only_stream;

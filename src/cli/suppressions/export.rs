@@ -56,7 +56,7 @@ pub(super) async fn run(config: &Config, arguments: &Export) -> anyhow::Result<E
     };
     let filter = SuppressionFilter {
         active_at: (!arguments.all).then(Timestamp::now),
-        ..arguments.filter.resolve(&config.streams)?
+        ..arguments.filter.resolve(config)?
     };
     let store = open_store(config, Access::Read).await?;
     let bar = progress::things(store.count(&filter).await?);

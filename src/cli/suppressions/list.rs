@@ -30,7 +30,7 @@ pub(in crate::cli) struct List {
 pub(super) async fn run(config: &Config, arguments: &List) -> anyhow::Result<ExitCode> {
     let filter = SuppressionFilter {
         active_at: (!arguments.all).then(Timestamp::now),
-        ..arguments.filter.resolve(&config.streams)?
+        ..arguments.filter.resolve(config)?
     };
     let store = open_store(config, Access::Read).await?;
     let mut out = output::stdout();

@@ -68,9 +68,9 @@ struct Filter {
 
 impl Filter {
     /// The filter of the store.
-    fn resolve(&self, streams: &Streams) -> anyhow::Result<SuppressionFilter> {
+    fn resolve(&self, config: &Config) -> anyhow::Result<SuppressionFilter> {
         Ok(SuppressionFilter {
-            common: self.options.resolve(streams)?,
+            common: self.options.resolve(config)?,
             reason: self.reason.map(Reason::from),
             ..SuppressionFilter::default()
         })
