@@ -221,7 +221,12 @@ fn a_webhook_is_added_by_a_reload_begins_there_and_gets_the_rest_when_asked() {
     let (done, counted) = scene.run(&[&replay[..], &["--dry-run"]].concat());
     assert_eq!((done, &counted[0]["events"], &counted[0]["dry_run"]), (true, &2.into(), &true.into()));
     assert_eq!(numbers(&second), [4], "it was only counted");
-    let (done, brought) = scene.run(&replay);
+    let unasked = scene.home.run(&[&replay[..], &["--config", "dsnd.toml"]].concat());
+    let said = String::from_utf8_lossy(&unasked.stderr).into_owned();
+    assert_eq!(unasked.status.code(), Some(2));
+    assert!(said.contains("Bring 2 events to second again: --yes is needed"), "{said}");
+    assert_eq!(numbers(&second), [4], "nobody said yes");
+    let (done, brought) = scene.run(&[&replay[..], &["--yes"]].concat());
     assert_eq!((done, &brought[0]["events"]), (true, &2.into()), "those that it wants: {brought:?}");
     wait_for("what was before", || numbers(&second).contains(&2).then_some(()));
     wait_for("the whole replay", || (numbers(&second).len() == 3).then_some(()));
@@ -229,7 +234,7 @@ fn a_webhook_is_added_by_a_reload_begins_there_and_gets_the_rest_when_asked() {
     again.sort_unstable(); // they are about two addresses, which do not wait for each other
     assert_eq!(again, [2, 4]);
     assert_eq!(numbers(&first).len(), 4, "nobody asked for those");
-    let (done, _) = scene.run(&["events", "replay", "--endpoint", "first", "--id", "1"]);
+    let (done, _) = scene.run(&["events", "replay", "--endpoint", "first", "--id", "1", "--yes"]);
     assert!(done);
     wait_for("the event once more", || (numbers(&first).len() == 5).then_some(()));
     let (done, _) = scene.run(&["events", "replay", "--dead"]);
@@ -280,7 +285,7 @@ fn what_was_given_up_is_shown_kept_and_brought_when_somebody_asks() {
     assert_eq!((&dead[0]["webhook"], &dead[0]["attempts"]), (&"crm".into(), &36.into()));
     assert_eq!(dead[0]["address"], "dead@example.org");
     assert_eq!(scene.webhook()["dead"], 1);
-    let (done, brought) = scene.run(&["events", "replay", "--dead"]);
+    let (done, brought) = scene.run(&["events", "replay", "--dead", "--yes"]);
     assert_eq!((done, &brought[0]["events"]), (true, &1.into()));
     let daemon = scene.start();
     wait_for("the event", || (receiver.taken().len() == 3).then_some(()));

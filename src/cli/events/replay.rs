@@ -34,7 +34,7 @@ pub(in crate::cli) struct Replay {
     /// Say how many events would be brought again, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask.
+    /// Do not ask. In a pipe it is needed.
     #[arg(long)]
     yes: bool,
     /// One JSON object a webhook.
@@ -102,10 +102,8 @@ pub(super) async fn replay(config: &Config, arguments: &Replay) -> anyhow::Resul
         counts.push((endpoint, what.count(&store, endpoint).await?));
     }
     let total: u64 = counts.iter().map(|(_, events)| events).sum();
-    let asks = total > 0 && !arguments.dry_run && !arguments.yes && person::is_at_terminal();
-    if asks && !person::confirmed(&question(&counts))? {
-        store.close().await;
-        anyhow::bail!("nothing was changed");
+    if total > 0 && !arguments.dry_run {
+        person::sure(&what_again(&counts), arguments.yes)?;
     }
     let mut out = output::stdout();
     for (endpoint, events) in counts {
@@ -129,11 +127,11 @@ pub(super) async fn replay(config: &Config, arguments: &Replay) -> anyhow::Resul
     Ok(if total == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn question(counts: &[(&Endpoint, u64)]) -> String {
+fn what_again(counts: &[(&Endpoint, u64)]) -> String {
     let each = counts
         .iter()
         .map(|(endpoint, events)| format!("{} to {}", output::counted(*events, "event"), endpoint.name));
-    format!("Bring {} again?", each.collect::<Vec<_>>().join(", "))
+    format!("Bring {} again", each.collect::<Vec<_>>().join(", "))
 }
 
 pub(super) async fn test(config: &Config, arguments: &Test) -> anyhow::Result<ExitCode> {
