@@ -271,13 +271,12 @@ impl ListError {
 }
 
 /// Whether the time in a JSON object is written as the service of this format writes it: SendGrid as seconds since 1970,
-/// Mailgun as RFC 2822. An address and seconds alone tell nothing: many programs write times so.
+/// Mailgun as RFC 2822.
 fn written_by(format: Format, line: &Line<'_>) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     match format {
         Format::MailgunComplaints => line.text("createdat").is_some_and(|text| text.get(3..5) == Some(", ")),
-        Format::SendgridSpamReports => line.text("created").is_some_and(digits),
-        _ => false,
+        _ => line.text("created").is_some_and(digits),
     }
 }
 
