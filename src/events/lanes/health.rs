@@ -16,6 +16,10 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest interval where the endpoint answers: it may take the next event.
 const LONGEST_ANSWERED: Duration = Duration::from_secs(60);
 
+/// How long one that answers is left alone before an event of another address asks: what it refused may be a matter of
+/// those addresses still, and whoever can have many of them refused must not hold up the rest.
+const OTHERS_AFTER: Duration = Duration::from_millis(50);
+
 /// The longest interval, and the longest that an endpoint may ask for.
 pub(super) const LONGEST: Duration = Duration::from_secs(3_600);
 
@@ -40,16 +44,31 @@ pub(in crate::events) enum Turn {
 pub(super) struct Down {
     /// Tries since then, all refused.
     pub(super) probes: u32,
-    /// The next one.
+    /// How many of them made the interval longer.
+    intervals: u32,
+    /// It does not answer, or says that it takes nothing.
+    pub(super) whole: bool,
+    /// When what it refused may ask.
     pub(super) at: Timestamp,
+    /// When what it was not asked to take yet may ask.
+    pub(super) others_at: Timestamp,
     /// The event that is asking now.
     pub(super) probe: Option<i64>,
+}
+
+impl Down {
+    /// Nothing asks before.
+    pub(super) const fn rest(&mut self, until: Timestamp) {
+        (self.probe, self.at, self.others_at) = (None, until, until);
+    }
 }
 
 /// A refusal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
     pub(super) event: i64,
+    /// It was not tried before.
+    pub(super) first: bool,
     /// Any other event would be refused as well.
     pub(super) whole: bool,
     /// How long the endpoint wants to be left alone.
@@ -76,25 +95,30 @@ impl Health {
 
     /// It refused an event about this address; `since`: it has taken nothing since then.
     pub(super) fn refused(&mut self, about: &Arc<str>, refusal: &Refusal, since: Timestamp) -> Turn {
-        let Refusal { event, whole, asked, now, jitter } = *refusal;
+        let Refusal { event, first, whole, asked, now, jitter } = *refusal;
         let longest = if whole { LONGEST } else { LONGEST_ANSWERED };
-        let wait = |probes| later(now, interval(probes, jitter).min(longest).max(asked));
+        let next = |probes, intervals| {
+            let at = later(now, interval(intervals, jitter).min(longest).max(asked));
+            let others_at = if whole { at } else { later(now, OTHERS_AFTER.max(asked)) };
+            Down { probes, intervals, whole, at, others_at, probe: None }
+        };
         match &mut self.down {
             None => {
                 self.refused.insert(Arc::clone(about));
                 if !whole && self.refused.len() < DOWN_AFTER {
                     return Turn::Same;
                 }
-                self.down = Some(Down { probes: 1, at: wait(1), probe: None });
+                self.down = Some(next(1, 1));
                 Turn::WentDown
             }
             Some(down) if down.probe == Some(event) => {
-                *down = Down { probes: down.probes + 1, at: wait(down.probes + 1), probe: None };
+                *down = next(down.probes + 1, down.intervals + u32::from(whole || !first));
                 if now.duration_since(since) >= PATIENCE { Turn::Hopeless } else { Turn::Same }
             }
             // It was on its way when the endpoint went down.
             Some(down) => {
-                down.at = down.at.max(later(now, asked));
+                let asked = later(now, asked);
+                (down.at, down.others_at) = (down.at.max(asked), down.others_at.max(asked));
                 Turn::Same
             }
         }

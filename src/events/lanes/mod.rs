@@ -3,7 +3,8 @@
 //!
 //! A refusal is about its event: it is tried again in doubling intervals, and the later ones of its address wait behind
 //! it; other addresses go on. An endpoint that cannot be reached, or refuses many different addresses in a row, is down:
-//! single events of different addresses ask again, in intervals that double as well, until one is taken.
+//! single events of different addresses ask again, in intervals that double as well, until one is taken. One that answers
+//! is asked at once with what it did not see yet.
 //!
 //! Only the first few events of a lane are known here: the rest is in the store alone, so that many events about one
 //! address hold up no other.
@@ -142,10 +143,10 @@ impl Lanes {
         self.read_to
     }
 
-    /// How many more events may be put in. Events behind an earlier one of their lane take no place. One that is down
+    /// How many more events may be put in. Events behind an earlier one of their lane take no place. One that is not there
     /// gets more when there is none left to ask it with.
     pub(super) fn room(&self) -> usize {
-        let enough = if self.health.down.is_some() { 0 } else { WINDOW / 2 };
+        let enough = if self.health.down.is_some_and(|down| down.whole) { 0 } else { WINDOW / 2 };
         if self.untried.len() > enough || self.aside.len() >= ASIDE {
             return 0;
         }
@@ -269,10 +270,13 @@ impl Lanes {
     fn choose(&self, now: Timestamp) -> Option<i64> {
         let untried = self.untried.first().copied();
         if let Some(down) = self.health.down {
-            let ready = self.flying == 0 && now >= down.at;
+            if self.flying > 0 {
+                return None;
+            }
             // Another address each time, from both ends: what it does not take may stand together.
             let untried = if down.probes % 2 == 0 { self.untried.last().copied() } else { untried };
-            return untried.or_else(|| self.due.first().map(|(_, event)| *event)).filter(|_| ready);
+            let refused = self.due.first().map(|(_, event)| *event).filter(|_| now >= down.at);
+            return untried.filter(|_| now >= down.others_at).or(refused);
         }
         if self.flying >= self.concurrency {
             return None;
@@ -304,8 +308,9 @@ impl Lanes {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let first = self.due.first().map(|(at, _)| *at);
         if let Some(down) = self.health.down {
-            let any = !self.untried.is_empty() || first.is_some();
-            return (any && self.flying == 0).then_some(down.at);
+            let others = self.untried.first().map(|_| down.others_at);
+            let wake = others.into_iter().chain(first.map(|_| down.at)).min();
+            return wake.filter(|_| self.flying == 0);
         }
         if self.flying >= self.concurrency {
             return None;
@@ -330,7 +335,7 @@ impl Lanes {
         item.next_at = until;
         self.goes(event);
         if let Some(down) = self.health.down.as_mut().filter(|down| down.probe == Some(event)) {
-            (down.probe, down.at) = (None, until);
+            down.rest(until);
         }
     }
 
@@ -364,7 +369,8 @@ impl Lanes {
             }
             Answer::Refused { error, retry_after, whole } => {
                 let asked = retry_after.unwrap_or_default().min(LONGEST);
-                self.refuse(error, &Refusal { event, whole, asked, now, jitter })
+                let first = self.items.get(&event).is_some_and(|item| item.attempts == 0);
+                self.refuse(error, &Refusal { event, first, whole, asked, now, jitter })
             }
         }
     }
@@ -473,13 +479,10 @@ impl Lanes {
             .map(|(_, event)| (self.items.get(&event).map_or(Timestamp::MIN, |item| item.next_at), event))
             .collect();
         self.state.failing_since.iter_mut().for_each(moved);
-        self.health.down.iter_mut().for_each(|down| moved(&mut down.at));
-    }
-
-    /// How many tries are on their way.
-    #[cfg(test)]
-    pub(super) const fn flying(&self) -> usize {
-        self.flying
+        if let Some(down) = &mut self.health.down {
+            moved(&mut down.at);
+            moved(&mut down.others_at);
+        }
     }
 }
 

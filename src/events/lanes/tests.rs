@@ -74,7 +74,7 @@ fn events_of_one_address_go_one_after_the_other_and_others_beside_them() {
 fn no_more_are_on_their_way_than_the_endpoint_takes_at_once() {
     let mut lanes = lanes(&[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")]);
     assert_eq!(all(&mut lanes, 0), [1, 2, 3, 4]);
-    assert_eq!((lanes.flying(), lanes.wake_at()), (4, None), "an answer comes first");
+    assert_eq!((lanes.flying, lanes.wake_at()), (4, None), "an answer comes first");
     lanes.settle(3, Answer::Taken, at(0), 0.5);
     assert_eq!(all(&mut lanes, 0), [5]);
 }
@@ -192,15 +192,31 @@ fn one_that_is_down_is_asked_with_other_addresses_and_what_was_refused_keeps_its
         lanes.next(at(0));
         lanes.settle(event, no(), at(0), 0.5);
     }
-    assert!(lanes.room() > 0, "there is none left to ask with");
     (21..=24).for_each(|event| lanes.offer(head(event, &event.to_string()), true));
-    assert_eq!((lanes.room(), lanes.next(at(0))), (0, None));
-    assert_eq!(all(&mut lanes, 1), [21], "one at a time, and none of those that it refused");
-    assert_eq!(lanes.settle(21, no(), at(1), 0.5).1, Turn::Same);
-    assert_eq!((all(&mut lanes, 2), all(&mut lanes, 3)), (vec![], vec![24]), "from the other end");
-    assert_eq!(lanes.settle(24, Answer::Taken, at(3), 0.5).1, Turn::CameUp);
+    assert_eq!(lanes.next(at(0)), None, "it is left alone for a moment");
+    let moment = |number: u32| at(0) + Duration::from_millis(50) * number;
+    assert_eq!(lanes.next(moment(1)), Some(21), "none of those that it refused");
+    assert_eq!((lanes.next(moment(2)), lanes.flying), (None, 1), "one at a time");
+    assert_eq!(lanes.settle(21, no(), moment(2), 0.5).1, Turn::Same);
+    assert_eq!(lanes.next(moment(3)), Some(24), "from the other end");
+    assert_eq!(lanes.settle(24, Answer::Taken, moment(3), 0.5).1, Turn::CameUp);
     let next = all(&mut lanes, 3);
     assert!(next.contains(&22) && next.contains(&23), "{next:?}: what was refused has half of the places");
+}
+
+#[test]
+fn one_that_refused_events_and_then_is_not_there_is_left_alone_by_all() {
+    let mut lanes = lanes(&[]);
+    for event in 1..=200 {
+        lanes.offer(head(event, &event.to_string()), true);
+        let now = at(0) + SignedDuration::from_millis(50) * i32::try_from(event - 20).unwrap().max(0);
+        assert_eq!(lanes.next(now), Some(event));
+        lanes.settle(event, no(), now, 0.5);
+    }
+    (201..=203).for_each(|event| lanes.offer(head(event, &event.to_string()), true));
+    assert_eq!(lanes.next(at(300)), Some(201));
+    lanes.settle(201, nobody_there(None), at(300), 0.5);
+    assert_eq!((lanes.room(), seconds_until(&lanes, 300)), (0, 2), "as if it had been asked in vain once");
 }
 
 #[test]

@@ -45,3 +45,33 @@ async fn a_clock_that_is_set_holds_up_no_event_and_gives_up_none() {
         scene.stop().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whatever_ends_the_program_it_goes_on_where_it_was() {
+    let mut scene = Scene::new(|at, address, before| {
+        let refuses = address.starts_with('7') && before < 3;
+        let answer = if refuses { refused("500 Internal Server Error", None, false) } else { Answer::Taken };
+        (Duration::from_millis(at.as_millis() as u64 % 40), answer)
+    })
+    .await;
+    for number in 0..60 {
+        scene.bounce(&format!("{}@example.org", number % 20)).await;
+        if number % 7 == 0 {
+            scene.kill();
+            scene.start();
+        }
+        if number % 11 == 0 {
+            scene.stop().await;
+            scene.start();
+        }
+        sleep(Duration::from_millis(30)).await;
+    }
+    scene.until_taken(1..=80).await;
+    scene.check(1..=80);
+    sleep(HOUR).await;
+    let came = scene.came().len();
+    scene.stop().await;
+    scene.start();
+    sleep(HOUR).await;
+    assert_eq!(scene.came().len(), came, "what was told is not told again");
+}
