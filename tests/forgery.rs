@@ -235,7 +235,7 @@ async fn ten_thousand_forged_reports_suppress_nobody_but_who_forged_them() {
     }
     assert!(taken > REPORTS / 5 && refused > REPORTS / 2, "{taken} taken, {refused} refused at RCPT");
     let filter = SuppressionFilter { limit: u32::MAX, ..SuppressionFilter::default() };
-    let suppressed = store.suppressions(&filter).await.unwrap();
+    let suppressed = store.suppressions(&filter).await.unwrap().items;
     assert!(!suppressed.is_empty(), "a forger can say of himself what he likes");
     for entry in &suppressed {
         assert!(forgers.contains(&entry.address), "{entry:?}");

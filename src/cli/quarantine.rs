@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::returnpath::network;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{
-    ChosenEvent, Outcome, Page, QuarantineFilter, Quarantined, Settling, SettlingQueue, Store, Streams,
+    ChosenEvent, Outcome, QuarantineFilter, Quarantined, Settling, SettlingQueue, Store, Streams,
     TooManyEvents, Verdict,
 };
 
@@ -138,8 +138,7 @@ async fn list(config: Option<&Path>, arguments: &List) -> anyhow::Result<ExitCod
         ..filter.clone()
     };
     let fetch = async |last: Option<&Quarantined>, limit: u32| {
-        let filter = QuarantineFilter { limit: limit.saturating_add(1), ..after(last) };
-        Ok(Page::cut(store.quarantined(&filter).await?, limit))
+        store.quarantined(&QuarantineFilter { limit, ..after(last) }).await
     };
     let count =
         async |last: Option<&Quarantined>| store.count_quarantined(&after(last), listing::COUNTED + 1).await;

@@ -96,7 +96,7 @@ impl World {
 
     async fn approve_all(&self) {
         let filter = QuarantineFilter { limit: 1_000, ..QuarantineFilter::default() };
-        let events = self.store.quarantined(&filter).await.unwrap();
+        let events = self.store.quarantined(&filter).await.unwrap().items;
         let settling = Settling {
             events: events.iter().map(|event| event.event).collect(),
             verdict: Verdict::Approve,
@@ -146,7 +146,7 @@ async fn a_report_that_waited_counts_when_it_comes_to_its_token() {
     let waited = world.store.bounce(1).await.unwrap().unwrap();
     assert_eq!(waited.recipients[0].repeats, Some(2));
     let waiting = QuarantineFilter { limit: 9, ..QuarantineFilter::default() };
-    assert!(world.store.quarantined(&waiting).await.unwrap().is_empty(), "and never waits again");
+    assert!(world.store.quarantined(&waiting).await.unwrap().items.is_empty(), "and never waits again");
     let entry = world.store.suppression("a@x.example", None, now()).await.unwrap().unwrap();
     assert_eq!(entry.count, 1);
 }

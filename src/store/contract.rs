@@ -357,18 +357,18 @@ async fn lists_are_filtered_and_paged(store: &impl Store) {
     }
     let all = SuppressionFilter { active_at: Some(at(1)), limit: 3, ..SuppressionFilter::default() };
     let keys = |list: Vec<Suppression>| list.into_iter().map(|entry| entry.address_key).collect::<Vec<_>>();
-    let page = keys(store.suppressions(&all).await.unwrap());
+    let page = keys(store.suppressions(&all).await.unwrap().items);
     assert_eq!(page, ["a@one.example", "b@two.example", "c@one.example"]);
     let last = page.last().map(|address| (address.clone(), ANY_STREAM));
     let rest = SuppressionFilter { after: last, ..all.clone() };
-    assert_eq!(keys(store.suppressions(&rest).await.unwrap()), ["x@notone.example"]);
+    assert_eq!(keys(store.suppressions(&rest).await.unwrap().items), ["x@notone.example"]);
     let common = Filter { domain: Some("one.example".to_owned()), ..Filter::default() };
     let domain = SuppressionFilter { common, ..all.clone() };
-    assert_eq!(keys(store.suppressions(&domain).await.unwrap()), ["a@one.example", "c@one.example"]);
+    assert_eq!(keys(store.suppressions(&domain).await.unwrap().items), ["a@one.example", "c@one.example"]);
     let reason = SuppressionFilter { reason: Some(Reason::Soft), ..all.clone() };
-    assert!(store.suppressions(&reason).await.unwrap().is_empty());
+    assert!(store.suppressions(&reason).await.unwrap().items.is_empty());
     let over = SuppressionFilter { active_at: Some(at(400)), ..all.clone() };
-    assert!(store.suppressions(&over).await.unwrap().is_empty());
+    assert!(store.suppressions(&over).await.unwrap().items.is_empty());
     let ids = |filter: BounceFilter| async move {
         store.bounces(&filter).await.unwrap().items.into_iter().map(|bounce| bounce.id).collect::<Vec<_>>()
     };
@@ -403,5 +403,5 @@ async fn many_writers_at_once_lose_nothing(store: impl Store) {
         assert!(ids.insert(recorded.id), "every message has a number of its own");
     }
     let filter = SuppressionFilter { active_at: Some(at(0)), limit: 1_000, ..SuppressionFilter::default() };
-    assert_eq!(store.suppressions(&filter).await.unwrap().len(), 100);
+    assert_eq!(store.suppressions(&filter).await.unwrap().items.len(), 100);
 }

@@ -173,11 +173,11 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Story, StoreError>> + Send;
 
-    /// Entries in the order of their addresses, then of their streams.
+    /// A page of entries in the order of their addresses, then of their streams.
     fn suppressions(
         &self,
         filter: &SuppressionFilter,
-    ) -> impl Future<Output = Result<Vec<Suppression>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Page<Suppression>, StoreError>> + Send;
 
     /// How many entries [`Self::suppressions`] would list, page after page, from the filter's place on.
     fn count(&self, filter: &SuppressionFilter) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -230,11 +230,11 @@ pub trait Store: Send + Sync + 'static {
     /// The raw bytes of a message: `None` when there is no such message or its bytes were pruned.
     fn raw(&self, id: i64) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
-    /// Unproven events, the oldest first.
+    /// A page of unproven events, the oldest first.
     fn quarantined(
         &self,
         filter: &QuarantineFilter,
-    ) -> impl Future<Output = Result<Vec<Quarantined>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Page<Quarantined>, StoreError>> + Send;
 
     /// How many events [`Self::quarantined`] would list, page after page; it stops counting at `most`.
     fn count_quarantined(

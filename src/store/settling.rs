@@ -87,13 +87,13 @@ impl SettlingQueue {
     async fn read(&mut self, store: &impl Store) -> Result<(), StoreError> {
         let Some(mut filter) = self.filter.take() else { return Ok(()) };
         let page = store.quarantined(&filter).await?;
-        if let Some(last) = page.last()
-            && page.len() as u32 == filter.limit
+        if let Some(last) = page.items.last()
+            && page.more
         {
             filter.after_address = Some((last.recipient_key.clone(), last.received_at, last.event));
             self.filter = Some(filter);
         }
-        self.chosen.extend(page.into_iter().map(|event| ChosenEvent {
+        self.chosen.extend(page.items.into_iter().map(|event| ChosenEvent {
             event: event.event,
             bounce: Some(event.bounce),
             recipient: Some(event.recipient).filter(|recipient| !recipient.is_empty()),

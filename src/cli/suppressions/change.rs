@@ -228,7 +228,7 @@ async fn undo(
     let mut out = output::stdout();
     if arguments.dry_run {
         let matched = store.count(&filter).await?;
-        let mut sample = store.suppressions(&filter).await?;
+        let mut sample = store.suppressions(&filter).await?.items;
         sample.iter_mut().for_each(|entry| streams::name_entry(&config.streams, entry));
         if arguments.json {
             let undone = Undone { dry_run: true, matched, removed: 0, sample: Some(&sample) };

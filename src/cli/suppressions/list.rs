@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Filter, listing, open_store, output, streams};
 use crate::config::Config;
 use crate::store::sqlite::Access;
-use crate::store::{Page, Store, Streams, Suppression, SuppressionFilter};
+use crate::store::{Store, Streams, Suppression, SuppressionFilter};
 
 /// `list`.
 #[derive(Debug, Args)]
@@ -39,8 +39,7 @@ pub(super) async fn run(config: &Config, arguments: &List) -> anyhow::Result<Exi
         ..filter.clone()
     };
     let fetch = async |last: Option<&Suppression>, limit: u32| {
-        let filter = SuppressionFilter { limit: limit.saturating_add(1), ..after(last) };
-        Ok(Page::cut(store.suppressions(&filter).await?, limit))
+        store.suppressions(&SuppressionFilter { limit, ..after(last) }).await
     };
     let count = async |last: Option<&Suppression>| store.count(&after(last)).await;
     let limit = arguments.limit.unwrap_or(u32::MAX);

@@ -156,9 +156,8 @@ async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json
     let common = asked.common(streams)?;
     let mut filter = in_store(asked.bounce, asked.recipient.as_deref(), asked.peer.as_deref(), common)?;
     filter.after = asked.cursor.as_deref().map(params::decode_number).transpose()?;
-    // One more than is shown says whether there are more.
-    filter.limit = limit + 1;
-    let Page { items: mut events, more } = Page::cut(api.store.quarantined(&filter).await?, limit);
+    filter.limit = limit;
+    let Page { items: mut events, more } = api.store.quarantined(&filter).await?;
     events.iter_mut().for_each(|event| streams.name_waiting(event));
     let next = events.last().filter(|_| more).map(|last| params::encode_number(last.event));
     Ok(Json(QuarantinePage { events, next }))
@@ -183,7 +182,7 @@ async fn show(State(api): State<Api>, Path(event): Path<i64>) -> Result<Json<Qua
 /// An event, where it waits.
 async fn waiting(api: &Api, event: i64) -> Result<Option<Quarantined>, Problem> {
     let filter = QuarantineFilter { after: event.checked_sub(1), limit: 1, ..QuarantineFilter::default() };
-    let found = api.store.quarantined(&filter).await?.into_iter().next();
+    let found = api.store.quarantined(&filter).await?.items.into_iter().next();
     Ok(found.filter(|found| found.event == event))
 }
 

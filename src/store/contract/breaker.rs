@@ -83,7 +83,8 @@ pub(super) async fn what_is_approved_belongs_to_what_is_usual(store: &impl Store
     waiting.iter_mut().for_each(|event| (event.quarantined, event.applies) = (true, false));
     scene.comes(10, 9, waiting).await;
     let filter = QuarantineFilter { limit: 100, ..QuarantineFilter::default() };
-    let events = store.quarantined(&filter).await.unwrap().into_iter().map(|event| event.event).collect();
+    let events =
+        store.quarantined(&filter).await.unwrap().items.into_iter().map(|event| event.event).collect();
     let by = "ida".to_owned();
     let settling = Settling { events, verdict: Verdict::Approve, by, at: when(10, 9), dry_run: true };
     for dry_run in [true, false] {

@@ -83,7 +83,7 @@ pub(super) async fn entries_are_found_by_every_origin_that_the_history_knows(sto
     ] {
         let common = Filter { origin: Some(origin), ..Filter::default() };
         let filter = SuppressionFilter { common, limit: 9, ..SuppressionFilter::default() };
-        let entries = store.suppressions(&filter).await.unwrap();
+        let entries = store.suppressions(&filter).await.unwrap().items;
         let addresses: Vec<_> = entries.into_iter().map(|entry| entry.address).collect();
         assert_eq!(addresses.join(" "), found, "{origin:?}");
     }

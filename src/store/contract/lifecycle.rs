@@ -82,9 +82,9 @@ async fn what_waits_is_kept_until_its_own_time_is_over(store: &(impl Store + Ret
     assert_eq!(prune(store, 50, None, 10).await.0, 1, "what is settled has nothing to wait for");
     assert_eq!(prune(store, 50, Some(0), 10).await.0, 0);
     let filter = QuarantineFilter { limit: 9, ..QuarantineFilter::default() };
-    assert_eq!(store.quarantined(&filter).await.unwrap()[0].event, waits);
+    assert_eq!(store.quarantined(&filter).await.unwrap().items[0].event, waits);
     assert_eq!(prune(store, 50, Some(1), 10).await.0, 1);
-    assert!(store.quarantined(&filter).await.unwrap().is_empty());
+    assert!(store.quarantined(&filter).await.unwrap().items.is_empty());
 }
 
 async fn a_report_that_came_again_is_known_for_as_long_as_its_copy(store: &(impl Store + Retention)) {

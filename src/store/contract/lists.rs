@@ -17,6 +17,7 @@ pub(super) async fn check<S: Store, F: Future<Output = S>>(make: impl Fn() -> F)
     a_filter_takes_back_what_bounces_did(&make().await).await;
     taking_back_forgets_what_was_counted(&make().await).await;
     entries_of_one_address_may_stand_on_two_pages(&make().await).await;
+    a_page_of_large_items_is_cut(&make().await).await;
 }
 
 const A: &str = "a@example.org";
@@ -138,7 +139,7 @@ async fn people_may_name_a_stream(store: &impl Store) {
             limit: 9,
             ..SuppressionFilter::default()
         };
-        store.suppressions(&filter).await.unwrap().len()
+        store.suppressions(&filter).await.unwrap().items.len()
     };
     assert_eq!((listed(7).await, listed(8).await, listed(ANY_STREAM).await), (1, 0, 1));
     assert!(store.remove(off(A, None, 1)).await.unwrap(), "without a stream, all of them");
@@ -293,7 +294,7 @@ async fn a_filter_takes_back_what_bounces_did(store: &impl Store) {
     let every = Filter::default;
     let matched = |filter: SuppressionFilter| async move {
         let filter = SuppressionFilter { limit: 99, ..filter };
-        let listed = store.suppressions(&filter).await.unwrap();
+        let listed = store.suppressions(&filter).await.unwrap().items;
         assert_eq!(store.count(&filter).await.unwrap(), listed.len() as u64);
         listed.into_iter().map(|entry| entry.address).collect::<Vec<_>>().join(" ")
     };
@@ -371,11 +372,55 @@ async fn entries_of_one_address_may_stand_on_two_pages(store: &impl Store) {
     let mut filter = SuppressionFilter { limit: 2, ..SuppressionFilter::default() };
     let mut listed = Vec::new();
     loop {
-        let page = store.suppressions(&filter).await.unwrap();
+        let page = store.suppressions(&filter).await.unwrap().items;
         let Some(last) = page.last() else { break };
         filter.after = Some((last.address_key.clone(), last.stream));
         listed.extend(page.into_iter().map(|entry| (entry.address, entry.stream)));
     }
     let entry = |address: &str, stream| (address.to_owned(), stream);
     assert_eq!(listed, [entry(A, 7), entry(A, 8), entry(A, 9), entry("b@example.org", 0)]);
+}
+
+/// What strangers make large fills a page before the limit does, and the next page goes on there.
+async fn a_page_of_large_items_is_cut(store: &impl Store) {
+    let large = |number: u8, waits: bool| {
+        let mut event =
+            event(&format!("{number:03}@example.org"), Class::RecipientUnknown, Severity::Permanent);
+        event.classification.evidence = "x".repeat(PAGE_OCTETS / 64);
+        if waits {
+            (event.quarantined, event.applies, event.trust) = (true, false, Trust::Unsigned);
+        }
+        message(number, 0, vec![event])
+    };
+    for number in 0..160 {
+        store.record(large(number, number % 2 == 0)).await.unwrap();
+    }
+    let mut filter = SuppressionFilter { limit: 1_000, ..SuppressionFilter::default() };
+    let mut entries = store.suppressions(&filter).await.unwrap();
+    assert!(entries.more && (32..80).contains(&entries.items.len()), "{}", entries.items.len());
+    filter.after = entries.items.last().map(|last| (last.address_key.clone(), last.stream));
+    entries.items.extend(store.suppressions(&filter).await.unwrap().items);
+    let addresses: Vec<_> = entries.items.into_iter().map(|entry| entry.address).collect();
+    let odd: Vec<_> = (0..80).map(|number| format!("{:03}@example.org", 2 * number + 1)).collect();
+    assert_eq!(addresses, odd);
+
+    let peer = "192.0.2.0/24".parse().ok();
+    for peer in [None, peer] {
+        let mut filter = QuarantineFilter { peer, limit: 1_000, ..QuarantineFilter::default() };
+        assert_eq!(store.count_quarantined(&filter, 1_000).await.unwrap(), 80);
+        assert_eq!(store.count_quarantined(&filter, 70).await.unwrap(), 70);
+        let mut waiting = store.quarantined(&filter).await.unwrap();
+        assert!(waiting.more && (32..80).contains(&waiting.items.len()), "{}", waiting.items.len());
+        filter.after = waiting.items.last().map(|last| last.event);
+        waiting.items.extend(store.quarantined(&filter).await.unwrap().items);
+        let events: Vec<_> = waiting.items.into_iter().map(|event| event.event).collect();
+        assert_eq!(events, (0..80).map(|number| 2 * number + 1).collect::<Vec<_>>());
+        let mut queue = SettlingQueue::matching(QuarantineFilter { peer, ..QuarantineFilter::default() });
+        let (mut chosen, mut batch) = (0, queue.next(store).await.unwrap());
+        while !batch.is_empty() {
+            chosen += batch.len();
+            batch = queue.next(store).await.unwrap();
+        }
+        assert_eq!(chosen, 80, "all that waits is settled, page after page");
+    }
 }

@@ -20,7 +20,7 @@ async fn approve(store: &impl Store, events: &[i64]) -> Vec<Outcome> {
 
 async fn found(store: &impl Store, filter: QuarantineFilter) -> Vec<i64> {
     let limit = if filter.limit == 0 { 100 } else { filter.limit };
-    let events = store.quarantined(&QuarantineFilter { limit, ..filter }).await.unwrap();
+    let events = store.quarantined(&QuarantineFilter { limit, ..filter }).await.unwrap().items;
     events.into_iter().map(|event| event.event).collect()
 }
 

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::{
-    ANY_STREAM, AuditRow, StoreError, Story, StoryPlace, Suppression, SuppressionFilter, ToldEvent,
+    ANY_STREAM, AuditRow, Page, StoreError, Story, StoryPlace, Suppression, SuppressionFilter, ToldEvent,
 };
 use super::filter::{Sql, and, of_entries};
 use super::page::page;
@@ -62,16 +62,20 @@ pub(super) fn by_weight(a: &Suppression, b: &Suppression) -> Ordering {
     b.reason.cmp(&a.reason).then_with(|| end(b).cmp(&end(a)))
 }
 
-/// Entries by address, then by stream.
+/// A page of entries, by address, then by stream.
 pub(super) async fn list(
     pool: &SqlitePool,
     filter: &SuppressionFilter,
-) -> Result<Vec<Suppression>, StoreError> {
-    let mut sql = Sql::new(concat!(entries!(), "TRUE"));
-    of_entries(&mut sql, filter);
-    place(&mut sql, filter);
-    let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(to_suppression).collect()
+) -> Result<Page<Suppression>, StoreError> {
+    let ask = |last: Option<&Suppression>, limit: u32| {
+        let after = last.map(|last| (last.address_key.clone(), last.stream)).or_else(|| filter.after.clone());
+        let filter = SuppressionFilter { after, limit, ..filter.clone() };
+        let mut sql = Sql::new(concat!(entries!(), "TRUE"));
+        of_entries(&mut sql, &filter);
+        place(&mut sql, &filter);
+        sql
+    };
+    page(pool, filter.limit, ask, to_suppression).await
 }
 
 /// The place of a filter's page.

@@ -171,7 +171,7 @@ impl Store for SqliteStore {
         entries::story(&self.readers.listings, &self.addresses().keys(address_key), place, limit).await
     }
 
-    async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Vec<Suppression>, StoreError> {
+    async fn suppressions(&self, filter: &SuppressionFilter) -> Result<Page<Suppression>, StoreError> {
         entries::list(&self.readers.listings, filter).await
     }
 
@@ -216,7 +216,7 @@ impl Store for SqliteStore {
         read::raw(&self.readers.listings, id).await
     }
 
-    async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<Quarantined>, StoreError> {
+    async fn quarantined(&self, filter: &QuarantineFilter) -> Result<Page<Quarantined>, StoreError> {
         quarantine::quarantined(&self.readers.listings, &self.addresses, filter).await
     }
 

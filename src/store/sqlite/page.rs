@@ -16,26 +16,42 @@ const AT_ONCE: u32 = 50;
 pub(super) async fn page<T: Serialize>(
     pool: &SqlitePool,
     limit: u32,
-    mut ask: impl FnMut(Option<&T>, u32) -> Sql,
+    ask: impl FnMut(Option<&T>, u32) -> Sql,
     read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
 ) -> Result<Page<T>, StoreError> {
+    // One more than is shown says whether there are more.
+    sifted(pool, limit, AT_ONCE.min(limit.saturating_add(1)), ask, read, |_| true).await
+}
+
+/// The same of those rows alone that `takes` takes; `at_once` are read at once.
+pub(super) async fn sifted<T: Serialize>(
+    pool: &SqlitePool,
+    limit: u32,
+    at_once: u32,
+    mut ask: impl FnMut(Option<&T>, u32) -> Sql,
+    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    takes: impl Fn(&T) -> bool,
+) -> Result<Page<T>, StoreError> {
     let mut page = Page { items: Vec::new(), more: false };
-    let (mut room, mut left) = (Room::default(), limit);
+    let (mut room, mut left, mut passed) = (Room::default(), limit, None);
     loop {
-        // One more than is shown says whether there are more.
-        let wanted = AT_ONCE.min(left.saturating_add(1));
-        let rows = ask(page.items.last(), wanted).build().fetch_all(pool).await.map_err(failed)?;
+        let last = passed.as_ref().or(page.items.last());
+        let rows = ask(last, at_once).build().fetch_all(pool).await.map_err(failed)?;
         for row in &rows {
+            let item = read(row)?;
+            if !takes(&item) {
+                passed = Some(item);
+                continue;
+            }
             if left == 0 || room.is_gone() {
                 page.more = true;
                 return Ok(page);
             }
-            let item = read(row)?;
             room.take(&item);
             page.items.push(item);
-            left -= 1;
+            (left, passed) = (left - 1, None);
         }
-        if rows.len() < wanted as usize {
+        if rows.len() < at_once as usize {
             return Ok(page);
         }
     }

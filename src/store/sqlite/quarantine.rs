@@ -6,10 +6,11 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::super::{
-    Addresses, EventChange, Outcome, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
+    Addresses, EventChange, Outcome, Page, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
 };
 use super::facts::{Judge, load, waiting_event};
 use super::filter::{Sql, and, of_events, of_messages};
+use super::page::{page, sifted};
 use super::read::{corrupt, failed, json, maybe_time, time};
 use super::write::write;
 use super::written;
@@ -17,18 +18,18 @@ use crate::address::Mailbox;
 use crate::ledger::{Facts, Needs};
 use crate::returnpath::Trust;
 
-/// Rows read at once, of which a filter for clients may leave few.
+/// Rows read at once where a filter for clients may leave few of them.
 const CHUNK: u32 = 1_000;
 
-/// A page of what waits, by number or address by address. Each has its index: without them every event there ever was
-/// would be looked at.
-pub(super) fn page(addresses: &Addresses, filter: &QuarantineFilter) -> Sql {
+/// What waits, by number or address by address. Each has its index: without them every event there ever was would be
+/// looked at.
+pub(super) fn question(addresses: &Addresses, filter: &QuarantineFilter, limit: u32) -> Sql {
     let mut sql = Sql::new(
         "SELECT events.id, events.message, events.received_at, events.recipient, events.recipient_key, events.stream,
                 events.class, events.effective_status, events.decision, events.rule, events.evidence, events.trust,
                 events.remote_mta, messages.peer FROM ",
     );
-    waiting(&mut sql, addresses, filter, CHUNK);
+    waiting(&mut sql, addresses, filter, limit);
     sql
 }
 
@@ -41,8 +42,15 @@ pub(super) async fn count(
 ) -> Result<u64, StoreError> {
     if filter.peer.is_some() {
         // Networks are compared here.
-        let filter = QuarantineFilter { limit: most, ..filter.clone() };
-        return Ok(quarantined(pool, addresses, &filter).await?.len() as u64);
+        let mut filter = QuarantineFilter { limit: most, ..filter.clone() };
+        loop {
+            let page = quarantined(pool, addresses, &filter).await?;
+            filter.limit -= u32::try_from(page.items.len()).unwrap_or(u32::MAX).min(filter.limit);
+            match page.items.last() {
+                Some(last) if page.more && filter.limit > 0 => filter = after(&filter, last),
+                _ => return Ok(u64::from(most - filter.limit)),
+            }
+        }
     }
     let mut sql = Sql::new("SELECT count(*) FROM (SELECT events.id FROM ");
     waiting(&mut sql, addresses, filter, most);
@@ -79,30 +87,28 @@ fn waiting(sql: &mut Sql, addresses: &Addresses, filter: &QuarantineFilter, limi
     sql.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(limit);
 }
 
-/// Events that wait, in the order of their numbers or address by address.
+/// A page of events that wait, in the order of their numbers or address by address.
 pub(super) async fn quarantined(
     pool: &SqlitePool,
     addresses: &Addresses,
     filter: &QuarantineFilter,
-) -> Result<Vec<Quarantined>, StoreError> {
-    let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let mut found = Vec::new();
-    let mut filter = filter.clone();
-    while found.len() < wanted {
-        let rows = page(addresses, &filter).build().fetch_all(pool).await.map_err(failed)?;
-        for row in &rows {
-            let event = to_quarantined(row)?;
-            filter.after = Some(event.event);
-            filter.after_address = Some((event.recipient_key.clone(), event.received_at, event.event));
-            if found.len() < wanted && filter.takes(&event.peer) {
-                found.push(event);
-            }
+) -> Result<Page<Quarantined>, StoreError> {
+    let ask = |last: Option<&Quarantined>, limit| match last {
+        Some(last) => question(addresses, &after(filter, last), limit),
+        None => question(addresses, filter, limit),
+    };
+    match filter.peer {
+        Some(_) => {
+            sifted(pool, filter.limit, CHUNK, ask, to_quarantined, |event| filter.takes(&event.peer)).await
         }
-        if rows.len() < CHUNK as usize {
-            break;
-        }
+        None => page(pool, filter.limit, ask, to_quarantined).await,
     }
-    Ok(found)
+}
+
+/// The rest of a filter after an event.
+fn after(filter: &QuarantineFilter, last: &Quarantined) -> QuarantineFilter {
+    let after_address = Some((last.recipient_key.clone(), last.received_at, last.event));
+    QuarantineFilter { after: Some(last.event), after_address, ..filter.clone() }
 }
 
 fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {

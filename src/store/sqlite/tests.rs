@@ -174,11 +174,11 @@ async fn what_waits_is_listed_by_an_index() {
     };
     let clear = Addresses::default();
     let by_number = QuarantineFilter { after: Some(1), ..QuarantineFilter::default() };
-    let waiting = plan(quarantine::page(&clear, &by_number)).await;
+    let waiting = plan(quarantine::question(&clear, &by_number, 9)).await;
     assert!(waiting.contains("SEARCH events USING INDEX events_waiting (id>?)"), "{waiting}");
     let after_address = Some((String::new(), contract::at(0), 1));
     let by_address = QuarantineFilter { by_address: true, after_address, ..QuarantineFilter::default() };
-    let by_address = plan(quarantine::page(&clear, &by_address)).await;
+    let by_address = plan(quarantine::question(&clear, &by_address, 9)).await;
     let index = "events_waiting_address ((recipient_key,received_at)>(?,?))";
     assert!(by_address.contains(&format!("SEARCH events USING INDEX {index}")), "{by_address}");
     for steps in [waiting, by_address] {

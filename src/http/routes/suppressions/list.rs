@@ -12,7 +12,7 @@ use crate::http::params;
 use crate::http::problem::{NoSuchStream, Problem};
 use crate::http::state::Api;
 use crate::policy::Reason;
-use crate::store::{Store, Suppression, SuppressionFilter};
+use crate::store::{Page, Store, Suppression, SuppressionFilter};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -62,13 +62,10 @@ async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json
         active_at: asked.active.unwrap_or(true).then(params::now),
         reason: asked.reason,
         after: asked.cursor.as_deref().map(params::decode_cursor).transpose()?,
-        // One more than is shown says whether there are more.
-        limit: limit + 1,
+        limit,
         ..SuppressionFilter::default()
     };
-    let mut suppressions = api.store.suppressions(&filter).await?;
-    let more = suppressions.len() > limit as usize;
-    suppressions.truncate(limit as usize);
+    let Page { items: mut suppressions, more } = api.store.suppressions(&filter).await?;
     suppressions.iter_mut().for_each(|entry| streams.name_entry(entry));
     let last = suppressions.last().filter(|_| more);
     let next = last.map(|entry| params::encode_cursor(&entry.address_key, entry.stream));

@@ -102,7 +102,7 @@ async fn a_store_that_hashes_every_address_shows_none_and_answers_for_each() {
         limit: 9,
         ..Default::default()
     };
-    assert_eq!(store.suppressions(&filter).await.unwrap(), [found]);
+    assert_eq!(store.suppressions(&filter).await.unwrap().items, [found]);
     let filter = BounceFilter { recipient_key: Some(JANE.to_owned()), limit: 9, ..Default::default() };
     let bounces = store.bounces(&filter).await.unwrap().items;
     assert_eq!(bounces.len(), 4);
@@ -148,11 +148,12 @@ async fn what_waits_is_found_by_the_address_and_does_its_part() {
     store.record(message).await.unwrap();
     let filter = QuarantineFilter { recipient_key: Some(JANE.to_owned()), limit: 9, ..Default::default() };
     for by_address in [false, true] {
-        let found = store.quarantined(&QuarantineFilter { by_address, ..filter.clone() }).await.unwrap();
+        let found =
+            store.quarantined(&QuarantineFilter { by_address, ..filter.clone() }).await.unwrap().items;
         assert_eq!(found.len(), 1);
         assert!(is_hashed(&found[0].recipient));
     }
-    let events = store.quarantined(&filter).await.unwrap().iter().map(|event| event.event).collect();
+    let events = store.quarantined(&filter).await.unwrap().items.iter().map(|event| event.event).collect();
     let settling = Settling {
         events,
         verdict: Verdict::Approve,

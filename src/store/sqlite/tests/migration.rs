@@ -77,7 +77,7 @@ async fn a_database_of_schema_1_is_migrated_with_everything_kept() {
     assert_eq!(vip.changed_at, "2024-10-03T00:00:00Z".parse().unwrap(), "when the person last wrote it");
     let all = SuppressionFilter { limit: 9, ..SuppressionFilter::default() };
     let addresses = async |filter: SuppressionFilter| {
-        let entries = store.suppressions(&filter).await.unwrap();
+        let entries = store.suppressions(&filter).await.unwrap().items;
         entries.into_iter().map(|entry| entry.address).collect::<Vec<_>>()
     };
     assert_eq!(addresses(all.clone()).await, ["Dead@Example.org", "over@example.com", "vip@example.com"]);
