@@ -1,8 +1,12 @@
 //! A message comes in: duplicate → repeat → quarantine → weigh → apply.
 
+use jiff::Timestamp;
+
 use super::{
-    Alarm, Arrival, Book, Cause, EventChange, EventRow, Held, KnownEvent, NewEvent, Recorded, Subject, said,
+    Alarm, Arrival, Book, Cause, EventChange, EventRow, Held, KnownEvent, NewEvent, NewMessage, Recorded,
+    Subject, said,
 };
+use crate::address::domain_of;
 use crate::policy::Change;
 
 impl<'m> Book<'_, 'm> {
@@ -43,9 +47,24 @@ impl<'m> Book<'_, 'm> {
                 row.key = NewEvent::applied_key(attributed);
                 row.applies = true;
                 let over = message.replayed.as_ref().map(|replayed| replayed.at);
-                self.believe(&mut row, over, &cause, &mut alarms);
+                self.believe(&mut row, (message, over), &cause, &mut alarms);
             } else if event.quarantined {
                 row.change = EventChange::Quarantined;
+            }
+            if !row.applies {
+                self.tell_event(&row, message);
+            }
+            if row.repeats.is_none() {
+                let result = &event.classification;
+                let domain = domain_of(&event.recipient_key).unwrap_or_default();
+                let concluded = (result.class, result.decision);
+                self.count_event(
+                    (row.received_at, row.applies),
+                    (domain, event.stream),
+                    concluded,
+                    row.change,
+                    1,
+                );
             }
             changes.push(row.change);
             let known = KnownEvent {
@@ -66,7 +85,7 @@ impl<'m> Book<'_, 'm> {
     fn believe(
         &mut self,
         row: &mut EventRow<'_>,
-        brought_at: Option<jiff::Timestamp>,
+        (message, brought_at): (&NewMessage, Option<Timestamp>),
         cause: &Cause,
         alarms: &mut Vec<Alarm>,
     ) {
@@ -80,8 +99,11 @@ impl<'m> Book<'_, 'm> {
             row.change = EventChange::Held;
             row.hold = Some(hold);
             alarms.extend(alarm);
+            self.tell_event(row, message);
         } else {
             row.change = said(&change);
+            self.facts.sources.insert(row.id, (row.message, row.event.trust.as_str()));
+            self.tell_event(row, message);
             self.apply(&subject, row.id, now, &change, cause);
         }
     }

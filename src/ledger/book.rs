@@ -9,6 +9,7 @@ use super::{
     ANY_STREAM, AuditEntry, AuditOrigin, Cause, CountedAs, Entry, EntryKey, EventChange, Facts, LetThrough,
     Subject, Writes, whole_seconds,
 };
+use crate::classify::{Class, Decision};
 use crate::policy::{self, Breaker, Change, CounterKind, History, Policy, Standing, day_of};
 
 /// The list while a group of commands is settled. Each command sees what the ones before it did.
@@ -263,10 +264,10 @@ impl<'r, 'm> Book<'r, 'm> {
 
     /// The entry that stands, as the history keeps it; to be asked before it is changed. One that has run out stands no
     /// more: when that was not noted yet, it is now.
-    pub fn before(&mut self, key: &EntryKey, now: Timestamp) -> Option<String> {
+    pub fn before(&mut self, key: &EntryKey, now: Timestamp) -> Option<Entry> {
         let entry = self.facts.entries.get(key).filter(|entry| !entry.ended)?;
         if !entry.is_over(now) {
-            return Some(entry.to_json());
+            return Some(entry.clone());
         }
         self.expire(key);
         None
@@ -276,6 +277,7 @@ impl<'r, 'm> Book<'r, 'm> {
     pub fn expire(&mut self, key: &EntryKey) {
         let Some(entry) = self.touch(key.clone()) else { return };
         entry.ended = true;
+        let entry = entry.clone();
         let noted = AuditEntry {
             at: entry.expires_at.unwrap_or_default(),
             address_key: entry.address_key.clone(),
@@ -289,32 +291,38 @@ impl<'r, 'm> Book<'r, 'm> {
             why: Some("its time was over".to_owned()),
             event: None,
         };
+        self.tell_entry(&entry, &noted);
         self.writes.audit.push(noted);
     }
 
     /// Notes in the history that another entry stands now, or none; which of the two, or `changed`.
     pub fn note(&mut self, noted: Noted, address: &str, cause: &Cause) -> &'static str {
-        let after = self.facts.entries.get(&noted.key).filter(|entry| !entry.ended).map(Entry::to_json);
-        let why: Vec<&str> = [cause.why.as_deref(), noted.why.as_deref()].into_iter().flatten().collect();
-        let action = match (&noted.before, &after) {
+        let Noted { key, at, before, why, event } = noted;
+        let after = self.facts.entries.get(&key).filter(|entry| !entry.ended).cloned();
+        let why: Vec<&str> = [cause.why.as_deref(), why.as_deref()].into_iter().flatten().collect();
+        let action = match (&before, &after) {
             (None, _) => "added",
             (_, None) => "removed",
             _ => "changed",
         };
-        let (address_key, stream) = noted.key;
-        self.writes.audit.push(AuditEntry {
-            at: cause.at.unwrap_or(noted.at),
+        let (address_key, stream) = key;
+        let noted = AuditEntry {
+            at: cause.at.unwrap_or(at),
             address_key,
             address: address.to_owned(),
             stream,
             action,
             origin: cause.origin,
             actor: cause.actor.clone(),
-            before: noted.before,
-            after,
+            before: before.as_ref().map(Entry::to_json),
+            after: after.as_ref().map(Entry::to_json),
             why: (!why.is_empty()).then(|| why.join(": ")),
-            event: noted.event,
-        });
+            event,
+        };
+        if let Some(entry) = after.or(before) {
+            self.tell_entry(&entry, &noted);
+        }
+        self.writes.audit.push(noted);
         action
     }
 
@@ -332,9 +340,21 @@ impl<'r, 'm> Book<'r, 'm> {
         }
     }
 
-    /// What became of an event that waited, who decided it, and when.
-    pub fn settled(&mut self, event: i64, change: EventChange, at: Timestamp, by: &str) {
-        self.writes.settled.push(super::SettledEvent { event, change, at, by: by.to_owned() });
+    /// Counts an event of a day for statistics, or takes back that it was: as what it was concluded to be, and as what it
+    /// did. What nothing proves counts for no domain, since a stranger can name any number.
+    pub(super) fn count_event(
+        &mut self,
+        (at, applies): (Timestamp, bool),
+        (domain, stream): (&str, i64),
+        (class, decision): (Class, Decision),
+        change: EventChange,
+        count: i64,
+    ) {
+        use EventChange::{Cleared, Counted, Seen, Suppressed};
+        let known = applies || matches!(change, Suppressed | Counted | Seen | Cleared);
+        let domain = if known { domain.to_owned() } else { String::new() };
+        let counted = (day_of(at), domain, stream, class.as_str(), decision.as_str(), change.as_str());
+        *self.writes.aggregates.entry(counted).or_default() += count;
     }
 }
 
@@ -346,7 +366,7 @@ pub struct Noted {
     /// The time of the change, where the cause has none of its own.
     pub at: Timestamp,
     /// The entry that stood before: what [`Book::before`] said.
-    pub before: Option<String>,
+    pub before: Option<Entry>,
     /// What decided.
     pub why: Option<String>,
     /// The event behind it.

@@ -77,6 +77,7 @@ impl Book<'_, '_> {
                 self.facts.numbers.hold += 1;
                 let id = self.facts.numbers.hold;
                 let hold = OpenHold { id, opened_at: now, why: jump.to_string(), recheckable_only, held: 0 };
+                self.tell_hold(&key, &hold);
                 self.facts.holds.insert(key.clone(), hold);
             }
         }

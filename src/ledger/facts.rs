@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Arrival, Entry, EntryKey, EventChange, NewEvent, Subject};
+use super::{Arrival, Entry, EntryKey, EventChange, NewEvent, Source, Subject};
 use crate::policy::{Breaker, CounterKind, KeyKind, Recent, USUAL_DAYS, Usual};
 
 /// Seconds that are counted together by the breaker.
@@ -192,6 +192,8 @@ pub struct Facts {
     pub events: HashMap<[u8; 32], KnownEvent>,
     /// Entries of the addresses, also those whose time is over.
     pub entries: BTreeMap<EntryKey, Entry>,
+    /// Where the events behind the entries come from, and those that the group brings.
+    pub sources: HashMap<i64, Source>,
     /// Days counted against the addresses.
     pub days: BTreeMap<String, BTreeSet<CountedAs>>,
     /// Suppressions by key and slot, within the hours that were asked about.

@@ -68,8 +68,7 @@ impl Book<'_, '_> {
             let again = fates.contains_key(&key) || listed.contains(&key);
             let fate = fates.entry(key.clone()).or_insert_with(|| {
                 keys.push(key.clone());
-                let stood = self.before(&key, at).and_then(|_| self.facts.entries.get(&key).cloned());
-                Fate { stood, changed: false, longer: false }
+                Fate { stood: self.before(&key, at), changed: false, longer: false }
             });
             let joined = match self.facts.entries.get(&key) {
                 None => Joined::Instead(entry.standing()),
@@ -106,8 +105,7 @@ impl Book<'_, '_> {
             let Some(Fate { stood, changed: true, longer }) = fates.remove(&key) else { continue };
             let address = self.facts.entries.get(&key).map(|entry| entry.address.clone()).unwrap_or_default();
             let why = Some(if longer { format!("lasts longer: {why}") } else { why.to_owned() });
-            let before = stood.as_ref().map(Entry::to_json);
-            self.note(Noted { key, at, before, why, event: None }, &address, &cause);
+            self.note(Noted { key, at, before: stood, why, event: None }, &address, &cause);
         }
         imported
     }

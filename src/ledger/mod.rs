@@ -17,6 +17,7 @@ mod reclassify;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod told;
 mod waiting;
 mod writes;
 
@@ -34,8 +35,9 @@ pub use import::Imported;
 pub use people::{ManualEntry, Removal};
 pub use reclassify::{JudgedEvent, Reclassified, ReclassifiedEntry, ReclassifiedEvent};
 pub use subject::{LetThrough, Subject, said};
+pub use told::{Source, Told};
 pub use waiting::{Idle, WaitingEvent};
-pub use writes::{AuditEntry, EventRow, HostCount, RejudgedEvent, SettledEvent, Writes};
+pub use writes::{Aggregate, AuditEntry, EventRow, HostCount, RejudgedEvent, SettledEvent, Writes};
 
 /// The stream of everything that names none; an entry in it suppresses in every stream.
 pub const ANY_STREAM: i64 = 0;

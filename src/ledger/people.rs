@@ -102,7 +102,7 @@ impl Book<'_, '_> {
 
     fn take_off(&mut self, entry: &Entry, cause: &Cause) {
         self.take(&entry.key());
-        let (key, before, event) = (entry.key(), Some(entry.to_json()), entry.event);
+        let (key, before, event) = (entry.key(), Some(entry.clone()), entry.event);
         let at = cause.at.unwrap_or(entry.last_seen);
         self.note(Noted { key, at, before, why: None, event }, &entry.address, cause);
     }

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{AuditOrigin, Book, Cause, Entry, EventChange, Held, Noted, RejudgedEvent, Subject, said};
+use super::{
+    AuditOrigin, Book, Cause, Entry, EventChange, Held, Noted, RejudgedEvent, Source, Subject, said,
+};
+use crate::classify::{Class, Decision};
 use crate::policy::{Change, Reason, day_of, may_change};
 
 /// A stored event, with today's conclusion.
@@ -27,8 +30,10 @@ pub struct JudgedEvent {
     pub applies: bool,
     /// What matters of it.
     pub subject: Subject,
-    /// Where its conclusion is new: the former one, in words.
-    pub formerly: Option<String>,
+    /// Its message, and how far that is believed.
+    pub source: Source,
+    /// Where its conclusion is new: the former class and decision, and the former one in words.
+    pub formerly: Option<(Class, Decision, String)>,
 }
 
 /// What became of the events of one address.
@@ -64,7 +69,18 @@ pub struct ReclassifiedEntry {
     pub after: Option<Value>,
 }
 
+/// As what an event is counted: its class, its decision, and what it did.
+type Counted = (Class, Decision, EventChange);
+
 impl JudgedEvent {
+    /// As what it is counted so far.
+    fn counted(&self) -> Counted {
+        let now = (self.subject.class, self.subject.decision);
+        let (class, decision) =
+            self.formerly.as_ref().map_or(now, |(class, decision, _)| (*class, *decision));
+        (class, decision, self.change)
+    }
+
     /// Whether it counts: it is believed, waits for nobody, and repeats no other.
     fn counts(&self) -> bool {
         use EventChange::{Cleared, Counted, None, Seen, Suppressed};
@@ -111,6 +127,7 @@ impl Book<'_, '_> {
         by: &str,
     ) -> Reclassified {
         let mut done = Reclassified::default();
+        let former: Vec<Counted> = events.iter().map(JudgedEvent::counted).collect();
         for event in events.iter_mut().filter(|event| event.formerly.is_some()) {
             let (before, after) = (event.change, event.waits());
             self.change_to(event.id, before, after, None);
@@ -118,19 +135,37 @@ impl Book<'_, '_> {
             done.events.push(told(event.id, before, after));
         }
         // What a person let through counts from then on.
-        events.retain(|event| {
-            event.counts() && heard.is_none_or(|heard| event.settled_at.unwrap_or(event.received_at) > heard)
-        });
-        if events.iter().any(|event| event.formerly.is_some()) {
-            done.entries = self.rebuild(&events, at, by, &mut done.events);
+        let heard = |event: &JudgedEvent| {
+            heard.is_some_and(|heard| event.settled_at.unwrap_or(event.received_at) <= heard)
+        };
+        let counts: Vec<&JudgedEvent> =
+            events.iter().filter(|event| event.counts() && !heard(event)).collect();
+        if counts.iter().any(|event| event.formerly.is_some()) {
+            done.entries = self.rebuild(&counts, at, by, &mut done.events);
+        }
+        for (event, former) in events.iter().zip(former) {
+            self.count_anew(event, former, &done);
         }
         done
+    }
+
+    /// Counts an event as what it became.
+    fn count_anew(&mut self, event: &JudgedEvent, (class, decision, change): Counted, done: &Reclassified) {
+        if event.repeats {
+            return;
+        }
+        let told = done.events.iter().find(|told| told.event == event.id);
+        let now = told.and_then(|told| EventChange::from_name(told.after)).unwrap_or(change);
+        let (of, subject) = ((event.received_at, event.applies), &event.subject);
+        let whose = (subject.domain(), subject.stream);
+        self.count_event(of, whose, (class, decision), change, -1);
+        self.count_event(of, whose, (subject.class, subject.decision), now, 1);
     }
 
     /// Takes down what rests on the events, applies them once more, and notes what is another entry by then.
     fn rebuild(
         &mut self,
-        events: &[JudgedEvent],
+        events: &[&JudgedEvent],
         at: Timestamp,
         by: &str,
         changes: &mut Vec<ReclassifiedEvent>,
@@ -153,6 +188,7 @@ impl Book<'_, '_> {
         let cause =
             Cause { origin: AuditOrigin::Reclassify, actor: Some(by.to_owned()), at: None, why: None };
         for event in events {
+            self.facts.sources.insert(event.id, event.source);
             self.once_more(event, &stay, &cause, changes);
         }
         self.compare(address, down, &stay, events, &Cause { at: Some(at), ..cause })
@@ -200,7 +236,7 @@ impl Book<'_, '_> {
         address: &str,
         down: Vec<Former>,
         stay: &[Former],
-        events: &[JudgedEvent],
+        events: &[&JudgedEvent],
         cause: &Cause,
     ) -> Vec<ReclassifiedEntry> {
         let at = cause.at.unwrap_or_default();
@@ -239,10 +275,9 @@ impl Book<'_, '_> {
             if let Some(entry) = self.touch(key.clone()).filter(|entry| !entry.ended) {
                 entry.changed_at = super::whole_seconds(at);
             }
-            let formerly = event.formerly.as_deref().unwrap_or_default();
+            let formerly = event.formerly.as_ref().map(|(_, _, words)| words.as_str()).unwrap_or_default();
             let why = Some(format!("judged anew: {}, not {formerly}", event.subject.why()));
-            let before = stood.as_ref().map(Entry::to_json);
-            let noted = Noted { key, at, before, why, event: Some(event.id) };
+            let noted = Noted { key, at, before: stood.clone(), why, event: Some(event.id) };
             let action = self.note(noted, &event.subject.recipient, cause);
             let value = |entry: Option<Entry>| entry.and_then(|entry| serde_json::to_value(entry).ok());
             told.push(ReclassifiedEntry { stream, action, before: value(stood), after: value(now) });

@@ -26,6 +26,8 @@ struct World {
     rates: BTreeMap<(RateKey, i64), (u64, u64)>,
     holds: BTreeMap<RateKey, OpenHold>,
     audit: Vec<String>,
+    told: Vec<String>,
+    aggregates: BTreeMap<Aggregate, i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +82,9 @@ impl World {
         }
         let asked = |address: &String| needs.addresses.contains(address);
         facts.entries = self.entries.clone().into_iter().filter(|((address, _), _)| asked(address)).collect();
+        for event in facts.entries.values().filter_map(|entry| entry.event) {
+            facts.sources.insert(event, (self.events[&event].message, "proven"));
+        }
         for (address, day) in self.days.keys().filter(|(address, _)| asked(address)) {
             facts.days.entry(address.clone()).or_default().insert(*day);
         }
@@ -159,6 +164,10 @@ impl World {
             counted.1 += recent.recheckable;
         }
         self.audit.extend(writes.audit.iter().map(|row| format!("{row:?}")));
+        self.told.extend(writes.told.iter().map(|row| format!("{row:?}")));
+        for (key, count) in &writes.aggregates {
+            *self.aggregates.entry(key.clone()).or_default() += count;
+        }
     }
 
     fn settle(&mut self, group: &[Command], policy: &Policy, breaker: &Breaker) {

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{AuditOrigin, Book, Cause, EventChange, LetThrough, NewEvent, Subject, said};
+use super::{
+    AuditOrigin, Book, Cause, EventChange, LetThrough, NewEvent, SettledEvent, Source, Subject, said,
+};
 
 /// An event that waits.
 #[derive(Debug)]
@@ -11,8 +13,12 @@ pub struct WaitingEvent {
     pub event: i64,
     /// The key that it is kept under.
     pub key: [u8; 32],
+    /// Its message, and how far that is believed.
+    pub source: Source,
     /// When it came in.
     pub received_at: Timestamp,
+    /// It is `quarantined` or `held`.
+    pub change: EventChange,
     /// What matters of it.
     pub subject: Subject,
 }
@@ -46,7 +52,7 @@ impl Book<'_, '_> {
     /// Why it did nothing; it waits no more all the same.
     pub fn approve(&mut self, waiting: &WaitingEvent, at: Timestamp, by: &str) -> Result<EventChange, Idle> {
         if waiting.applied_keys().iter().any(|key| self.facts.events.contains_key(key)) {
-            self.settled(waiting.event, EventChange::None, at, by);
+            self.settled(waiting, EventChange::None, at, by);
             return Err(Idle::ToldBefore);
         }
         let cause =
@@ -76,7 +82,8 @@ impl Book<'_, '_> {
         by: &str,
         cause: &Cause,
     ) -> (EventChange, bool) {
-        let WaitingEvent { event, received_at, subject, .. } = waiting;
+        let WaitingEvent { event, received_at, subject, source, .. } = waiting;
+        self.facts.sources.insert(*event, *source);
         let LetThrough { change, over, new } = self.let_through(subject, *received_at, at);
         self.apply(subject, *event, *received_at, &change, cause);
         if new && self.breaker.weighs(&change) {
@@ -84,7 +91,23 @@ impl Book<'_, '_> {
             self.count_rates(subject, *received_at);
         }
         let change = said(&change);
-        self.settled(*event, change, at, by);
+        self.settled(waiting, change, at, by);
         (change, over)
+    }
+
+    /// An event never does anything.
+    pub fn discard(&mut self, waiting: &WaitingEvent, at: Timestamp, by: &str) {
+        self.settled(waiting, EventChange::Discarded, at, by);
+    }
+
+    /// What became of an event that waited, who decided it, and when.
+    fn settled(&mut self, waiting: &WaitingEvent, change: EventChange, at: Timestamp, by: &str) {
+        let WaitingEvent { event, received_at, subject, change: former, .. } = waiting;
+        self.writes.settled.push(SettledEvent { event: *event, change, at, by: by.to_owned() });
+        // What a hold holds is believed.
+        let of = (*received_at, *former == EventChange::Held);
+        let (whose, concluded) = ((subject.domain(), subject.stream), (subject.class, subject.decision));
+        self.count_event(of, whose, concluded, *former, -1);
+        self.count_event(of, whose, concluded, change, 1);
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{AuditOrigin, CountedAs, Entry, EntryKey, EventChange, NewEvent, NewMessage, OpenHold, RateKey};
+use super::{
+    AuditOrigin, CountedAs, Entry, EntryKey, EventChange, NewEvent, NewMessage, OpenHold, RateKey, Told,
+};
 use crate::policy::Recent;
 
 /// An event to insert.
@@ -84,6 +86,9 @@ pub struct AuditEntry {
 /// What events about a domain or a host are counted by: `domain` or `host`, its name, the stream, the class, the day.
 pub type HostCount = (&'static str, String, i64, &'static str, i64);
 
+/// What events are counted by, for statistics: the UTC day, the domain, the stream, the class, the decision and what it did.
+pub type Aggregate = (i64, String, i64, &'static str, &'static str, &'static str);
+
 /// Rows to write in one transaction, in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Writes<'m> {
@@ -115,6 +120,10 @@ pub struct Writes<'m> {
     pub rates: BTreeMap<(RateKey, i64), Recent>,
     /// The history.
     pub audit: Vec<AuditEntry>,
+    /// What others are told.
+    pub told: Vec<Told>,
+    /// To add to what is counted by the day.
+    pub aggregates: BTreeMap<Aggregate, i64>,
 }
 
 /// The difference of two sets of days.

@@ -123,9 +123,9 @@ impl Deliveries for SqliteStore {
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let (webhook, event) = after.unwrap_or_default();
         let rows = sqlx::query(
-            "SELECT webhook, event, type, outbox_events.at, data ->> '$.address' AS address,
+            "SELECT webhook, event, type, outbox.at, data ->> '$.address' AS address,
                     data ->> '$.recipient' AS recipient, attempts, failed_at, dead_at, error
-             FROM webhook_deliveries JOIN outbox_events ON outbox_events.id = event
+             FROM webhook_deliveries JOIN outbox ON outbox.id = event
              WHERE state = 'dead' AND (?1 IS NULL OR webhook IN (?1, ?1 || '/unproven'))
                AND (webhook, event) > (?2, ?3)
              ORDER BY webhook, event LIMIT ?4",

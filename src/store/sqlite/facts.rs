@@ -12,10 +12,11 @@ use super::read::{class_and_decision, corrupt, json, maybe_time, stored_time, ti
 use super::stored::{Written, resolve};
 use crate::address::host_name;
 use crate::ledger::{
-    AuditOrigin, Book, Entry, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, Subject, UsualHours,
-    WaitingEvent, Writes, hour_before, usual_slots,
+    AuditOrigin, Book, Entry, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, Source, Subject,
+    UsualHours, WaitingEvent, Writes, hour_before, usual_slots,
 };
 use crate::policy::{CounterKind, KeyKind, Reason, Recent};
+use crate::returnpath::Trust;
 
 /// Keys whose usual is remembered, and holds whose growth is; more are looked up again.
 const REMEMBERED: usize = 4_096;
@@ -117,11 +118,16 @@ async fn list(
 ) -> Result<(), sqlx::Error> {
     let rows = ask(
         connection,
-        "SELECT suppressions.* FROM json_each(?1) AS asked CROSS JOIN suppressions ON address_key = asked.value",
+        "SELECT suppressions.*, events.message AS message, events.trust AS trust
+         FROM json_each(?1) AS asked CROSS JOIN suppressions ON address_key = asked.value
+         LEFT JOIN events ON events.id = suppressions.event",
         needs.addresses.iter(),
     );
     for row in rows.await? {
         let entry = to_entry(&row)?;
+        if let (Some(event), Some(_)) = (entry.event, row.try_get::<Option<i64>, _>("message")?) {
+            facts.sources.insert(event, source(&row)?);
+        }
         facts.entries.insert(entry.key(), entry);
     }
     let rows = ask(
@@ -283,6 +289,13 @@ fn rate_key(row: &SqliteRow) -> Result<RateKey, sqlx::Error> {
     Ok((kind, row.try_get("name")?))
 }
 
+/// Where an event comes from.
+pub(super) fn source(row: &SqliteRow) -> Result<Source, sqlx::Error> {
+    let trust: String = row.try_get("trust")?;
+    let trust = Trust::from_name(&trust).ok_or_else(|| corrupt("trust", &trust))?;
+    Ok((row.try_get("message")?, trust.as_str()))
+}
+
 pub(super) fn change(row: &SqliteRow) -> Result<EventChange, sqlx::Error> {
     let change: String = row.try_get("change")?;
     EventChange::from_name(&change).ok_or_else(|| corrupt("change", &change))
@@ -350,7 +363,9 @@ pub(super) async fn waiting_event(
     Ok(WaitingEvent {
         event: row.try_get("id")?,
         key: octets(row, "event_key")?,
+        source: source(row)?,
         received_at: stored_time(row, "received_at")?,
+        change: change(row)?,
         subject: stored_subject(connection, judge, row).await?,
     })
 }

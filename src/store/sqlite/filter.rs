@@ -80,7 +80,7 @@ macro_rules! said_by {
     };
 }
 
-/// The conditions on `outbox_events`, each with an AND before it. What an event says stands in its JSON.
+/// The conditions on `outbox`, each with an AND before it. What an event says stands in its JSON.
 pub(super) fn of_outbox(sql: &mut Sql, filter: &Filter) {
     let Filter { domain, class, rule, remote_mta, listed_ip, origin, stream, trust, since, until } = filter;
     and(sql, "at >=", since.map(written));

@@ -127,70 +127,45 @@ pub(super) async fn settle(
     if !open {
         return Ok(None);
     }
-    let (mut settled, state) = match settling.verdict {
-        HoldVerdict::Release => (release(connection, judge, &settling).await?, "released"),
-        HoldVerdict::Discard => (discard(connection, &settling).await?, "discarded"),
-    };
+    let rows = next(connection, &settling).await?;
+    let (mut waiting, mut needs) = (Vec::with_capacity(rows.len()), Needs::default());
+    for row in &rows {
+        let event = waiting_event(connection, judge, row).await?;
+        if settling.verdict == HoldVerdict::Release {
+            needs.subject(&event.subject, event.received_at);
+        }
+        waiting.push(event);
+    }
+    let facts = load(connection, judge, &needs).await?;
+    let HoldSettling { id, verdict, by, at, limit, dry_run } = settling;
+    // Each event is decided as of its own time, by what stands now. One whose term is over by now does nothing.
+    let (suppressed, writes) = judge.settle(facts, |book| match verdict {
+        HoldVerdict::Release => {
+            let changes = waiting.iter().map(|event| book.release(id, event, at, &by));
+            changes.filter(|change| *change == EventChange::Suppressed).count()
+        }
+        HoldVerdict::Discard => {
+            waiting.iter().for_each(|event| book.discard(event, at, &by));
+            0
+        }
+    });
+    let events = rows.len() as u64;
     // Fewer than asked for: in this transaction nobody else adds one.
-    settled.closed = settled.events < u64::from(settling.limit);
-    if settled.closed && settling.dry_run.is_none() {
+    let settled = HoldSettled { events, suppressed: suppressed as u64, closed: events < u64::from(limit) };
+    if dry_run.is_none() {
+        write(connection, &writes).await?;
+    }
+    if settled.closed && dry_run.is_none() {
+        let state = if verdict == HoldVerdict::Release { "released" } else { "discarded" };
         sqlx::query("UPDATE holds SET state = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
-            .bind(settling.id)
+            .bind(id)
             .bind(state)
-            .bind(written(settling.at))
-            .bind(&settling.by)
+            .bind(written(at))
+            .bind(by)
             .execute(connection)
             .await?;
     }
     Ok(Some(settled))
-}
-
-async fn discard(
-    connection: &mut SqliteConnection,
-    settling: &HoldSettling,
-) -> Result<HoldSettled, sqlx::Error> {
-    let events = if settling.dry_run.is_some() {
-        next(connection, settling).await?.len() as u64
-    } else {
-        sqlx::query(
-            "UPDATE events SET change = 'discarded', settled_at = ?2, settled_by = ?3 WHERE id IN
-                 (SELECT id FROM events WHERE hold = ?1 AND change = 'held' ORDER BY received_at, id LIMIT ?4)",
-        )
-        .bind(settling.id)
-        .bind(written(settling.at))
-        .bind(&settling.by)
-        .bind(settling.limit)
-        .execute(connection)
-        .await?
-        .rows_affected()
-    };
-    Ok(HoldSettled { events, suppressed: 0, closed: false })
-}
-
-/// Each event is decided as of its own time, by what stands now: existing entries are never shortened. One whose term
-/// is over by now does nothing.
-async fn release(
-    connection: &mut SqliteConnection,
-    judge: &Judge,
-    settling: &HoldSettling,
-) -> Result<HoldSettled, sqlx::Error> {
-    let rows = next(connection, settling).await?;
-    let (mut waiting, mut needs) = (Vec::with_capacity(rows.len()), Needs::default());
-    for row in &rows {
-        let event = waiting_event(connection, judge, row).await?;
-        needs.subject(&event.subject, event.received_at);
-        waiting.push(event);
-    }
-    let facts = load(connection, judge, &needs).await?;
-    let HoldSettling { id, at, by, .. } = settling;
-    let (suppressed, writes) = judge.settle(facts, |book| {
-        let changes = waiting.iter().map(|event| book.release(*id, event, *at, by));
-        changes.filter(|change| *change == EventChange::Suppressed).count()
-    });
-    if settling.dry_run.is_none() {
-        write(connection, &writes).await?;
-    }
-    Ok(HoldSettled { events: rows.len() as u64, suppressed: suppressed as u64, closed: false })
 }
 
 /// The events of a hold that are settled next.

@@ -12,7 +12,7 @@ use super::super::whose::whose;
 use super::super::{Addresses, HashKey, StoreError};
 
 /// The schema this program writes; `PRAGMA user_version` of a database it made.
-pub const SCHEMA: i64 = 10;
+pub const SCHEMA: i64 = 11;
 
 /// `PRAGMA application_id` of our databases: "dsnd".
 const APPLICATION_ID: i64 = 0x6473_6e64;
@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "outbox", include_str!("../migrations/0007_outbox.sql")),
     (9, "reclassify", include_str!("../migrations/0009_reclassify.sql")),
     (10, "bounds", include_str!("../migrations/0010_bounds.sql")),
+    (11, "ledger", include_str!("../migrations/0011_ledger.sql")),
 ];
 
 /// What a store is opened for.

@@ -1,4 +1,4 @@
-//! The outbox on SQLite. Triggers of the schema fill it, so that whatever writes to the list cannot forget it.
+//! The outbox on SQLite.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -30,7 +30,7 @@ impl Outbox for SqliteStore {
     async fn outbox(&self, filter: &OutboxFilter) -> Result<Page<OutboxEvent>, StoreError> {
         let ask = |last: Option<&OutboxEvent>, limit: u32| {
             let last = last.map(|last| last.id);
-            let mut sql = Sql::new("SELECT * FROM outbox_events WHERE id > ");
+            let mut sql = Sql::new("SELECT * FROM outbox WHERE id > ");
             sql.push_bind(last.filter(|_| !filter.latest).unwrap_or(filter.after));
             and(&mut sql, "id <=", filter.through);
             and(&mut sql, "id <", last.filter(|_| filter.latest));
@@ -52,7 +52,7 @@ impl Outbox for SqliteStore {
     }
 
     async fn outbox_event(&self, id: i64) -> Result<Option<OutboxEvent>, StoreError> {
-        let row = sqlx::query("SELECT * FROM outbox_events WHERE id = ?1")
+        let row = sqlx::query("SELECT * FROM outbox WHERE id = ?1")
             .bind(id)
             .fetch_optional(&self.readers.tasks)
             .await

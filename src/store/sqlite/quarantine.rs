@@ -158,7 +158,7 @@ pub(super) async fn settle(
         let mut settle_one = |event: &i64| {
             let waiting = waiting.remove(event)?;
             if verdict == Verdict::Discard {
-                book.settled(*event, EventChange::Discarded, at, &by);
+                book.discard(&waiting, at, &by);
                 return Some(Outcome::Settled(EventChange::Discarded));
             }
             if Mailbox::parse(&waiting.subject.recipient).is_err() {

@@ -8,10 +8,11 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::super::{NewConclusion, Reclassified, Reclassify, Reclassifying, StoreError, StoredEvent};
-use super::facts::{Judge, change, load, stored_subject};
+use super::facts::{Judge, change, load, source, stored_subject};
 use super::read::{corrupt, failed, list, maybe_time, stored_time, time, to_event};
 use super::write::{begin_dry_run, end_dry_run, write};
 use super::{SqliteStore, written};
+use crate::classify::{Class, Decision};
 use crate::ledger::{JudgedEvent, Needs};
 
 impl Reclassify for SqliteStore {
@@ -125,7 +126,8 @@ impl Work<'_> {
             return Ok(Reclassified::default());
         }
         let rows = sqlx::query(
-            "SELECT *, json_extract(formerly, '$.class') || ' (rule ' || json_extract(formerly, '$.rule') || ')' AS former
+            "SELECT *, formerly ->> 'class' AS former_class, formerly ->> 'decision' AS former_decision,
+                    formerly ->> 'rule' AS former_rule
              FROM events WHERE recipient_key = ?1 ORDER BY received_at, id",
         )
         .bind(&self.address.recipient_key)
@@ -200,8 +202,20 @@ async fn judged(
         repeats: row.try_get::<Option<i64>, _>("repeats")?.is_some(),
         applies: row.try_get("applies")?,
         subject: stored_subject(connection, judge, row).await?,
-        formerly: row.try_get("former")?,
+        source: source(row)?,
+        formerly: former(row)?,
     })
+}
+
+/// What an event was concluded to be before: its class and decision, and both with its rule in words.
+fn former(row: &SqliteRow) -> Result<Option<(Class, Decision, String)>, sqlx::Error> {
+    let Some(class) = row.try_get::<Option<String>, _>("former_class")? else { return Ok(None) };
+    let (decision, rule): (String, String) = (row.try_get("former_decision")?, row.try_get("former_rule")?);
+    Ok(Some((
+        Class::from_name(&class).ok_or_else(|| corrupt("formerly", &class))?,
+        Decision::from_name(&decision).ok_or_else(|| corrupt("formerly", &decision))?,
+        format!("{class} (rule {rule})"),
+    )))
 }
 
 /// When a person last changed an address.

@@ -1,12 +1,13 @@
 //! What the ledger settled, written inside the writer's transaction: a few statements a table, whatever the group's size.
 
+use jiff::Timestamp;
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Executor, QueryBuilder, Sqlite};
 
 use super::read::json;
 use super::written;
-use crate::ledger::{AuditEntry, Entry, EventRow, NewMessage, Writes};
+use crate::ledger::{AuditEntry, Entry, EventRow, NewMessage, Told, Writes};
 
 /// Rows of one statement: the sizes for which statements are kept prepared.
 const SIZES: [usize; 4] = [128, 32, 8, 1];
@@ -54,7 +55,9 @@ pub(super) async fn write(connection: &mut SqliteConnection, writes: &Writes<'_>
     )
     .await?;
     counters(connection, writes).await?;
-    audit(connection, &writes.audit).await
+    aggregates(connection, writes).await?;
+    audit(connection, &writes.audit).await?;
+    told(connection, &writes.told).await
 }
 
 /// Runs a statement over a list of things; not where it is empty.
@@ -289,6 +292,48 @@ async fn audit(connection: &mut SqliteConnection, rows: &[AuditEntry]) -> Result
             .push_bind(&row.why)
             .push_bind(row.event);
     })
+    .await
+}
+
+/// What others are told, in the order in which it happened.
+async fn told(connection: &mut SqliteConnection, rows: &[Told]) -> Result<(), sqlx::Error> {
+    let at = written(Timestamp::now());
+    insert(
+        connection,
+        "INSERT INTO outbox (at, type, address_key, stream, data) ",
+        rows,
+        "",
+        |values, row| {
+            values
+                .push_bind(at.clone())
+                .push_bind(row.kind)
+                .push_bind(&row.address_key)
+                .push_bind(row.stream)
+                .push_bind(&row.data);
+        },
+    )
+    .await
+}
+
+/// Statistics: what was counted and is nothing any more goes.
+async fn aggregates(connection: &mut SqliteConnection, writes: &Writes<'_>) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = writes.aggregates.iter().filter(|(_, count)| **count != 0).collect();
+    update(
+        connection,
+        "INSERT INTO aggregates (day, domain, stream, class, decision, change, count)
+             SELECT value -> 0 ->> 0, value -> 0 ->> 1, value -> 0 ->> 2, value -> 0 ->> 3, value -> 0 ->> 4,
+                    value -> 0 ->> 5, value ->> 1 FROM json_each(?1) WHERE TRUE
+         ON CONFLICT (day, domain, stream, class, decision, change) DO UPDATE SET count = count + excluded.count",
+        &rows,
+    )
+    .await?;
+    let fewer: Vec<_> = rows.into_iter().filter(|(_, count)| **count < 0).map(|(key, _)| key).collect();
+    update(
+        connection,
+        "DELETE FROM aggregates WHERE count <= 0 AND (day, domain, stream, class, decision, change) IN
+             (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1))",
+        &fewer,
+    )
     .await
 }
 
