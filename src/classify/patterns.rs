@@ -22,7 +22,7 @@ pub(super) struct Patterns {
 
 impl Patterns {
     pub(super) fn new(patterns: &[&'static str]) -> Self {
-        let index = Index::of_patterns(patterns).expect("they have few words");
+        let index = Index::of_patterns(patterns);
         Self { all: patterns.iter().map(|text| (*text, OnceLock::new())).collect(), index }
     }
 

@@ -1,22 +1,31 @@
 //! Which patterns may be in a text at all: one pass over the text finds the words that any pattern needs.
 
-use std::collections::HashMap;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use super::needs::{Place, part, places};
 
-/// How much of a word the pass looks for, in bytes; the rest is compared. An automaton of whole words is many times as
-/// large, and every start of the program makes it.
+/// How much of a word is looked up in one step, in bytes.
 const START: usize = 4;
 
-/// The words of all patterns, which are named by their numbers.
+/// Bits of the filter that most of a text's places do not pass.
+const BITS: usize = 1 << 16;
+
+/// The words of all patterns, which are named by their numbers. Everything lies in a few flat lists: a bounce has a
+/// hundred places to look at, and each way through memory costs more than all comparisons.
 #[derive(Debug)]
 pub(in crate::classify) struct Index {
-    /// How words start.
-    starts: AhoCorasick,
-    /// The words that start so.
-    of_start: Vec<Vec<Word>>,
+    /// By the hash of a start: whether any word may begin so.
+    filter: Box<[u64]>,
+    /// The words that begin so.
+    of_start: HashMap<u32, Range<u32>, Hashed>,
+    /// Words shorter than that.
+    short: Vec<(Box<[u8]>, u32)>,
+    words: Vec<Word>,
+    /// What words have beyond their first twelve bytes.
+    rests: Vec<u8>,
+    /// The places that words fill.
+    places: Vec<u32>,
     /// The pattern that a place belongs to.
     of_place: Vec<u32>,
     /// How many places a pattern has to have filled.
@@ -25,26 +34,27 @@ pub(in crate::classify) struct Index {
     always: Vec<u32>,
 }
 
-/// A word in a place.
+/// A word, behind its start.
 #[derive(Debug)]
 struct Word {
-    /// What comes behind its start.
-    rest: Box<[u8]>,
-    place: u32,
+    /// The next eight bytes, and which of them count.
+    next: u64,
+    mask: u64,
+    rest: Range<u32>,
+    places: Range<u32>,
 }
 
 impl Index {
     /// From patterns for texts in lower case that name no lists of words.
-    pub(in crate::classify) fn of_patterns(patterns: &[&str]) -> Result<Self, BuildError> {
+    pub(in crate::classify) fn of_patterns(patterns: &[&str]) -> Self {
         let needed = |pattern: &&str| part(pattern, &|_| None).map(places).unwrap_or_default();
         let needed: Vec<Vec<Place>> = patterns.iter().map(needed).collect();
         Self::new(needed.iter().map(Vec::as_slice))
     }
 
     /// From the places of every pattern.
-    pub(super) fn new<'p>(patterns: impl Iterator<Item = &'p [Place]>) -> Result<Self, BuildError> {
-        let mut numbers: HashMap<&[u8], usize> = HashMap::new();
-        let (mut starts, mut of_start): (Vec<&[u8]>, Vec<Vec<Word>>) = (Vec::new(), Vec::new());
+    pub(super) fn new<'p>(patterns: impl Iterator<Item = &'p [Place]>) -> Self {
+        let mut of_word: BTreeMap<&[u8], Vec<u32>> = BTreeMap::new();
         let (mut of_place, mut needed, mut always) = (Vec::new(), Vec::new(), Vec::new());
         for (pattern, places) in (0..).zip(patterns) {
             needed.push(places.len() as u8);
@@ -52,44 +62,142 @@ impl Index {
                 always.push(pattern);
             }
             for words in places {
-                let place = of_place.len() as u32;
-                of_place.push(pattern);
                 for word in words {
-                    let (start, rest) = word.as_bytes().split_at(word.len().min(START));
-                    let at = *numbers.entry(start).or_insert_with(|| {
-                        starts.push(start);
-                        of_start.push(Vec::new());
-                        starts.len() - 1
-                    });
-                    of_start[at].push(Word { rest: rest.into(), place });
+                    of_word.entry(word.as_bytes()).or_default().push(of_place.len() as u32);
                 }
+                of_place.push(pattern);
             }
         }
-        let starts = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&starts)?;
-        Ok(Self { starts, of_start, of_place, needed, always })
+        let mut index = Self {
+            filter: vec![0; BITS / 64].into(),
+            of_start: HashMap::default(),
+            short: Vec::new(),
+            words: Vec::with_capacity(of_word.len()),
+            rests: Vec::new(),
+            places: Vec::new(),
+            of_place,
+            needed,
+            always,
+        };
+        // In their order, so that those with the same start lie side by side.
+        for (word, places) in of_word {
+            index.add(word, &places);
+        }
+        index
+    }
+
+    fn add(&mut self, word: &[u8], places: &[u32]) {
+        let number = self.words.len() as u32;
+        let (start, behind) = word.split_at(word.len().min(START));
+        let (next, rest) = behind.split_at(behind.len().min(8));
+        let from = (self.rests.len() as u32, self.places.len() as u32);
+        self.rests.extend(rest);
+        self.places.extend(places);
+        self.words.push(Word {
+            next: eight(next),
+            mask: eight(&[0xff; 8][..next.len()]),
+            rest: from.0..self.rests.len() as u32,
+            places: from.1..self.places.len() as u32,
+        });
+        let Ok(start) = start.try_into().map(u32::from_le_bytes) else {
+            self.short.push((word.into(), number));
+            return;
+        };
+        let bit = hash(start);
+        self.filter[bit / 64] |= 1 << (bit % 64);
+        self.of_start.entry(start).or_insert(number..number).end = number + 1;
     }
 
     /// The patterns that may be in the text, in their order.
     pub(in crate::classify) fn candidates(&self, text: &[u8]) -> Vec<u32> {
-        let mut found = self.always.clone();
-        let mut filled = vec![false; self.of_place.len()];
-        let mut missing = self.needed.clone();
-        for start in self.starts.find_overlapping_iter(text) {
-            let behind = &text[start.end()..];
-            for word in &self.of_start[start.pattern()] {
-                let place = word.place as usize;
-                if filled[place] || !behind.starts_with(&word.rest) {
+        let mut seen = vec![false; self.words.len()];
+        let mut found = Found {
+            patterns: self.always.clone(),
+            filled: vec![false; self.of_place.len()],
+            missing: self.needed.clone(),
+        };
+        for (word, number) in &self.short {
+            if memchr::memmem::find(text, word).is_some() {
+                found.word(self, *number);
+            }
+        }
+        for (at, start) in text.windows(START).enumerate() {
+            let Ok(start) = start.try_into().map(u32::from_le_bytes) else { continue };
+            let bit = hash(start);
+            if self.filter[bit / 64] & (1 << (bit % 64)) == 0 {
+                continue;
+            }
+            let Some(words) = self.of_start.get(&start) else { continue };
+            let behind = &text[at + START..];
+            let next = behind.first_chunk().map_or_else(|| eight(behind), |eight| u64::from_le_bytes(*eight));
+            for number in words.clone() {
+                let word = &self.words[number as usize];
+                if (next ^ word.next) & word.mask != 0 || seen[number as usize] {
                     continue;
                 }
-                filled[place] = true;
-                let pattern = self.of_place[place];
-                missing[pattern as usize] -= 1;
-                if missing[pattern as usize] == 0 {
-                    found.push(pattern);
+                let rest = &self.rests[word.rest.start as usize..word.rest.end as usize];
+                if rest.is_empty() || behind[behind.len().min(8)..].starts_with(rest) {
+                    seen[number as usize] = true;
+                    found.word(self, number);
                 }
             }
         }
-        found.sort_unstable();
-        found
+        found.patterns.sort_unstable();
+        found.patterns
+    }
+}
+
+/// What is found of a text so far.
+struct Found {
+    patterns: Vec<u32>,
+    filled: Vec<bool>,
+    missing: Vec<u8>,
+}
+
+impl Found {
+    fn word(&mut self, index: &Index, number: u32) {
+        let places = &index.words[number as usize].places;
+        for &place in &index.places[places.start as usize..places.end as usize] {
+            if std::mem::replace(&mut self.filled[place as usize], true) {
+                continue;
+            }
+            let pattern = index.of_place[place as usize];
+            let missing = &mut self.missing[pattern as usize];
+            *missing -= 1;
+            if *missing == 0 {
+                self.patterns.push(pattern);
+            }
+        }
+    }
+}
+
+/// Up to eight bytes as a number; what lacks is zero, which no word has.
+fn eight(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Where a start stands in the filter.
+const fn hash(start: u32) -> usize {
+    (start.wrapping_mul(0x9e37_79b1) >> 16) as usize
+}
+
+/// The starts are our own words: nobody chooses them to collide.
+type Hashed = std::hash::BuildHasherDefault<StartHasher>;
+
+#[derive(Debug, Default)]
+struct StartHasher(u64);
+
+impl std::hash::Hasher for StartHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+    }
+
+    fn write_u32(&mut self, start: u32) {
+        self.0 = (self.0 ^ u64::from(start)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
     }
 }

@@ -153,23 +153,19 @@ impl Rules {
                 Err(wrong) => flaws.extend(wrong),
             }
         }
-        let loaded = Self::indexed(rules)?;
+        let loaded = Self::indexed(rules);
         // The operator may decide otherwise about any line of the embedded rules.
         flaws.extend(loaded.iter().filter(|rule| rule.by_operator).flat_map(|rule| loaded.check(rule)));
         if flaws.is_empty() { Ok(loaded) } else { Err(RuleError(flaws)) }
     }
 
-    fn indexed(rules: Vec<Rule>) -> Result<Self, RuleError> {
+    fn indexed(rules: Vec<Rule>) -> Self {
         let index =
             Index::new(rules.iter().flat_map(|rule| rule.phrases.iter().map(|phrase| &phrase.places[..])));
-        let index = index.map_err(|cause| {
-            let file = "all rules together".to_owned();
-            RuleError(vec![Flaw { file, line: 1, id: String::new(), what: cause.to_string() }])
-        })?;
         let numbers =
             |(at, rule): (u32, &Rule)| (0..rule.phrases.len() as u32).map(move |phrase| (at, phrase));
         let phrases = (0..).zip(&rules).flat_map(numbers).collect();
-        Ok(Self { rules, phrases, index })
+        Self { rules, phrases, index }
     }
 
     /// Looks at a text, so that rules can be found in it.
