@@ -30,6 +30,9 @@ pub(super) fn fill(home: &Home, number: usize) {
                 'mx.example.net', 'hard', 'addressing', 'recipient_unknown', 'suppress', 'iana.5.1.1',
                 'diagnostic_code', '550 5.1.1', 'suppressed', 'example' || (id % 500) || '.net', 1
          FROM messages WHERE received_at < '2025';
+         INSERT INTO aggregates
+             SELECT unixepoch(received_at) / 86400, domain, stream, class, decision, change, count(*) FROM events
+             WHERE received_at < '2025' GROUP BY 1, 2, 3, 4, 5, 6;
          COMMIT;"
     );
     database.run(sql.leak());

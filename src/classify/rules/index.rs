@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use super::needs::{Place, part, places};
 
-/// How much of a word is looked up in one step, in bytes.
+/// How much of a word is looked up in one step, in bytes: of long ones, and of others. Many words start alike with "user",
+/// few with "user unk".
+const LONG: usize = 8;
 const START: usize = 4;
 
 /// Bits of the filter that most of a text's places do not pass.
@@ -18,8 +20,8 @@ pub(in crate::classify) struct Index {
     /// By the hash of a start: whether any word may begin so.
     filter: Box<[u64]>,
     /// The words that begin so.
-    of_start: HashMap<u32, Range<u32>, Hashed>,
-    /// Words shorter than that.
+    of_start: HashMap<u64, Range<u32>, Hashed>,
+    /// Words shorter than a start.
     short: Vec<(Box<[u8]>, u32)>,
     words: Vec<Word>,
     /// What words have beyond their first twelve bytes.
@@ -80,15 +82,17 @@ impl Index {
             always,
         };
         // In their order, so that those with the same start lie side by side.
-        for (word, places) in of_word {
-            index.add(word, &places);
+        for (length, longer) in [(START, false), (LONG, true)] {
+            for (word, places) in of_word.iter().filter(|(word, _)| (word.len() >= LONG) == longer) {
+                index.add(word, length, places);
+            }
         }
         index
     }
 
-    fn add(&mut self, word: &[u8], places: &[u32]) {
+    fn add(&mut self, word: &[u8], length: usize, places: &[u32]) {
         let number = self.words.len() as u32;
-        let (start, behind) = word.split_at(word.len().min(START));
+        let (start, behind) = word.split_at(word.len().min(length));
         let (next, rest) = behind.split_at(behind.len().min(8));
         let from = (self.rests.len() as u32, self.places.len() as u32);
         self.rests.extend(rest);
@@ -99,10 +103,11 @@ impl Index {
             rest: from.0..self.rests.len() as u32,
             places: from.1..self.places.len() as u32,
         });
-        let Ok(start) = start.try_into().map(u32::from_le_bytes) else {
+        if start.len() < length {
             self.short.push((word.into(), number));
             return;
-        };
+        }
+        let start = eight(start);
         let bit = hash(start);
         self.filter[bit / 64] |= 1 << (bit % 64);
         self.of_start.entry(start).or_insert(number..number).end = number + 1;
@@ -121,29 +126,36 @@ impl Index {
                 found.word(self, *number);
             }
         }
-        for (at, start) in text.windows(START).enumerate() {
-            let Ok(start) = start.try_into().map(u32::from_le_bytes) else { continue };
-            let bit = hash(start);
-            if self.filter[bit / 64] & (1 << (bit % 64)) == 0 {
-                continue;
-            }
-            let Some(words) = self.of_start.get(&start) else { continue };
-            let behind = &text[at + START..];
-            let next = behind.first_chunk().map_or_else(|| eight(behind), |eight| u64::from_le_bytes(*eight));
-            for number in words.clone() {
-                let word = &self.words[number as usize];
-                if (next ^ word.next) & word.mask != 0 || seen[number as usize] {
-                    continue;
-                }
-                let rest = &self.rests[word.rest.start as usize..word.rest.end as usize];
-                if rest.is_empty() || behind[behind.len().min(8)..].starts_with(rest) {
-                    seen[number as usize] = true;
-                    found.word(self, number);
-                }
-            }
+        for at in 0..text.len() {
+            let rest = &text[at..];
+            let start = first_eight(rest);
+            self.look(rest, START, start & 0xffff_ffff, &mut seen, &mut found);
+            self.look(rest, LONG, start, &mut seen, &mut found);
         }
         found.patterns.sort_unstable();
         found.patterns
+    }
+
+    /// Looks for words with this start where the rest of a text begins.
+    #[inline]
+    fn look(&self, text: &[u8], length: usize, start: u64, seen: &mut [bool], found: &mut Found) {
+        let bit = hash(start);
+        if self.filter[bit / 64] & (1 << (bit % 64)) == 0 {
+            return;
+        }
+        let (Some(words), Some(behind)) = (self.of_start.get(&start), text.get(length..)) else { return };
+        let next = first_eight(behind);
+        for number in words.clone() {
+            let word = &self.words[number as usize];
+            if (next ^ word.next) & word.mask != 0 || seen[number as usize] {
+                continue;
+            }
+            let rest = &self.rests[word.rest.start as usize..word.rest.end as usize];
+            if rest.is_empty() || behind[behind.len().min(8)..].starts_with(rest) {
+                seen[number as usize] = true;
+                found.word(self, number);
+            }
+        }
     }
 }
 
@@ -176,9 +188,14 @@ fn eight(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+/// The same of a text's beginning.
+fn first_eight(text: &[u8]) -> u64 {
+    text.first_chunk().map_or_else(|| eight(&text[..text.len().min(8)]), |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// Where a start stands in the filter.
-const fn hash(start: u32) -> usize {
-    (start.wrapping_mul(0x9e37_79b1) >> 16) as usize
+const fn hash(start: u64) -> usize {
+    (start.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
 /// The starts are our own words: nobody chooses them to collide.
@@ -193,11 +210,11 @@ impl std::hash::Hasher for StartHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
     }
 
-    fn write_u32(&mut self, start: u32) {
-        self.0 = (self.0 ^ u64::from(start)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn write_u64(&mut self, start: u64) {
+        self.0 = (self.0 ^ start).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 ^= self.0 >> 32;
     }
 }
