@@ -94,7 +94,7 @@ impl Service {
 }
 
 impl Service {
-    /// One whose message comes in: it gives way to nobody.
+    /// One whose message comes in: it gives way to nobody for a minute.
     async fn busy(&self, last: u8) -> Client {
         let mut client = self.greeted(last).await;
         client.begin_message().await;
@@ -238,7 +238,8 @@ async fn silent_connections_give_way_to_new_ones_the_longest_without_a_message_f
     for last in 6..16 {
         newcomers.push(service.connect(last).await);
     }
-    let farewell = "421 4.4.2 Idle while all connections are taken, closing connection\r\n";
+    let farewell =
+        "421 4.4.2 Too long without a message while all connections are taken, closing connection\r\n";
     assert_eq!((silent.line().await.as_str(), silent.line().await.as_str()), (farewell, ""));
     let (mut last, greeting) = newcomers.pop().unwrap();
     assert!(greeting.starts_with("220 "), "{greeting}");
@@ -248,7 +249,7 @@ async fn silent_connections_give_way_to_new_ones_the_longest_without_a_message_f
     }
     last.begin_message().await;
 
-    // Then one that had a message, then one that has begun a transaction; a message is never interrupted.
+    // Then one that had a message, then one that has begun a transaction; a message is not interrupted.
     let mut next = service.busy(20).await;
     assert_eq!(brought.line().await, farewell);
     let mut after = service.busy(21).await;
@@ -327,5 +328,8 @@ async fn a_session_ends_with_the_settings_it_began_with() {
     }
     let (_next, greeting) = service.connect(2).await;
     assert!(greeting.starts_with("220 "), "{greeting}");
-    assert!(old.line().await.starts_with("421 4.4.2 Idle"), "the old ones count by the new limit");
+    assert!(
+        old.line().await.starts_with("421 4.4.2 Too long without"),
+        "the old ones count by the new limit"
+    );
 }

@@ -346,7 +346,12 @@ where
             return Ok(Err(ended));
         }
         let (deadline, ended) = self.times.deadline(after(self.settings.idle_timeout));
-        match timeout_at(deadline, self.fill(DATA_BUFFER)).await {
+        let (presence, slow) = (Arc::clone(&self.presence), self.presence.rank().is_some());
+        let filled = tokio::select! {
+            () = presence.asked_to_leave(), if slow => return Ok(Err(Ended::GaveWay)),
+            filled = timeout_at(deadline, self.fill(DATA_BUFFER)) => filled,
+        };
+        match filled {
             Ok(filled) => Ok(if filled? { Ok(()) } else { Err(Ended::ClientLeft) }),
             Err(_) => Ok(Err(ended)),
         }
@@ -367,6 +372,7 @@ where
                 let span = info_span!("message", number = self.messages, octets = octets.len());
                 let recipients = envelope.recipients.len();
                 let (size, began) = (octets.len() as u64, Instant::now());
+                self.presence.stores();
                 let delivery = self.sink.deliver(envelope, octets).instrument(span).await;
                 self.times.message_taken(&self.settings, self.session.client().is_exempt());
                 self.presence.took_message();

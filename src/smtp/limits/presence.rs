@@ -1,9 +1,14 @@
 //! Who is there and does what: when all places are taken, whoever brings nothing gives way first.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a message may come in before it gives way, too: whoever lets many drip would hold all places until they time
+/// out.
+const SLOW: Duration = Duration::from_secs(60);
 
 /// What a connection does; what comes first gives way first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +19,10 @@ pub enum Doing {
     Resting,
     /// A transaction has begun, and its message has not.
     Transaction,
-    /// A message comes in, or is being stored: it is not interrupted.
+    /// A message comes in: it is not interrupted within its first minute.
     Message,
+    /// A message is being stored.
+    Storing,
 }
 
 /// What one connection does, for those who look for one that gives way.
@@ -30,13 +37,16 @@ struct State {
     doing: Doing,
     /// When its last message was taken, or it began. Commands do not count: they cost nothing.
     since: Instant,
+    /// When the message that comes in began.
+    message_since: Instant,
     brought: bool,
 }
 
 impl Default for Presence {
     /// A connection that begins.
     fn default() -> Self {
-        let state = State { doing: Doing::Nothing, since: Instant::now(), brought: false };
+        let now = Instant::now();
+        let state = State { doing: Doing::Nothing, since: now, message_since: now, brought: false };
         Self { state: Mutex::new(state), leave: CancellationToken::new() }
     }
 }
@@ -59,7 +69,16 @@ impl Presence {
 
     /// A message comes in.
     pub(in crate::smtp) fn receives(&self) {
-        self.state().doing = Doing::Message;
+        let mut state = self.state();
+        // It may come in chunks.
+        if state.doing != Doing::Message {
+            (state.doing, state.message_since) = (Doing::Message, Instant::now());
+        }
+    }
+
+    /// A message is handed to the store.
+    pub(in crate::smtp) fn stores(&self) {
+        self.state().doing = Doing::Storing;
     }
 
     /// A message was taken.
@@ -72,7 +91,14 @@ impl Presence {
     #[must_use]
     pub fn rank(&self) -> Option<(Doing, Instant)> {
         let state = self.state();
-        (state.doing != Doing::Message).then_some((state.doing, state.since))
+        match state.doing {
+            Doing::Message => {
+                let slow = state.message_since.elapsed() >= SLOW;
+                slow.then_some((Doing::Message, state.message_since))
+            }
+            Doing::Storing => None,
+            doing => Some((doing, state.since)),
+        }
     }
 
     /// Asks it to give way.
@@ -93,9 +119,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_brings_nothing_for_the_longest_time_gives_way_first_and_a_message_never() {
-        let present: [Presence; 6] = Default::default();
-        let [silent, rested, began, receives, brought_again, late] = &present;
+    async fn who_brings_nothing_for_the_longest_time_gives_way_first_and_a_message_only_when_it_is_slow() {
+        let present: [Presence; 7] = Default::default();
+        let [silent, rested, began, receives, brought_again, late, stores] = &present;
+        stores.receives();
+        stores.stores();
         rested.took_message();
         rested.waits(false);
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -110,5 +138,13 @@ mod tests {
         let expected = [silent, late, rested, brought_again, began];
         assert_eq!(order, expected.map(|one| one.rank().unwrap()));
         assert_eq!(receives.rank(), None);
+        tokio::time::advance(SLOW).await;
+        receives.receives(); // the next chunk of the same message
+        assert!(receives.rank() > began.rank(), "{:?}", receives.rank());
+        assert_eq!(stores.rank(), None);
+        receives.took_message();
+        receives.waits(false);
+        receives.receives();
+        assert_eq!(receives.rank(), None, "it is another message");
     }
 }

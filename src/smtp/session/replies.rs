@@ -174,7 +174,7 @@ pub(in crate::smtp) fn busy() -> Reply {
 
 /// Others need its place, and it brought nothing.
 pub(in crate::smtp) fn gave_way() -> Reply {
-    Reply::new(421, 4, 2, "Idle while all connections are taken, closing connection")
+    Reply::new(421, 4, 2, "Too long without a message while all connections are taken, closing connection")
 }
 
 /// The service goes down (RFC 5321 §3.8).
