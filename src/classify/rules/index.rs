@@ -5,10 +5,9 @@ use std::ops::Range;
 
 use super::needs::{Place, part, places};
 
-/// How much of a word is looked up in one step, in bytes: of long ones, and of others. Many words start alike with "user",
-/// few with "user unk".
-const LONG: usize = 8;
-const START: usize = 4;
+/// How much of a word is looked up in one step, in bytes: as much as it has of these. Many words start alike with "user", few
+/// with "user unk".
+const STARTS: [(usize, u64); 3] = [(8, u64::MAX), (4, 0xffff_ffff), (2, 0xffff)];
 
 /// Bits of the filter that most of a text's places do not pass.
 const BITS: usize = 1 << 16;
@@ -21,8 +20,8 @@ pub(in crate::classify) struct Index {
     filter: Box<[u64]>,
     /// The words that begin so.
     of_start: HashMap<u64, Range<u32>, Hashed>,
-    /// Words shorter than a start.
-    short: Vec<(Box<[u8]>, u32)>,
+    /// Words of one byte.
+    short: Vec<(u8, u32)>,
     words: Vec<Word>,
     /// What words have beyond their first twelve bytes.
     rests: Vec<u8>,
@@ -82,11 +81,13 @@ impl Index {
             always,
         };
         // In their order, so that those with the same start lie side by side.
-        for (length, longer) in [(START, false), (LONG, true)] {
-            for (word, places) in of_word.iter().filter(|(word, _)| (word.len() >= LONG) == longer) {
-                index.add(word, length, places);
-            }
+        for (length, _) in STARTS {
+            let (these, others) = of_word.into_iter().partition(|(word, _)| word.len() >= length);
+            of_word = others;
+            let these: BTreeMap<&[u8], Vec<u32>> = these;
+            these.iter().for_each(|(word, places)| index.add(word, length, places));
         }
+        of_word.iter().for_each(|(word, places)| index.add(word, word.len(), places));
         index
     }
 
@@ -103,8 +104,8 @@ impl Index {
             rest: from.0..self.rests.len() as u32,
             places: from.1..self.places.len() as u32,
         });
-        if start.len() < length {
-            self.short.push((word.into(), number));
+        if let [byte] = start {
+            self.short.push((*byte, number));
             return;
         }
         let start = eight(start);
@@ -122,15 +123,16 @@ impl Index {
             missing: self.needed.clone(),
         };
         for (word, number) in &self.short {
-            if memchr::memmem::find(text, word).is_some() {
+            if memchr::memchr(*word, text).is_some() {
                 found.word(self, *number);
             }
         }
         for at in 0..text.len() {
             let rest = &text[at..];
             let start = first_eight(rest);
-            self.look(rest, START, start & 0xffff_ffff, &mut seen, &mut found);
-            self.look(rest, LONG, start, &mut seen, &mut found);
+            for (length, mask) in STARTS {
+                self.look(rest, length, start & mask, &mut seen, &mut found);
+            }
         }
         found.patterns.sort_unstable();
         found.patterns
