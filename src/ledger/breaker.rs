@@ -76,7 +76,13 @@ impl Book<'_, '_> {
             None => {
                 self.facts.numbers.hold += 1;
                 let id = self.facts.numbers.hold;
-                let hold = OpenHold { id, opened_at: now, why: jump.to_string(), recheckable_only, held: 0 };
+                let hold = OpenHold {
+                    id,
+                    opened_at: super::whole_seconds(now),
+                    why: jump.to_string(),
+                    recheckable_only,
+                    held: 0,
+                };
                 self.tell_hold(&key, &hold);
                 self.facts.holds.insert(key.clone(), hold);
             }
@@ -102,7 +108,7 @@ impl Book<'_, '_> {
 
     fn usual(&self, key: &RateKey, now: Timestamp) -> Usual {
         let hours = self.facts.usual.get(key).and_then(|hours| hours.get(&clock_hour(slot_of(now))));
-        hours.map(|hours| hours.usual).unwrap_or_default()
+        hours.map(super::UsualHours::usual).unwrap_or_default()
     }
 
     fn hold_one_more(&mut self, subject: &Subject, key: &RateKey, opened: bool) -> Option<Held> {

@@ -1,11 +1,12 @@
 //! What a group of commands asks about, and what the store knows of it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{Arrival, Entry, EntryKey, EventChange, NewEvent, Source, Subject};
+use crate::classify::Decision;
 use crate::policy::{Breaker, CounterKind, KeyKind, Recent, USUAL_DAYS, Usual};
 
 /// Seconds that are counted together by the breaker.
@@ -61,6 +62,8 @@ pub struct Needs {
     pub addresses: BTreeSet<String>,
     /// What the breaker counts, each with a slot that is asked about.
     pub rates: BTreeSet<(KeyKind, String, i64)>,
+    /// Domains of which it matters how long they are known.
+    of_domain: BTreeSet<String>,
     /// How many events of the group may add to each.
     added: HashMap<RateKey, u64>,
 }
@@ -86,18 +89,26 @@ impl Needs {
     /// What an event asks about that changes the list.
     pub fn subject(&mut self, subject: &Subject, at: Timestamp) {
         self.addresses.insert(subject.recipient_key.clone());
+        if !matches!(subject.decision, Decision::Suppress | Decision::Count) {
+            return;
+        }
+        if !subject.class.recheckable() {
+            self.of_domain.insert(subject.domain().to_owned());
+        }
         for (kind, name) in subject.rate_keys() {
             *self.added.entry((kind, name.to_owned())).or_default() += 1;
             self.rates.insert((kind, name.to_owned(), slot_of(at)));
         }
     }
 
-    /// The keys of whose usual the group asks, with the hour: always that of domains, of others where so many are
+    /// The keys of whose usual the group asks, with the hour: that of domains whose addresses may be dead, and of others where so many are
     /// suppressed that they may jump.
     #[must_use]
     pub fn usual(&self, facts: &Facts, breaker: &Breaker) -> BTreeSet<(KeyKind, String, i64)> {
-        let asked =
-            self.rates.iter().filter(|rate| rate.0 == KeyKind::Domain || self.may_jump(rate, facts, breaker));
+        let of_domain = |(kind, name, _): &(KeyKind, String, i64)| {
+            *kind == KeyKind::Domain && self.of_domain.contains(name)
+        };
+        let asked = self.rates.iter().filter(|rate| of_domain(rate) || self.may_jump(rate, facts, breaker));
         asked.map(|(kind, name, slot)| (*kind, name.clone(), clock_hour(*slot))).collect()
     }
 
@@ -148,24 +159,38 @@ pub struct OpenHold {
     pub held: i64,
 }
 
-/// What is usual for a key, and the hours that it was told from.
+/// What is usual for a key: remembered, or with the hours that tell it.
 #[derive(Debug, Clone, Default)]
 pub struct UsualHours {
-    hours: BTreeMap<i64, u64>,
-    pub(super) usual: Usual,
+    hours: Option<BTreeMap<i64, u64>>,
+    usual: OnceCell<Usual>,
 }
 
 impl UsualHours {
     /// From hours with their suppressions, each once.
     #[must_use]
     pub fn of(hours: BTreeMap<i64, u64>) -> Self {
-        let counted: Vec<_> = hours.iter().map(|(hour, count)| (*hour, *count)).collect();
-        Self { hours, usual: Usual::of(&counted) }
+        Self { hours: Some(hours), usual: OnceCell::new() }
+    }
+
+    /// What was found out not long ago; what the group adds to it does not matter.
+    #[must_use]
+    pub fn known(usual: Usual) -> Self {
+        Self { hours: None, usual: usual.into() }
+    }
+
+    /// What is usual.
+    #[must_use]
+    pub fn usual(&self) -> Usual {
+        let counted = || self.hours.iter().flatten().map(|(hour, count)| (*hour, *count)).collect::<Vec<_>>();
+        *self.usual.get_or_init(|| Usual::of(&counted()))
     }
 
     fn add(&mut self, slot: i64) {
-        *self.hours.entry(slot.div_euclid(HOUR)).or_default() += 1;
-        *self = Self::of(std::mem::take(&mut self.hours));
+        if let Some(hours) = &mut self.hours {
+            *hours.entry(slot.div_euclid(HOUR)).or_default() += 1;
+            self.usual.take();
+        }
     }
 }
 
@@ -199,7 +224,7 @@ pub struct Facts {
     /// Suppressions by key and slot, within the hours that were asked about.
     pub rates: HashMap<RateKey, BTreeMap<i64, Recent>>,
     /// What is usual, by key and hour.
-    pub usual: HashMap<RateKey, BTreeMap<i64, Arc<UsualHours>>>,
+    pub usual: HashMap<RateKey, BTreeMap<i64, UsualHours>>,
     /// Holds that are open.
     pub holds: HashMap<RateKey, OpenHold>,
     /// When holds were last released.
@@ -226,7 +251,7 @@ impl Facts {
         counted.recheckable += u64::from(recheckable);
         for (hour, usual) in self.usual.get_mut(key).into_iter().flatten() {
             if usual_slots(*hour).contains(&slot) {
-                Arc::make_mut(usual).add(slot);
+                usual.add(slot);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Judging the events of an address anew. It gets its entries as if they had always meant that: what rests on its events
 //! is taken down, and they are applied once more, each as of its own time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    AuditOrigin, Book, Cause, Entry, EventChange, Held, Noted, RejudgedEvent, Source, Subject, said,
+    AuditOrigin, Book, Cause, Entry, EntryKey, EventChange, Held, Noted, RejudgedEvent, Source, Subject, said,
 };
 use crate::classify::{Class, Decision};
 use crate::policy::{Change, Reason, day_of, may_change};
@@ -143,19 +143,19 @@ impl Book<'_, '_> {
         if counts.iter().any(|event| event.formerly.is_some()) {
             done.entries = self.rebuild(&counts, at, by, &mut done.events);
         }
+        let became: HashMap<i64, &str> = done.events.iter().map(|told| (told.event, told.after)).collect();
         for (event, former) in events.iter().zip(former) {
-            self.count_anew(event, former, &done);
+            let now = became.get(&event.id).and_then(|word| EventChange::from_name(word));
+            self.count_anew(event, former, now.unwrap_or(event.change));
         }
         done
     }
 
     /// Counts an event as what it became.
-    fn count_anew(&mut self, event: &JudgedEvent, (class, decision, change): Counted, done: &Reclassified) {
+    fn count_anew(&mut self, event: &JudgedEvent, (class, decision, change): Counted, now: EventChange) {
         if event.repeats {
             return;
         }
-        let told = done.events.iter().find(|told| told.event == event.id);
-        let now = told.and_then(|told| EventChange::from_name(told.after)).unwrap_or(change);
         let (of, subject) = ((event.received_at, event.applies), &event.subject);
         let whose = (subject.domain(), subject.stream);
         self.count_event(of, whose, (class, decision), change, -1);
@@ -251,8 +251,7 @@ impl Book<'_, '_> {
             let old = down.remove(&stream);
             let stood = old.as_ref().or(kept.get(&stream).copied()).filter(|former| former.stands);
             let stood = stood.map(|former| former.entry.clone());
-            let now =
-                self.facts.entries.get(&key).filter(|entry| !entry.ended && !entry.is_over(at)).cloned();
+            let now = self.stands(&key, at);
             let same = stood.as_ref().map(essence) == now.as_ref().map(essence);
             if now.is_none() && !kept.contains_key(&stream) {
                 match &old {
@@ -277,12 +276,19 @@ impl Book<'_, '_> {
             }
             let formerly = event.formerly.as_ref().map(|(_, _, words)| words.as_str()).unwrap_or_default();
             let why = Some(format!("judged anew: {}, not {formerly}", event.subject.why()));
+            let told_key = key.clone();
             let noted = Noted { key, at, before: stood.clone(), why, event: Some(event.id) };
             let action = self.note(noted, &event.subject.recipient, cause);
+            let now = self.stands(&told_key, at);
             let value = |entry: Option<Entry>| entry.and_then(|entry| serde_json::to_value(entry).ok());
             told.push(ReclassifiedEntry { stream, action, before: value(stood), after: value(now) });
         }
         told
+    }
+
+    /// The entry that suppresses at a moment.
+    fn stands(&self, key: &EntryKey, at: Timestamp) -> Option<Entry> {
+        self.facts.entries.get(key).filter(|entry| !entry.ended && !entry.is_over(at)).cloned()
     }
 
     fn change_to(&mut self, event: i64, before: EventChange, after: EventChange, hold: Option<Held>) {

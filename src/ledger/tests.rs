@@ -1,7 +1,6 @@
 //! A group that is settled at once gives the same rows as its commands settled one by one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -107,7 +106,7 @@ impl World {
                     *hours.entry(slot.div_euclid(12)).or_default() += all;
                 }
             }
-            let usual = Arc::new(UsualHours::of(hours));
+            let usual = UsualHours::of(hours);
             facts.usual.entry((kind, name)).or_default().insert(hour, usual);
         }
         facts

@@ -19,6 +19,8 @@ pub struct WaitingEvent {
     pub received_at: Timestamp,
     /// It is `quarantined` or `held`.
     pub change: EventChange,
+    /// Its decision is applied without a person's word.
+    pub applies: bool,
     /// What matters of it.
     pub subject: Subject,
 }
@@ -104,8 +106,7 @@ impl Book<'_, '_> {
     fn settled(&mut self, waiting: &WaitingEvent, change: EventChange, at: Timestamp, by: &str) {
         let WaitingEvent { event, received_at, subject, change: former, .. } = waiting;
         self.writes.settled.push(SettledEvent { event: *event, change, at, by: by.to_owned() });
-        // What a hold holds is believed.
-        let of = (*received_at, *former == EventChange::Held);
+        let of = (*received_at, waiting.applies);
         let (whose, concluded) = ((subject.domain(), subject.stream), (subject.class, subject.decision));
         self.count_event(of, whose, concluded, *former, -1);
         self.count_event(of, whose, concluded, change, 1);

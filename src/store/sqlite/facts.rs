@@ -1,7 +1,7 @@
 //! What the ledger asks about, read inside the writer's transaction: one statement a table, whatever the group's size.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use sqlx::Row;
@@ -15,7 +15,7 @@ use crate::ledger::{
     AuditOrigin, Book, Entry, Facts, KnownEvent, Needs, Numbers, OpenHold, RateKey, Source, Subject,
     UsualHours, WaitingEvent, Writes, hour_before, usual_slots,
 };
-use crate::policy::{CounterKind, KeyKind, Reason, Recent};
+use crate::policy::{CounterKind, KeyKind, Reason, Recent, Usual};
 use crate::returnpath::Trust;
 
 /// Keys whose usual is remembered, and holds whose growth is; more are looked up again.
@@ -27,7 +27,7 @@ pub(super) struct Judge {
     /// What the operator set.
     pub(super) settings: Settings,
     /// The usual of a key in an hour: a busy key would have its 90 days summed up for every group otherwise.
-    usual: Mutex<HashMap<RateKey, (i64, Arc<UsualHours>)>>,
+    usual: Mutex<HashMap<RateKey, (i64, Usual)>>,
     /// How many addresses this process added to open holds.
     added: Mutex<HashMap<i64, u64>>,
 }
@@ -213,7 +213,7 @@ async fn usual(
         for (kind, name, hour) in asked {
             match remembered.get(&(kind, name.clone())) {
                 Some((of, usual)) if *of == hour => {
-                    facts.usual.entry((kind, name)).or_default().insert(hour, Arc::clone(usual));
+                    facts.usual.entry((kind, name)).or_default().insert(hour, UsualHours::known(*usual));
                 }
                 _ => unknown.push((kind, name, hour)),
             }
@@ -235,8 +235,8 @@ async fn usual(
         hours.entry(row.try_get("asked")?).or_default().insert(row.try_get("hour")?, number(&row, "count")?);
     }
     for (asked, (kind, name, hour)) in (0..).zip(unknown) {
-        let usual = Arc::new(UsualHours::of(hours.remove(&asked).unwrap_or_default()));
-        lock(&judge.usual).insert((kind, name.clone()), (hour, Arc::clone(&usual)));
+        let usual = UsualHours::of(hours.remove(&asked).unwrap_or_default());
+        lock(&judge.usual).insert((kind, name.clone()), (hour, usual.usual()));
         facts.usual.entry((kind, name)).or_default().insert(hour, usual);
     }
     if needs.may_trip(facts, &judge.settings.breaker) {
@@ -336,9 +336,15 @@ pub(super) async fn stored_subject(
     judge: &Judge,
     row: &SqliteRow,
 ) -> Result<Subject, sqlx::Error> {
+    let key: String = row.try_get("recipient_key")?;
+    let recipient_key = resolve(connection, &judge.settings.addresses, &key).await?;
+    subject_under(judge, row, recipient_key)
+}
+
+/// The same under a key of the list.
+fn subject_under(judge: &Judge, row: &SqliteRow, recipient_key: String) -> Result<Subject, sqlx::Error> {
     let addresses = &judge.settings.addresses;
     let (recipient, key): (String, String) = (row.try_get("recipient")?, row.try_get("recipient_key")?);
-    let recipient_key = resolve(connection, addresses, &key).await?;
     let texts = Written::beside(addresses, &recipient_key, &key);
     let (class, decision) = class_and_decision(row)?;
     Ok(Subject {
@@ -354,18 +360,29 @@ pub(super) async fn stored_subject(
     })
 }
 
-/// A stored event that waits.
+/// A stored event that waits, to be let through.
 pub(super) async fn waiting_event(
     connection: &mut SqliteConnection,
     judge: &Judge,
     row: &SqliteRow,
 ) -> Result<WaitingEvent, sqlx::Error> {
+    let subject = stored_subject(connection, judge, row).await?;
+    waiting_under(row, subject)
+}
+
+/// A stored event that waits, to be discarded: where its address stands on the list does not matter.
+pub(super) fn idle_event(judge: &Judge, row: &SqliteRow) -> Result<WaitingEvent, sqlx::Error> {
+    waiting_under(row, subject_under(judge, row, row.try_get("recipient_key")?)?)
+}
+
+fn waiting_under(row: &SqliteRow, subject: Subject) -> Result<WaitingEvent, sqlx::Error> {
     Ok(WaitingEvent {
         event: row.try_get("id")?,
         key: octets(row, "event_key")?,
         source: source(row)?,
         received_at: stored_time(row, "received_at")?,
         change: change(row)?,
-        subject: stored_subject(connection, judge, row).await?,
+        applies: row.try_get("applies")?,
+        subject,
     })
 }

@@ -7,11 +7,11 @@ use super::super::{
     EventChange, Filter, HeldEvent, Hold, HoldFilter, HoldSettled, HoldSettling, HoldVerdict, Page,
     StoreError,
 };
-use super::facts::{Judge, load, waiting_event};
+use super::facts::{Judge, idle_event, load, waiting_event};
 use super::filter::{Sql, and, of_events, of_messages};
 use super::page::page;
 use super::read::{failed, maybe_time, time};
-use super::write::write;
+use super::write::{begin_dry_run, end_dry_run, write};
 use super::written;
 use crate::ledger::Needs;
 
@@ -127,13 +127,18 @@ pub(super) async fn settle(
     if !open {
         return Ok(None);
     }
+    if settling.dry_run.is_some() {
+        begin_dry_run(connection).await?;
+    }
     let rows = next(connection, &settling).await?;
     let (mut waiting, mut needs) = (Vec::with_capacity(rows.len()), Needs::default());
     for row in &rows {
-        let event = waiting_event(connection, judge, row).await?;
-        if settling.verdict == HoldVerdict::Release {
-            needs.subject(&event.subject, event.received_at);
+        if settling.verdict == HoldVerdict::Discard {
+            waiting.push(idle_event(judge, row)?);
+            continue;
         }
+        let event = waiting_event(connection, judge, row).await?;
+        needs.subject(&event.subject, event.received_at);
         waiting.push(event);
     }
     let facts = load(connection, judge, &needs).await?;
@@ -152,10 +157,12 @@ pub(super) async fn settle(
     let events = rows.len() as u64;
     // Fewer than asked for: in this transaction nobody else adds one.
     let settled = HoldSettled { events, suppressed: suppressed as u64, closed: events < u64::from(limit) };
-    if dry_run.is_none() {
-        write(connection, &writes).await?;
+    if dry_run.is_some() {
+        end_dry_run(connection).await?;
+        return Ok(Some(settled));
     }
-    if settled.closed && dry_run.is_none() {
+    write(connection, &writes).await?;
+    if settled.closed {
         let state = if verdict == HoldVerdict::Release { "released" } else { "discarded" };
         sqlx::query("UPDATE holds SET state = ?2, settled_at = ?3, settled_by = ?4 WHERE id = ?1")
             .bind(id)

@@ -8,14 +8,14 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::super::{
     Addresses, EventChange, Outcome, Page, QuarantineFilter, Quarantined, Settling, StoreError, Verdict,
 };
-use super::facts::{Judge, load, waiting_event};
+use super::facts::{Judge, idle_event, load, waiting_event};
 use super::filter::{Sql, and, of_events, of_messages};
 use super::page::{page, sifted};
 use super::read::{corrupt, failed, json, maybe_time, time};
-use super::write::write;
+use super::write::{begin_dry_run, end_dry_run, write};
 use super::written;
 use crate::address::Mailbox;
-use crate::ledger::{Facts, Needs};
+use crate::ledger::Needs;
 use crate::returnpath::Trust;
 
 /// Rows read at once where a filter for clients may leave few of them.
@@ -131,13 +131,16 @@ fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
     })
 }
 
-/// Settles events in their order; a dry run writes nothing.
+/// Settles events in their order; a dry run takes it all back.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     judge: &Judge,
     settling: Settling,
 ) -> Result<Vec<Outcome>, sqlx::Error> {
     let Settling { events, verdict, by, at, dry_run } = settling;
+    if dry_run {
+        begin_dry_run(connection).await?;
+    }
     let rows = sqlx::query(
         "SELECT events.* FROM json_each(?1) AS asked CROSS JOIN events ON events.id = asked.value WHERE change = 'quarantined'",
     )
@@ -147,13 +150,17 @@ pub(super) async fn settle(
     let mut waiting = HashMap::with_capacity(rows.len());
     let mut needs = Needs::default();
     for row in &rows {
-        let event = waiting_event(connection, judge, row).await?;
-        needs.subject(&event.subject, event.received_at);
-        needs.events.extend(event.applied_keys());
+        let event = if verdict == Verdict::Approve {
+            let event = waiting_event(connection, judge, row).await?;
+            needs.subject(&event.subject, event.received_at);
+            needs.events.extend(event.applied_keys());
+            event
+        } else {
+            idle_event(judge, row)?
+        };
         waiting.insert(event.event, event);
     }
-    let facts =
-        if verdict == Verdict::Approve { load(connection, judge, &needs).await? } else { Facts::default() };
+    let facts = load(connection, judge, &needs).await?;
     let (outcomes, writes) = judge.settle(facts, |book| {
         let mut settle_one = |event: &i64| {
             let waiting = waiting.remove(event)?;
@@ -168,15 +175,16 @@ pub(super) async fn settle(
         };
         events.iter().map(&mut settle_one).collect::<Vec<_>>()
     });
-    if !dry_run {
-        write(connection, &writes).await?;
-    }
+    write(connection, &writes).await?;
     let mut all = Vec::with_capacity(events.len());
     for (event, outcome) in events.into_iter().zip(outcomes) {
         all.push(match outcome {
             Some(outcome) => outcome,
             None => not_waiting(connection, event).await?,
         });
+    }
+    if dry_run {
+        end_dry_run(connection).await?;
     }
     Ok(all)
 }

@@ -92,9 +92,15 @@ async fn reclassify(
     at: Timestamp,
     dry_run: bool,
 ) -> Result<Vec<Reclassified>, sqlx::Error> {
-    if dry_run {
+    // What a dry run adds to holds is not remembered.
+    let own;
+    let judge = if dry_run {
         begin_dry_run(connection).await?;
-    }
+        own = Judge::new(judge.settings.clone());
+        &own
+    } else {
+        judge
+    };
     let mut all = Vec::with_capacity(addresses.len());
     for address in &addresses {
         let work = Work { judge, by: &by, at, address };
@@ -136,8 +142,8 @@ impl Work<'_> {
         let (mut events, mut needs) = (Vec::with_capacity(rows.len()), Needs::default());
         for row in &rows {
             let mut event = judged(connection, self.judge, row).await?;
-            event.formerly = event.formerly.filter(|_| anew.contains(&event.id));
-            if event.formerly.is_some() {
+            if anew.contains(&event.id) {
+                event.formerly = former(row)?;
                 needs.subject(&event.subject, event.received_at);
             }
             events.push(event);
@@ -203,7 +209,7 @@ async fn judged(
         applies: row.try_get("applies")?,
         subject: stored_subject(connection, judge, row).await?,
         source: source(row)?,
-        formerly: former(row)?,
+        formerly: None,
     })
 }
 

@@ -10,7 +10,7 @@ use super::written;
 use crate::ledger::{AuditEntry, Entry, EventRow, NewMessage, Told, Writes};
 
 /// Rows of one statement: the sizes for which statements are kept prepared.
-const SIZES: [usize; 4] = [128, 32, 8, 1];
+const SIZES: [usize; 5] = [512, 128, 32, 8, 1];
 
 /// Writes the rows, in the order in which they refer to each other.
 pub(super) async fn write(connection: &mut SqliteConnection, writes: &Writes<'_>) -> Result<(), sqlx::Error> {

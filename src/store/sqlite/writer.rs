@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -109,8 +109,10 @@ impl Writer {
             words if words.is_empty() => "taken back by filter: every entry".to_owned(),
             words => format!("taken back by filter: {words}"),
         };
-        // Expired entries are kept.
+        // Expired entries are kept, and so is what comes while the pages are gone through.
         filter.active_at = Some(now);
+        let behind = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
+        filter.common.until = Some(filter.common.until.map_or(behind, |until| until.min(behind)));
         (filter.after, filter.limit) = (None, PAGE);
         let cause = Cause { origin: AuditOrigin::Undo, actor, at: Some(now), why: Some(why) };
         let mut all = 0;
