@@ -1,6 +1,6 @@
 //! What a list is, told by how it begins.
 
-use super::super::format::{is_container, plain_name};
+use super::super::format::{Beside, is_container, plain_name};
 use super::super::records::{Document, Records};
 use super::super::{Format, ListError, MAX_RECORD};
 use super::{Rows, Syntax, listed, unquoted};
@@ -49,7 +49,14 @@ pub(super) fn sniff(records: &mut Records, format: Option<Format>) -> Result<Sni
             Some(b'{' | b'[') if format != Some(Format::Plain) && format != Some(Format::Csv) => {
                 Ok(Sniffed::Known(json(line, end.is_some() || ended), None))
             }
-            Some(_) => text(line, format),
+            Some(_) => {
+                let behind = &rest[end.map_or(rest.len(), |end| end + 1)..];
+                let next = behind.split(|&byte| byte == b'\n').next().unwrap_or_default();
+                if next.len() == behind.len() && !ended && rest.len() <= MAX_RECORD {
+                    return Ok(Sniffed::More);
+                }
+                text(line, next.trim_ascii(), format)
+            }
         };
     }
 }
@@ -90,21 +97,27 @@ fn json(line: &[u8], whole: bool) -> Syntax {
 }
 
 /// CSV by its header, a headerless list of SES, or a plain list.
-fn text(line: &[u8], format: Option<Format>) -> Result<Sniffed, ListError> {
+fn text(line: &[u8], next: &[u8], format: Option<Format>) -> Result<Sniffed, ListError> {
     let rows = |delimiter, names| Syntax::Rows { delimiter, names };
     if matches!(format, Some(Format::Ndjson)) {
         return Ok(Sniffed::Known(Syntax::JsonLines, None));
     }
     let mut split = Rows::default();
-    let mut cells = |delimiter: u8| -> Vec<String> {
+    let mut cells = |delimiter: u8, line: &[u8]| -> Vec<String> {
         split.split(line, delimiter).map(|cells| cells.map(str::to_owned).collect()).unwrap_or_default()
     };
     let mut beside = None;
     for delimiter in DELIMITERS {
-        let cells = cells(delimiter);
-        let names: Vec<String> = cells.iter().map(|cell| plain_name(cell)).collect();
+        let header = cells(delimiter, line);
+        let names: Vec<String> = header.iter().map(|cell| plain_name(cell)).collect();
         let found = match Format::of_names(&names) {
             Ok(found) => found,
+            // As SendGrid exports them: who has lists of people writes days in them.
+            Err(Beside { format: format @ Format::SendgridSpamReports, others })
+                if others.is_empty() && in_seconds(&names, &cells(delimiter, next)) =>
+            {
+                Some(format)
+            }
             Err(resembles) => {
                 beside = beside.or(Some(ListError::beside(&resembles)));
                 None
@@ -115,7 +128,7 @@ fn text(line: &[u8], format: Option<Format>) -> Result<Sniffed, ListError> {
             return Ok(Sniffed::Known(rows(delimiter, None), found));
         }
         // The list that SES takes from a file has no header.
-        if let [address, reason] = cells.as_slice()
+        if let [address, reason] = header.as_slice()
             && matches!(format, None | Some(Format::Ses))
             && matches!(reason.trim().to_ascii_uppercase().as_str(), "BOUNCE" | "COMPLAINT")
             && Mailbox::parse(address).is_ok()
@@ -132,8 +145,16 @@ fn text(line: &[u8], format: Option<Format>) -> Result<Sniffed, ListError> {
         // Its columns are told as an error.
         Some(_) => Ok(Sniffed::Known(rows(b',', None), None)),
         None if let Some(error) = beside => Err(error),
-        None => Err(ListError::Unrecognized { what: format!("it begins with {}", listed(&cells(b','))) }),
+        None => {
+            Err(ListError::Unrecognized { what: format!("it begins with {}", listed(&cells(b',', line))) })
+        }
     }
+}
+
+/// Whether a row has seconds since 1970 in the column `created`.
+fn in_seconds(names: &[String], row: &[String]) -> bool {
+    let created = names.iter().zip(row).find(|(name, _)| *name == "created");
+    created.is_some_and(|(_, text)| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn fits(format: Format, names: &[String]) -> bool {

@@ -168,6 +168,11 @@ fn other_lists_of_sendgrid_have_one_meaning() {
             "a@x.example hard domain_invalid 2026-11-01 2026-12-01 SendGrid: invalid address",
         ),
         (
+            "ip,email,created\n192.0.2.1,a@x.example,1793523600\n",
+            Format::SendgridSpamReports,
+            "a@x.example complaint - 2026-11-01 for ever SendGrid: spam report",
+        ),
+        (
             "[{\"created\":1793523600,\"email\":\"a@x.example\"}]",
             Format::SendgridUnsubscribes,
             "a@x.example manual - 2026-11-01 for ever SendGrid: unsubscribed",
@@ -362,6 +367,7 @@ fn a_list_of_customers_is_refused_and_not_taken_for_unsubscribes() {
             "it may be unsubscribes of SendGrid, or any list of people",
         ),
         ("email,ip,created\nbest@x.example,192.0.2.1,2026-11-01\n", "it may be spam reports of SendGrid"),
+        ("email,ip,created\n", "it may be spam reports of SendGrid"),
         ("address,created_at\nbest@x.example,2026-11-01\n", "it may be complaints of Mailgun"),
         ("[{\"email\":\"best@x.example\",\"created\":\"2026-11-01\"}]", "it may be unsubscribes of SendGrid"),
         (
