@@ -15,6 +15,7 @@ mod lists;
 mod messages;
 mod migration;
 mod outbox;
+mod statistics;
 mod vitals;
 
 use super::*;

@@ -222,3 +222,26 @@ async fn with_a_key_alone_addresses_stay_in_clear_and_the_contract_holds() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn to_try_what_waits_hashes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dsnd.db");
+    let store = open_with(&path, Addresses::default()).await.unwrap();
+    store.record(contract::message(1, 0, contract::hard(JANE))).await.unwrap();
+    let mut waits = contract::message(2, 0, contract::hard(JANE));
+    waits.events[0].trust = Trust::Unsigned;
+    (waits.events[0].quarantined, waits.events[0].applies) = (true, false);
+    store.record(waits).await.unwrap();
+    store.close().await;
+    let store = open_with(&path, Addresses::hashed(key())).await.unwrap();
+    let text = async || every_text(&mut raw_connection(&path).await).await;
+    let before = text().await;
+    assert!(before.contains(JANE));
+    for verdict in [Verdict::Approve, Verdict::Discard] {
+        let settling =
+            Settling { events: vec![2], verdict, by: "ann".to_owned(), at: contract::at(1), dry_run: true };
+        assert_eq!(store.settle(settling).await.unwrap().len(), 1);
+        assert_eq!(text().await, before, "{verdict:?}");
+    }
+}
