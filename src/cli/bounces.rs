@@ -217,7 +217,7 @@ fn print(out: &mut impl Write, streams: &Streams, bounce: &Bounce) -> anyhow::Re
         let style = output::style_of(&event.decision);
         let address = if event.recipient.is_empty() { "(no address)" } else { &event.recipient };
         let did = match event.decision.as_str() {
-            "sender" => "your side's fault; list unchanged".to_owned(),
+            "sender" => "our fault; list unchanged".to_owned(),
             _ => what_it_did(event),
         };
         let (address, decision) = (output::clean(address), &event.decision);

@@ -80,6 +80,8 @@ pub struct Quarantined {
     pub rule: String,
     /// The text that decided.
     pub evidence: String,
+    /// Diagnostic-Code: the whole reply, in which that stands.
+    pub diagnostic_code: Option<String>,
     /// How far it is believed.
     pub trust: String,
     /// Address and port of the client that brought it.

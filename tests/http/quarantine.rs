@@ -24,6 +24,10 @@ fn recipients(page: &Value) -> Vec<&str> {
 fn what_waits_is_listed_by_page_and_by_filter_and_shown() {
     let (home, daemon, http) = waiting();
     let all = http.get("/v1/quarantine").json();
+    for event in all["events"].as_array().expect("a list") {
+        let reply = event["diagnostic_code"].as_str().expect("the whole reply");
+        assert!(reply.contains(event["evidence"].as_str().expect("what decided")), "{event}");
+    }
     assert_eq!(all["events"], json!(home.json(&["quarantine", "list", "--json"])));
     assert_eq!((recipients(&all).len(), &all["next"]), (3, &json!(null)));
     let first = http.get("/v1/quarantine?limit=2").json();

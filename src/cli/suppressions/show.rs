@@ -113,7 +113,10 @@ fn event_line(streams: &Streams, told: &ToldEvent) -> Vec<String> {
     vec![
         told.received_at.to_string(),
         "report".to_owned(),
-        format!("{}{status}: {} ({})", event.class, event.decision, event.change),
+        match event.decision.as_str() {
+            "sender" => format!("{}{status}: our fault; list unchanged", event.class),
+            decision => format!("{}{status}: {decision} ({})", event.class, event.change),
+        },
         format!("bounce {}, {}", told.bounce, event.trust),
         reply(event),
         streams::label(streams, event.stream),

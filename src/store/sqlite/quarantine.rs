@@ -26,7 +26,8 @@ const CHUNK: u32 = 1_000;
 pub(super) fn question(addresses: &Addresses, filter: &QuarantineFilter, limit: u32) -> Sql {
     let mut sql = Sql::new(
         "SELECT events.id, events.message, events.received_at, events.recipient, events.recipient_key, events.stream,
-                events.class, events.effective_status, events.decision, events.rule, events.evidence, events.trust,
+                events.class, events.effective_status, events.decision, events.rule, events.evidence, events.diagnostic_code,
+                events.trust,
                 events.remote_mta, messages.peer FROM ",
     );
     waiting(&mut sql, addresses, filter, limit);
@@ -125,6 +126,7 @@ fn to_quarantined(row: &SqliteRow) -> Result<Quarantined, StoreError> {
         decision: row.try_get("decision")?,
         rule: row.try_get("rule")?,
         evidence: row.try_get("evidence")?,
+        diagnostic_code: row.try_get("diagnostic_code")?,
         trust: row.try_get("trust")?,
         peer: row.try_get("peer")?,
         remote_mta: row.try_get("remote_mta")?,
