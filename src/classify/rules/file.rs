@@ -108,7 +108,7 @@ fn one_of<T: Copy>(
     found
 }
 
-/// The good ones; a flaw for every other.
+/// Those that can be read; each of the others becomes a flaw.
 fn good<T>(
     text: &RuleText,
     key: &str,

@@ -200,7 +200,7 @@ const fn hash(start: u64) -> usize {
     (start.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
-/// The starts are our own words: nobody chooses them to collide.
+/// The keys come from our own rules, so no stranger can make them collide.
 type Hashed = std::hash::BuildHasherDefault<StartHasher>;
 
 #[derive(Debug, Default)]

@@ -57,22 +57,12 @@ impl Judge {
     }
 }
 
-fn lock<T: Default + Remembers>(remembered: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<K, V>(remembered: &Mutex<HashMap<K, V>>) -> MutexGuard<'_, HashMap<K, V>> {
     let mut remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
-    if remembered.count() >= REMEMBERED {
-        *remembered = T::default();
+    if remembered.len() >= REMEMBERED {
+        remembered.clear();
     }
     remembered
-}
-
-trait Remembers {
-    fn count(&self) -> usize;
-}
-
-impl<K, V> Remembers for HashMap<K, V> {
-    fn count(&self) -> usize {
-        self.len()
-    }
 }
 
 /// Loads what a group needs.

@@ -15,15 +15,15 @@ pub(super) async fn record(
     arrivals: Vec<&mut Arrival>,
 ) -> Result<Vec<Recorded>, sqlx::Error> {
     let mut needs = Needs::default();
-    let mut settled = Vec::with_capacity(arrivals.len());
+    let mut ready = Vec::with_capacity(arrivals.len());
     for arrival in arrivals {
         stored::settle(connection, &judge.settings.addresses, arrival).await?;
         needs.arrival(arrival);
-        settled.push(&*arrival);
+        ready.push(&*arrival);
     }
     let facts = load(connection, judge, &needs).await?;
     let (recorded, writes) =
-        judge.settle(facts, |book| settled.into_iter().map(|arrival| book.arrive(arrival)).collect());
+        judge.settle(facts, |book| ready.into_iter().map(|arrival| book.arrive(arrival)).collect());
     write(connection, &writes).await?;
     Ok(recorded)
 }
